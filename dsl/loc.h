@@ -61,7 +61,7 @@ char *diag_text(void);                         /* the same as one heap string */
 void diag_reset(void);
 
 /* ---- explain ----
-   Prints the page of a code ("E0203", "e0203" or "203"); false, with a message on stderr, when there is none.
-   With code NULL, lists all codes and titles. */
-int explain_code(const char *code, FILE *out); /* 0, or EXIT_USER when the code is unknown */
+   Prints the page of a code ("E0203", "e0203" or "203"), or with code NULL a list of all codes and titles.
+   Returns EXIT_OK, or EXIT_USER with a message on stderr when there is no such code. */
+int explain_code(const char *code, FILE *out);
 #endif
