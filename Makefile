@@ -1,0 +1,69 @@
+# Build, test and demo targets. `make help` lists them. Everything generated goes to build/ (or build-san/ with SAN=1).
+SAN ?=
+B   := build$(if $(SAN),-san)
+CC  ?= cc
+PKGS := jansson libzip libpng libjpeg libxxhash zlib
+CFLAGS_BASE := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -g -I. -I$(B)/gen -fopenmp $(shell pkg-config --cflags $(PKGS))
+OPT := $(if $(SAN),-O1 -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer,-O2)
+comma := ,
+CFLAGS := $(CFLAGS_BASE) $(OPT)
+LDLIBS := $(shell pkg-config --libs $(PKGS)) -lm -ldl -lpthread
+
+BASE_SRC := runtime/base.c runtime/rng.c runtime/expr.c
+DSL_SRC  := $(wildcard dsl/*.c)
+EC_SRC   := $(filter-out compiler/main.c,$(wildcard compiler/*.c))
+RT_SRC   := $(filter-out runtime/main.c $(BASE_SRC),$(wildcard runtime/*.c)) $(wildcard cache/*.c)
+UNIT_SRC := $(wildcard tests/unit/*.c)
+
+obj = $(patsubst %.c,$(B)/%.o,$(1))
+GEN_OBJ  := $(B)/gen/grammar.o $(B)/gen/lexer.o $(B)/gen/std_embed.o
+EC_OBJ   := $(call obj,$(DSL_SRC) $(EC_SRC)) $(GEN_OBJ) $(call obj,$(BASE_SRC))
+RT_OBJ   := $(call obj,$(RT_SRC) $(BASE_SRC))
+UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
+
+all: $(B)/ectc $(B)/ect-rt
+
+$(B)/ectc: $(call obj,compiler/main.c) $(EC_OBJ)
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+$(B)/ect-rt: $(call obj,runtime/main.c) $(RT_OBJ)
+	$(CC) $(CFLAGS) -rdynamic -o $@ $^ $(LDLIBS)
+
+# Unit tests link everything but the two mains.
+$(B)/tests/%: $(B)/tests/unit/%.o $(EC_OBJ) $(RT_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $(sort $^) $(LDLIBS) -lcmocka
+
+$(B)/gen/grammar.c $(B)/gen/grammar.h: dsl/grammar.y
+	@mkdir -p $(B)/gen
+	bison -Wall -Werror -o $(B)/gen/grammar.c --header=$(B)/gen/grammar.h $<
+$(B)/gen/lexer.c: dsl/lexer.l $(B)/gen/grammar.h
+	flex -o $@ $<
+$(B)/gen/std_embed.c: tools/embed.sh $(wildcard dsl/std/*.dsl) $(wildcard dsl/errors/*.md)
+	@mkdir -p $(B)/gen
+	sh tools/embed.sh > $@
+$(B)/gen/%.o: $(B)/gen/%.c
+	$(CC) $(CFLAGS) -Wno-unused-function -Wno-sign-compare -Idsl -MMD -c -o $@ $<
+$(B)/%.o: %.c $(B)/gen/grammar.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -c -o $@ $<
+
+unit: $(UNIT_BIN)
+
+# The test runner prints the ten slowest and ends with `N passed, M failed, K skipped`.
+check: all unit
+	sh tests/run.sh --build $(B)
+check-all: all unit
+	sh tests/run.sh --build $(B) --long
+check-san:
+	$(MAKE) SAN=1 all unit
+	sh tests/run.sh --build build-san
+demo: all
+	sh tools/demo.sh $(B)
+clean:
+	rm -rf build build-san
+help:
+	@echo "make [all] | unit | check | check-all | check-san | demo | clean"
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+.PHONY: all unit check check-all check-san demo clean help
+.SECONDARY:

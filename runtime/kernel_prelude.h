@@ -1,0 +1,129 @@
+/* What generated C kernels start with: the argument block, element functions, random numbers.
+   Included by runtime/rng.c and device_cpu.c too, embedded in ectc, copied to plan/kernels/prelude.h. No other header is needed. */
+#ifndef ECT_KERNEL_PRELUDE_H
+#define ECT_KERNEL_PRELUDE_H
+typedef unsigned int ect_u32;
+typedef unsigned long long ect_u64;
+typedef long long ect_i64;
+#define ECT_INLINE static inline __attribute__((always_inline, unused))
+
+/* Arguments of every kernel: `void k017_...(const EctArgs *a)`. */
+typedef struct {
+    float *const *buf;              /* the launch's buffers, in the order of its "buffers" list in plan.json */
+    const float *scalar;            /* run-time scalars: all slots of the plan */
+    const ect_u64 *key;             /* per draw of the launch, in the order of its "draws" list: Philox key */
+    const float *const *draw;       /* per draw: replaced values [n][element], used when compiled with -DECT_DRAW_INPUTS=1 */
+    ect_u64 step, sample0;          /* step counter; number of row 0 in the global batch */
+    char *scratch; ect_u64 scratch_stride;   /* thread t owns scratch + t * stride; sizes as the plan says */
+    char *shared;                   /* scratch shared by the threads of a launch */
+    int threads;
+    void (*sgemm)(int, int, int, int, int, int, float, const float *, int, const float *, int, float, float *, int);   /* cblas_sgemm, single-threaded */
+} EctArgs;
+
+/* ---- bits ---- */
+ECT_INLINE float ect_from_bits(ect_u32 u) { union { ect_u32 u; float f; } v; v.u = u; return v.f; }
+ECT_INLINE ect_u32 ect_bits(float f) { union { ect_u32 u; float f; } v; v.f = f; return v.u; }
+
+/* ---- Philox4x32-10, docs/random.md ---- */
+ECT_INLINE void ect_philox(ect_u64 key, ect_u64 step, ect_u64 sample, ect_u32 block, ect_u32 x[4])
+{
+    ect_u32 k0 = (ect_u32)key, k1 = (ect_u32)(key >> 32);
+    ect_u32 c0 = block, c1 = (ect_u32)sample, c2 = (ect_u32)step;
+    ect_u32 c3 = ((ect_u32)(sample >> 32) & 0xffffu) | (((ect_u32)(step >> 32) & 0xffffu) << 16);
+    for (int i = 0; i < 10; i++) {
+        ect_u64 p0 = (ect_u64)0xD2511F53u * c0, p1 = (ect_u64)0xCD9E8D57u * c2;
+        ect_u32 n0 = (ect_u32)(p1 >> 32) ^ c1 ^ k0, n2 = (ect_u32)(p0 >> 32) ^ c3 ^ k1;
+        c0 = n0; c1 = (ect_u32)p1; c2 = n2; c3 = (ect_u32)p0;
+        k0 += 0x9E3779B9u; k1 += 0xBB67AE85u;
+    }
+    x[0] = c0; x[1] = c1; x[2] = c2; x[3] = c3;
+}
+ECT_INLINE float ect_uniform_bits(ect_u32 x) { return (float)(x >> 8) * 0x1p-24f; }
+/* log of u in [2^-24, 1]: mantissa in [sqrt(1/2), sqrt(2)), minimax polynomial, explicit fma. */
+ECT_INLINE float ect_rng_log(float u)
+{
+    ect_u32 b = ect_bits(u), adj = b - 0x3f3504f3u;
+    int e = (int)(adj >> 23); if (adj & 0x80000000u) e -= 512;
+    float m = ect_from_bits((adj & 0x007fffffu) + 0x3f3504f3u);
+    float f = m - 1.0f, s = f * f, p = 7.0376836292e-2f;
+    p = __builtin_fmaf(p, f, -1.1514610310e-1f); p = __builtin_fmaf(p, f, 1.1676998740e-1f);
+    p = __builtin_fmaf(p, f, -1.2420140846e-1f); p = __builtin_fmaf(p, f, 1.4249322787e-1f);
+    p = __builtin_fmaf(p, f, -1.6668057665e-1f); p = __builtin_fmaf(p, f, 2.0000714765e-1f);
+    p = __builtin_fmaf(p, f, -2.4999993993e-1f); p = __builtin_fmaf(p, f, 3.3333331174e-1f);
+    float y = __builtin_fmaf(p * s, f, (float)e * -2.12194440e-4f);
+    y = __builtin_fmaf(-0.5f, s, y);
+    return __builtin_fmaf((float)e, 0.693359375f, f + y);
+}
+/* Box-Muller pair from two words. */
+ECT_INLINE void ect_normal_pair(ect_u32 x0, ect_u32 x1, float *z0, float *z1)
+{
+    float u = (float)((x0 >> 8) + 1u) * 0x1p-24f;
+    float r = __builtin_sqrtf(-2.0f * ect_rng_log(u));
+    int k = (int)(x1 >> 8), q = (k + (1 << 21)) >> 22;            /* quarter turns */
+    float t = (float)(k - (q << 22)) * 0x1.921fb6p-22f, s = t * t;  /* 2 pi / 2^24 */
+    float sn = __builtin_fmaf(__builtin_fmaf(-1.9515295891e-4f, s, 8.3321608736e-3f), s, -1.6666654611e-1f);
+    sn = __builtin_fmaf(sn * s, t, t);
+    float cs = __builtin_fmaf(__builtin_fmaf(2.443315711809948e-5f, s, -1.388731625493765e-3f), s, 4.166664568298827e-2f);
+    cs = __builtin_fmaf(cs, s * s, __builtin_fmaf(-0.5f, s, 1.0f));
+    float c = (q & 1) ? sn : cs, d = (q & 1) ? cs : sn;
+    if ((q + 1) & 2) c = -c;
+    if (q & 2) d = -d;
+    *z0 = r * c; *z1 = r * d;
+}
+ECT_INLINE float ect_draw_normal(ect_u64 key, ect_u64 step, ect_u64 sample, ect_u64 e)
+{
+    ect_u32 x[4]; float z0, z1;
+    ect_philox(key, step, sample, (ect_u32)(e >> 2), x);
+    ect_normal_pair(e & 2 ? x[2] : x[0], e & 2 ? x[3] : x[1], &z0, &z1);
+    return e & 1 ? z1 : z0;
+}
+ECT_INLINE float ect_draw_uniform(ect_u64 key, ect_u64 step, ect_u64 sample, ect_u64 e)
+{
+    ect_u32 x[4]; ect_philox(key, step, sample, (ect_u32)(e >> 2), x);
+    return ect_uniform_bits(e & 2 ? (e & 1 ? x[3] : x[2]) : (e & 1 ? x[1] : x[0]));
+}
+/* threshold = (u64)(p * 2^32) */
+ECT_INLINE float ect_draw_bernoulli(ect_u64 threshold, ect_u64 key, ect_u64 step, ect_u64 sample, ect_u64 e)
+{
+    ect_u32 x[4]; ect_philox(key, step, sample, (ect_u32)(e >> 2), x);
+    ect_u32 v = e & 2 ? (e & 1 ? x[3] : x[2]) : (e & 1 ? x[1] : x[0]);
+    return (ect_u64)v < threshold ? 1.0f : 0.0f;
+}
+ECT_INLINE ect_u64 ect_threshold(double p) { return p <= 0 ? 0 : p >= 1 ? 0x100000000ull : (ect_u64)(p * 4294967296.0); }
+
+/* ---- element functions: branch-free where they must vectorise ---- */
+/* e^x: 2^n * p(f), f in [-1/2, 1/2]; relative error below 2e-7; overflow to inf, underflow to 0, NaN stays NaN. */
+ECT_INLINE float ect_exp(float x)
+{
+    float t = x * 1.44269504088896341f;
+    t = t > 129.0f ? 129.0f : t; t = t < -151.0f ? -151.0f : t;          /* NaN fails both comparisons and stays */
+    float n = __builtin_floorf(t + 0.5f);
+    float f = __builtin_fmaf(x, 1.44269504088896341f, -n);
+    f = f > 1.0f ? 0.0f : f; f = f < -1.0f ? 0.0f : f;
+    f = __builtin_fmaf(x == x && x < 88.8f && x > -104.0f ? x : 0.0f, 1.925963033500e-8f, f);
+    float p = 1.5316785e-4f;
+    p = __builtin_fmaf(p, f, 1.3393567e-3f); p = __builtin_fmaf(p, f, 9.6181465e-3f); p = __builtin_fmaf(p, f, 5.5503324e-2f);
+    p = __builtin_fmaf(p, f, 2.4022651e-1f); p = __builtin_fmaf(p, f, 6.9314718e-1f); p = __builtin_fmaf(p, f, 1.0f);
+    int i = (int)(n != n ? 0.0f : n), h = i >> 1;
+    float r = p * ect_from_bits((ect_u32)(h + 127) << 23) * ect_from_bits((ect_u32)(i - h + 127) << 23);
+    return x != x ? x : r;
+}
+ECT_INLINE float ect_sigmoid(float x) { return 1.0f / (1.0f + ect_exp(-x)); }
+ECT_INLINE float ect_log(float x) { return __builtin_logf(x); }
+ECT_INLINE float ect_sin(float x) { return __builtin_sinf(x); }
+ECT_INLINE float ect_cos(float x) { return __builtin_cosf(x); }
+ECT_INLINE float ect_tanh(float x) { return __builtin_tanhf(x); }
+ECT_INLINE float ect_erf(float x) { return __builtin_erff(x); }
+ECT_INLINE float ect_sign(float x) { return x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x; }
+ECT_INLINE float ect_pow(float x, float y) { return __builtin_powf(x, y); }
+ECT_INLINE float ect_max(float x, float y) { return x != x ? x : y != y ? y : x < y ? y : x; }
+ECT_INLINE float ect_min(float x, float y) { return x != x ? x : y != y ? y : y < x ? y : x; }
+ECT_INLINE int ect_isfinite(float x) { return (ect_bits(x) & 0x7f800000u) != 0x7f800000u; }
+ECT_INLINE float ect_nan_to_num(float x, float nan, float inf) { return x != x ? nan : x == __builtin_inff() ? inf : x == -__builtin_inff() ? -inf : x; }
+ECT_INLINE float ect_bf16(float x)
+{
+    ect_u32 b = ect_bits(x);
+    if ((b & 0x7fffffffu) > 0x7f800000u) return x;
+    return ect_from_bits((b + 0x7fffu + ((b >> 16) & 1u)) & 0xffff0000u);
+}
+#endif
