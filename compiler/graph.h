@@ -58,10 +58,12 @@ typedef struct Node {
     int n_in;
     Ref *in;
     int n_axes;
-    Axis *axes;                                      /* logical order: declared, or left operand's then new ones */
+    Axis *axes;                                      /* declared order, or left operand's then new ones; only rearrange, draw and files read the order */
     Attr a;
     Origin at;
 } Node;
+
+typedef struct Module Module;
 
 typedef struct Graph {
     Arena *arena;
@@ -106,7 +108,22 @@ Ref mk_contract(Graph *g, Ref x, Ref y, int n, const Sym *axes);
 Ref mk_standardize(Graph *g, Ref x, int n, const Sym *axes, double eps);
 Ref mk_softmax(Graph *g, Ref x, int n, const Sym *axes);
 Ref mk_like(Graph *g, const Node *like, Op op, const Ref *in, int n_in);       /* same op and attributes as `like`, other operands */
-void graph_output(Graph *g, Sym name, Ref r);
+void graph_output(Graph *g, Sym name, Ref r);        /* a second output of the same name replaces the first */
+Ref graph_find_output(const Graph *g, Sym name);     /* 0 when absent */
+
+/* ---- for passes ---- */
+Ref mk_conform(Graph *g, Ref x, int n, const Axis *axes);         /* x expanded to all of `axes` and in their order; x has no other role */
+Ref mk_mean(Graph *g, Ref x, int n, const Sym *axes);             /* sum / count */
+Ref graph_add(Graph *g, const Node *n, bool share);               /* the node as it is (copied; its own Origin); share: an equal one is reused */
+bool same_axes(const Node *n, int n_axes, const Axis *axes);      /* same roles and sizes in the same order */
+bool axis_in(int n, const Sym *axes, Sym role);
+/* Rebuilds what the outputs need into fresh ids, in order, through `make` (NULL: copies); ids held outside of g->out are void afterwards.
+   make: the new graph, an old node, its operands' new ids, ctx -> new id; the result must have the old node's roles (order is restored). */
+typedef Ref NodeMaker(Graph *g, const Node *old, Ref old_id, const Ref *in, void *ctx);
+void graph_rebuild(Graph *g, NodeMaker *make, void *ctx);
+uint64_t graph_hash(const Graph *g);                              /* equal graphs of one process have equal hashes */
+char *graph_check(const Graph *g, Ref r);                         /* verify.c: NULL, or what is illegal about node r (heap) */
+char *node_text(const Module *m, const Graph *g, Ref r);          /* text.c: one line without a newline (heap) */
 
 /* ---- parameters, scalars, programs: what elaborate makes of a model ---- */
 typedef struct { Sym name; Sym was; int n_axes; Axis *axes; Ref init; Origin at; } Param;   /* init: in Module.init's graph, output named like the parameter */
@@ -131,7 +148,7 @@ typedef struct {
     int n_out; TensorDecl *out;                      /* loss, grad.<p>, denoised, images, report.<name> */
 } Program;
 
-typedef struct {
+struct Module {
     Arena *arena;
     Sym model_file;
     int n_config;  struct { Sym name; char *value; } *config;
@@ -142,7 +159,7 @@ typedef struct {
     int n_states;  StateVar *states;                 /* optimizer states first, then EMAs */
     int n_programs; Program *programs;               /* init first */
     int n_sources; struct { Sym file; char *text; } *sources;
-} Module;
+};
 
 /* ---- passes: one file, one entry function, one letter each (passes.def) ---- */
 /* autodiff.c */ Ref *autodiff(Graph *g, Ref loss, int n, const Ref *wrt);     /* d loss / d wrt[i], arena-owned; loss has no axes; errors: grad_error callback */
