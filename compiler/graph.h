@@ -71,6 +71,7 @@ typedef struct Graph {
     uint32_t *table; uint32_t table_cap;             /* interning */
     struct { Sym name; Ref ref; } *out; int n_out, out_cap;
     Origin at;                                       /* given to nodes as they are made */
+    bool expanded;                                   /* set by expand_composites: verify allows no composite operation from there on */
 } Graph;
 
 Graph *graph_new(void);
