@@ -39,20 +39,20 @@ ECT_INLINE void ect_philox(ect_u64 key, ect_u64 step, ect_u64 sample, ect_u32 bl
     x[0] = c0; x[1] = c1; x[2] = c2; x[3] = c3;
 }
 ECT_INLINE float ect_uniform_bits(ect_u32 x) { return (float)(x >> 8) * 0x1p-24f; }
-/* log of u in [2^-24, 1]: mantissa in [sqrt(1/2), sqrt(2)), minimax polynomial, explicit fma. */
+/* log of u in [2^-24, 1]: u = 2^e m, m in [sqrt(1/2), sqrt(2)), log(1 + f) = f - f^2/2 + f^3 p(f), explicit fma; below 2 ulp. */
 ECT_INLINE float ect_rng_log(float u)
 {
     ect_u32 b = ect_bits(u), adj = b - 0x3f3504f3u;
-    int e = (int)(adj >> 23); if (adj & 0x80000000u) e -= 512;
+    int e = (int)(adj >> 23) - (adj & 0x80000000u ? 512 : 0);
     float m = ect_from_bits((adj & 0x007fffffu) + 0x3f3504f3u);
-    float f = m - 1.0f, s = f * f, p = 7.0376836292e-2f;
-    p = __builtin_fmaf(p, f, -1.1514610310e-1f); p = __builtin_fmaf(p, f, 1.1676998740e-1f);
-    p = __builtin_fmaf(p, f, -1.2420140846e-1f); p = __builtin_fmaf(p, f, 1.4249322787e-1f);
-    p = __builtin_fmaf(p, f, -1.6668057665e-1f); p = __builtin_fmaf(p, f, 2.0000714765e-1f);
-    p = __builtin_fmaf(p, f, -2.4999993993e-1f); p = __builtin_fmaf(p, f, 3.3333331174e-1f);
-    float y = __builtin_fmaf(p * s, f, (float)e * -2.12194440e-4f);
+    float f = m - 1.0f, s = f * f, p = 0x1.1457cp-4f;
+    p = __builtin_fmaf(p, f, -0x1.de3c3p-4f); p = __builtin_fmaf(p, f, 0x1.e6f06ep-4f);
+    p = __builtin_fmaf(p, f, -0x1.fc2204p-4f); p = __builtin_fmaf(p, f, 0x1.233768p-3f);
+    p = __builtin_fmaf(p, f, -0x1.555c4ep-3f); p = __builtin_fmaf(p, f, 0x1.99a4b6p-3f);
+    p = __builtin_fmaf(p, f, -0x1.000006p-2f); p = __builtin_fmaf(p, f, 0x1.555548p-2f);
+    float y = __builtin_fmaf(p * s, f, (float)e * -0x1.bd0106p-13f);      /* log 2 = 0x1.63p-1 - 0x1.bd0106p-13 */
     y = __builtin_fmaf(-0.5f, s, y);
-    return __builtin_fmaf((float)e, 0.693359375f, f + y);
+    return __builtin_fmaf((float)e, 0x1.63p-1f, f + y);
 }
 /* Box-Muller pair from two words. */
 ECT_INLINE void ect_normal_pair(ect_u32 x0, ect_u32 x1, float *z0, float *z1)
@@ -61,9 +61,9 @@ ECT_INLINE void ect_normal_pair(ect_u32 x0, ect_u32 x1, float *z0, float *z1)
     float r = __builtin_sqrtf(-2.0f * ect_rng_log(u));
     int k = (int)(x1 >> 8), q = (k + (1 << 21)) >> 22;            /* quarter turns */
     float t = (float)(k - (q << 22)) * 0x1.921fb6p-22f, s = t * t;  /* 2 pi / 2^24 */
-    float sn = __builtin_fmaf(__builtin_fmaf(-1.9515295891e-4f, s, 8.3321608736e-3f), s, -1.6666654611e-1f);
+    float sn = __builtin_fmaf(__builtin_fmaf(-0x1.994e5ap-13f, s, 0x1.11076p-7f), s, -0x1.555546p-3f);
     sn = __builtin_fmaf(sn * s, t, t);
-    float cs = __builtin_fmaf(__builtin_fmaf(2.443315711809948e-5f, s, -1.388731625493765e-3f), s, 4.166664568298827e-2f);
+    float cs = __builtin_fmaf(__builtin_fmaf(0x1.9a020ap-16f, s, -0x1.6c0c8ap-10f), s, 0x1.55554ap-5f);
     cs = __builtin_fmaf(cs, s * s, __builtin_fmaf(-0.5f, s, 1.0f));
     float c = (q & 1) ? sn : cs, d = (q & 1) ? cs : sn;
     if ((q + 1) & 2) c = -c;
@@ -92,38 +92,51 @@ ECT_INLINE float ect_draw_bernoulli(ect_u64 threshold, ect_u64 key, ect_u64 step
 ECT_INLINE ect_u64 ect_threshold(double p) { return p <= 0 ? 0 : p >= 1 ? 0x100000000ull : (ect_u64)(p * 4294967296.0); }
 
 /* ---- element functions: branch-free where they must vectorise ---- */
-/* e^x: 2^n * p(f), f in [-1/2, 1/2]; relative error below 2e-7; overflow to inf, underflow to 0, NaN stays NaN. */
+/* e^x = 2^n p(f), |f| <= 1/2: relative error below 2e-7, overflow to inf, underflow to 0, NaN stays NaN (it fails both clamps). */
 ECT_INLINE float ect_exp(float x)
 {
-    float t = x * 1.44269504088896341f;
-    t = t > 129.0f ? 129.0f : t; t = t < -151.0f ? -151.0f : t;          /* NaN fails both comparisons and stays */
-    float n = __builtin_floorf(t + 0.5f);
-    float f = __builtin_fmaf(x, 1.44269504088896341f, -n);
-    f = f > 1.0f ? 0.0f : f; f = f < -1.0f ? 0.0f : f;
-    f = __builtin_fmaf(x == x && x < 88.8f && x > -104.0f ? x : 0.0f, 1.925963033500e-8f, f);
-    float p = 1.5316785e-4f;
-    p = __builtin_fmaf(p, f, 1.3393567e-3f); p = __builtin_fmaf(p, f, 9.6181465e-3f); p = __builtin_fmaf(p, f, 5.5503324e-2f);
-    p = __builtin_fmaf(p, f, 2.4022651e-1f); p = __builtin_fmaf(p, f, 6.9314718e-1f); p = __builtin_fmaf(p, f, 1.0f);
-    int i = (int)(n != n ? 0.0f : n), h = i >> 1;
-    float r = p * ect_from_bits((ect_u32)(h + 127) << 23) * ect_from_bits((ect_u32)(i - h + 127) << 23);
-    return x != x ? x : r;
+    float c = x > 89.5f ? 89.5f : x;
+    c = c < -104.5f ? -104.5f : c;
+    float n = __builtin_fmaf(c, 0x1.715476p0f, 0x1.8p23f) - 0x1.8p23f;       /* nearest integer: floorf does not vectorise everywhere */
+    float f = __builtin_fmaf(c, 0x1.4ae0cp-26f, __builtin_fmaf(c, 0x1.715476p0f, -n));     /* log2(e) in two parts */
+    float p = 0x1.41fbbcp-13f;
+    p = __builtin_fmaf(p, f, 0x1.5f3e54p-10f); p = __builtin_fmaf(p, f, 0x1.3b2d4cp-7f); p = __builtin_fmaf(p, f, 0x1.c6aee8p-5f);
+    p = __builtin_fmaf(p, f, 0x1.ebfbdcp-3f); p = __builtin_fmaf(p, f, 0x1.62e43p-1f); p = __builtin_fmaf(p, f, 1.0f);
+    int i = (int)(c != c ? 0.0f : n), h = i >> 1;                          /* two factors: 2^129 and 2^-151 are no floats */
+    return p * ect_from_bits((ect_u32)(h + 127) << 23) * ect_from_bits((ect_u32)(i - h + 127) << 23);
 }
 ECT_INLINE float ect_sigmoid(float x) { return 1.0f / (1.0f + ect_exp(-x)); }
 ECT_INLINE float ect_log(float x) { return __builtin_logf(x); }
 ECT_INLINE float ect_sin(float x) { return __builtin_sinf(x); }
 ECT_INLINE float ect_cos(float x) { return __builtin_cosf(x); }
-ECT_INLINE float ect_tanh(float x) { return __builtin_tanhf(x); }
+/* Odd polynomial near 0, else 1 - 2 / (e^2|x| + 1); both are computed, so that it vectorises; relative error below 3e-7. */
+ECT_INLINE float ect_tanh(float x)
+{
+    float a = __builtin_fabsf(x), s = x * x, p = -0x1.647ad6p-8f;
+    p = __builtin_fmaf(p, s, 0x1.4e332p-6f); p = __builtin_fmaf(p, s, -0x1.b79fc6p-5f);
+    p = __builtin_fmaf(p, s, 0x1.11027p-3f); p = __builtin_fmaf(p, s, -0x1.55551cp-2f);
+    float near0 = __builtin_fmaf(p * s, x, x), far = __builtin_copysignf(1.0f - 2.0f / (ect_exp(a + a) + 1.0f), x);
+    return a < 0.65f ? near0 : far;
+}
 ECT_INLINE float ect_erf(float x) { return __builtin_erff(x); }
-ECT_INLINE float ect_sign(float x) { return x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x; }
+ECT_INLINE float ect_sign(float x)
+{
+    float up = x > 0.0f ? 1.0f : 0.0f, down = x < 0.0f ? 1.0f : 0.0f;
+    return x != x ? x : up - down;
+}
 ECT_INLINE float ect_pow(float x, float y) { return __builtin_powf(x, y); }
 ECT_INLINE float ect_max(float x, float y) { return x != x ? x : y != y ? y : x < y ? y : x; }
 ECT_INLINE float ect_min(float x, float y) { return x != x ? x : y != y ? y : y < x ? y : x; }
 ECT_INLINE int ect_isfinite(float x) { return (ect_bits(x) & 0x7f800000u) != 0x7f800000u; }
-ECT_INLINE float ect_nan_to_num(float x, float nan, float inf) { return x != x ? nan : x == __builtin_inff() ? inf : x == -__builtin_inff() ? -inf : x; }
+ECT_INLINE float ect_nan_to_num(float x, float nan, float inf)
+{
+    float up = x > 0x1.fffffep127f ? inf : x, both = x < -0x1.fffffep127f ? -inf : up;
+    return x != x ? nan : both;
+}
 ECT_INLINE float ect_bf16(float x)
 {
     ect_u32 b = ect_bits(x);
-    if ((b & 0x7fffffffu) > 0x7f800000u) return x;
-    return ect_from_bits((b + 0x7fffu + ((b >> 16) & 1u)) & 0xffff0000u);
+    ect_u32 r = (b + 0x7fffu + ((b >> 16) & 1u)) & 0xffff0000u;
+    return ect_from_bits((b & 0x7fffffffu) > 0x7f800000u ? b : r);
 }
 #endif
