@@ -214,11 +214,10 @@ static void make_temp(Build *b)
     machine_error("no folder to compile in: tried $TMPDIR, /tmp, /dev/shm (%s)", strerror(e));
 }
 
-static char *in_temp(const Build *b, const char *fmt, int i)
+/* TEMP/NAME.c or .o of kernel i; TEMP/NAME.log of the group that begins with it. */
+static char *in_temp(const Build *b, int i, const char *suffix)
 {
-    char *leaf = xasprintf(fmt, i), *path = xasprintf("%s/%s", b->temp, leaf);
-    free(leaf);
-    return path;
+    return xasprintf("%s/%s%s", b->temp, b->src[i].name, suffix);
 }
 
 /* ---- running compilers ---- */
@@ -348,13 +347,13 @@ static pid_t start_compile(Build *b, const int *missing, int first, int n)
     for (size_t i = 0; i < COUNT(COMPILE_FLAGS); i++) argv[a++] = COMPILE_FLAGS[i];
     if (b->draw_inputs) argv[a++] = "-DECT_DRAW_INPUTS=1";
     argv[a++] = "-c";
-    char *names[GROUP_MAX], *log = in_temp(b, "log%d", first);
+    char *names[GROUP_MAX], *log = in_temp(b, missing[first], ".log");
     const char *full[sizeof argv / sizeof *argv + GROUP_MAX];
     memcpy(full, argv, (size_t)a * sizeof *argv);
     for (int i = 0; i < n; i++) {
-        names[i] = xasprintf("k%d.c", missing[first + i]);
+        names[i] = xasprintf("%s.c", b->src[missing[first + i]].name);
         full[a++] = names[i];
-        char *path = in_temp(b, "k%d.c", missing[first + i]);
+        char *path = in_temp(b, missing[first + i], ".c");
         const char *src = b->src[missing[first + i]].source;
         write_temp(b, path, src, strlen(src));
         free(path);
@@ -385,14 +384,14 @@ static void compile_missing(Build *b, const int *missing, int n)
         int status, i = wait_job(b, &status);
         Job j = b->job[i];
         b->job[i] = b->job[--b->n_jobs];
-        char *log = in_temp(b, "log%d", j.first);
+        char *log = in_temp(b, missing[j.first], ".log");
         if (status) {
             char *what = xasprintf("compile %s", b->src[missing[j.first]].path);
             compile_failed(b, what, log, status);
         }
         free(log);
         for (int k = j.first; k < j.first + j.n; k++) {
-            char *obj = in_temp(b, "k%d.o", missing[k]);
+            char *obj = in_temp(b, missing[k], ".o");
             size_t len;
             char *bytes = read_file(obj, &len);
             if (bytes) cache_put(b->key[missing[k]], strlen(b->key[missing[k]]), bytes, len);
@@ -409,7 +408,7 @@ static void compile_missing(Build *b, const int *missing, int n)
 static char *link_all(Build *b, size_t *len)
 {
     StrBuf list = {0};
-    for (int i = 0; i < b->n; i++) sb_printf(&list, "%s/k%d.o\n", b->temp, i);
+    for (int i = 0; i < b->n; i++) sb_printf(&list, "%s/%s.o\n", b->temp, b->src[i].name);
     char *rsp = xasprintf("%s/objects", b->temp), *out = xasprintf("%s/all.so", b->temp), *log = xasprintf("%s/link.log", b->temp);
     char *at = xasprintf("@%s", rsp);
     write_temp(b, rsp, list.s, list.len);
@@ -445,7 +444,7 @@ static int make_objects(Build *b)
         void *bytes;
         size_t len;
         if (cache_get(b->key[i], strlen(b->key[i]), &bytes, &len)) {
-            char *obj = in_temp(b, "k%d.o", i);
+            char *obj = in_temp(b, i, ".o");
             write_temp(b, obj, bytes, len);
             free(obj);
             free(bytes);

@@ -1,0 +1,25 @@
+/* How much memory a plan needs and how much there is; asked before anything large is allocated.
+   Assumes Linux: MemAvailable, control groups (v1 and v2) and RLIMIT_AS. */
+#ifndef ECT_MEMORY_H
+#define ECT_MEMORY_H
+#include "runtime/plan.h"
+
+/* Bytes that can still be allocated; *limit (static text, may be NULL) names what sets the limit. UINT64_MAX when nothing is known. */
+uint64_t memory_available(const char **limit);
+/* Peak and present resident size of this process in bytes; 0 when unknown. */
+uint64_t memory_peak(void);
+
+typedef struct {
+    uint64_t weights, gradient, states, sets;        /* flat arrays */
+    uint64_t arena;                                  /* largest peak of the programs' segments: grows with the batch */
+    uint64_t tensors;                                /* inputs, outputs, carries: grows with the batch */
+    uint64_t scratch;                                /* kernels' scratch, all threads */
+} MemoryNeed;
+/* Adds what running `program` takes on the cpu device with this many threads. */
+void memory_add_program(MemoryNeed *need, const Plan *plan, const PlanProgram *program, int threads);
+/* Adds weights, and with training gradient and states. */
+void memory_add_weights(MemoryNeed *need, const Plan *plan, bool training);
+uint64_t memory_total(const MemoryNeed *need);
+/* machine_error with the shortfall and a batch that would fit when `need` and `other` bytes (data set) exceed what there is. */
+void memory_check(const MemoryNeed *need, uint64_t other, const Plan *plan);
+#endif
