@@ -17,7 +17,7 @@
     NODE(D_RUNTIME,   "runtime",   "items: BIND...") \
     NODE(D_LOSS,      "loss",      "name; params; type; body") \
     NODE(D_PROGRAM,   "program",   "name; params; flag: `training`; result: E_NAME; value") \
-    NODE(D_TRAIN,     "train",     "params; items: TRAIN_*") \
+    NODE(D_TRAIN,     "train",     "params; items: TRAIN_*; name_loc: the `{`") \
     NODE(D_SAMPLE,    "sample",    "params; result: E_NAME; body") \
     NODE(D_OPTIMIZER, "optimizer", "name; params; items: E_NAME... after `for`; body") \
     NODE(D_EMA,       "ema",       "name; params; items: E_NAME... after `for`; body") \
@@ -34,7 +34,7 @@
     /* ---- types ---- */ \
     NODE(T_NAME,      "type",      "name: int, real, bool, list, string, times ...") \
     NODE(T_TENSOR,    "tensor",    "items: AXIS...") \
-    NODE(T_CHOICE,    "choice",    "items: E_STRING... two or more alternatives") \
+    NODE(T_CHOICE,    "choice",    "items: E_STRING... the allowed values") \
     NODE(AXIS,        "axis",      "name: role; value opt.: size expression; or items: FACTOR... two or more, h:(a b:2)") \
     NODE(FACTOR,      "factor",    "name: role; value opt.: size expression") \
     /* ---- statements ---- */ \
@@ -63,7 +63,7 @@
     NODE(E_TEXT,      "text",      "text: escapes resolved; only inside E_STRING") \
     NODE(E_LIST,      "list",      "items: expressions") \
     NODE(E_FN,        "lambda",    "params: PARAM...; value") \
-    NODE(E_IF,        "ifx",       "cond; value; other: expression, an E_IF without braces for `else if`") \
+    NODE(E_IF,        "ifx",       "cond; value; other: expression; flag: follows `else` without braces") \
     NODE(E_ROWS,      "rows",      "cond; value; other") \
     NODE(E_UNARY,     "unary",     "op; value; name_loc: the operator") \
     NODE(E_BINARY,    "binary",    "op; value; other; name_loc: the operator") \
@@ -115,6 +115,7 @@ struct Node {
     bool flag;                  /* D_PROGRAM: `training` */
     bool parens;                /* the expression was written in parentheses; loc excludes them */
     int section;
+    int depth;                  /* nodes down to the deepest leaf; the parser bounds it */
     Loc loc, name_loc;
     Sym name;
     const char *text;
