@@ -13,7 +13,6 @@ Rule d_rename, d_rearrange, d_slice, d_pick, d_pad, d_concat, d_repeat, d_window
 
 bool wants(const Tape *t, Ref z, int k);             /* does operand k of z need a gradient? */
 void give_whole(Tape *t, Ref z, int k, Ref c);       /* c has no role that operand k lacks */
-Ref join_pads(Graph *g, Ref x, Ref y);               /* x + y for two disjoint pads along one axis, or 0 */
 
 /* expand.c: what standardize is made of; the gradient rule uses the same nodes. */
 typedef struct { Ref centred, rstd; } Moments;

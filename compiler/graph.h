@@ -123,6 +123,7 @@ bool axis_in(int n, const Sym *axes, Sym role);
 typedef Ref NodeMaker(Graph *g, const Node *old, Ref old_id, const Ref *in, void *ctx);
 void graph_rebuild(Graph *g, NodeMaker *make, void *ctx);
 uint64_t graph_hash(const Graph *g);                              /* equal graphs of one process have equal hashes */
+Ref join_pads(Graph *g, Ref x, Ref y);                            /* autodiff.c: x + y of two disjoint pads along one axis, as one view; or 0 */
 char *graph_check(const Graph *g, Ref r);                         /* verify.c: NULL, or what is illegal about node r (heap) */
 char *node_text(const Module *m, const Graph *g, Ref r);          /* text.c: one line without a newline (heap) */
 
