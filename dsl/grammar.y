@@ -335,25 +335,56 @@ item: expr                                      { $$ = MK(@$, IX_EXPR, .value = 
     | expr[a] ':' expr[b]                       { $$ = MK(@$, IX_COLON, .value = $a, .other = $b); }
     ;
 %%
-/* Words of the tokens that could stand there, "`)` or `,`"; "" when they are many. */
+/* Tokens that messages name together when the first of a row could stand there. */
+static const struct {
+    const char *words;
+    int member[24];
+} groups[] = {
+    {"a statement", {TOK_LET, TOK_VAR, TOK_CONST, TOK_USE, TOK_PARAM, TOK_RETURN, TOK_IF, TOK_FOR,
+                     TOK_SHARE, TOK_EACH, TOK_STATE, TOK_RUNTIME, TOK_NAME, ';'}},
+    {"a declaration", {TOK_IMPORT, TOK_CONFIG, TOK_STREAM, TOK_BLOCK, TOK_LOSS, TOK_PROGRAM, TOK_TRAIN,
+                       TOK_SAMPLE, TOK_OPTIMIZER, TOK_EMA, TOK_FN, TOK_USE, TOK_RUNTIME}},
+    {"an expression", {TOK_REAL, TOK_INT, TOK_STRING, TOK_NAME, TOK_TRUE, TOK_FALSE, TOK_REARRANGE,
+                       TOK_FN, TOK_IF, TOK_ROWS, '(', '-', '!', '['}},
+    {"an operator", {'+', '-', '*', '/', TOK_FLOORDIV, '^', '<', '>',
+                     TOK_EQ, TOK_NE, TOK_LE, TOK_GE, TOK_AND, TOK_OR, TOK_DOTDOT, TOK_IN,
+                     TOK_FROM, TOK_LIKE, '@', '.', '(', '['}},
+};
+
+static void put_word(StrBuf *b, int *n, const char *quote, const char *s, size_t len)
+{
+    sb_puts(b, (*n)++ ? "\n" : "");
+    sb_printf(b, "%s%.*s%s", quote, (int)len, s, quote);
+}
+
+/* Words for the tokens that could stand there, "an operator, `)` or `,`"; "" when they are many. */
 static char *expected_text(const yypcontext_t *c)
 {
     yysymbol_kind_t kind[YYNTOKENS];
-    int n = yypcontext_expected_tokens(c, kind, YYNTOKENS), m = 0;
-    bool name = false;
-    for (int i = 0; i < n; i++) name |= kind[i] == YYSYMBOL_NAME;
-    for (int i = 0; i < n; i++)         /* words that also serve as names go without saying */
-        if (!(name && kind[i] >= YYSYMBOL_IMPORT && kind[i] <= YYSYMBOL_REPORT)) kind[m++] = kind[i];
+    bool can[YYNTOKENS] = {false};
+    int n = yypcontext_expected_tokens(c, kind, YYNTOKENS), words = 0;
+    for (int i = 0; i < n; i++) can[kind[i]] = true;
+    for (int i = YYSYMBOL_IMPORT; can[YYSYMBOL_NAME] && i <= YYSYMBOL_REPORT; i++) can[i] = false;      /* they are names too */
     StrBuf b = {0};
-    sb_puts(&b, "");
-    for (int i = 0; i < m && m <= 5; i++) {
-        bool plain = kind[i] >= YYSYMBOL_NAME && kind[i] <= YYSYMBOL_STRING;
-        const char *s = yysymbol_name(kind[i]), *q = plain || kind[i] == YYSYMBOL_YYEOF ? "" : "`";
-        int len = (int)strlen(s);
-        if (s[0] == '\'') s++, len -= 2;
-        sb_printf(&b, "%s%s%.*s%s", i == 0 ? "" : i == m - 1 ? " or " : ", ", q, len, s, q);
+    for (size_t g = 0; g < COUNT(groups); g++) {
+        if (!can[YYTRANSLATE(groups[g].member[0])]) continue;
+        for (const int *t = groups[g].member; *t; t++) can[YYTRANSLATE(*t)] = false;
+        put_word(&b, &words, "", groups[g].words, strlen(groups[g].words));
     }
-    return b.s;
+    for (int i = 0; i < YYNTOKENS; i++) {
+        if (!can[i]) continue;
+        const char *s = yysymbol_name((yysymbol_kind_t)i);
+        bool plain = i == YYSYMBOL_YYEOF || (i >= YYSYMBOL_NAME && i <= YYSYMBOL_STRING), quoted = s[0] == '\'';
+        put_word(&b, &words, plain ? "" : "`", s + quoted, strlen(s) - 2 * quoted);
+    }
+    StrBuf out = {0};
+    sb_puts(&out, "");
+    for (const char *s = b.s; s && words <= 5 && *s; s++) {
+        if (*s != '\n') sb_putc(&out, *s);
+        else sb_puts(&out, strchr(s + 1, '\n') ? ", " : " or ");
+    }
+    sb_free(&b);
+    return out.s;
 }
 
 static int yyreport_syntax_error(const yypcontext_t *c, Parser *p)

@@ -382,7 +382,7 @@ static void put_diag(StrBuf *b, const Diag *d)
     for (int i = 0; i < d->n_note; i++) sb_printf(b, "   note: %s\n", d->note[i]);
     for (int i = 0; i < d->n_help; i++)
         sb_printf(b, "   help: %s%s", d->help[i], i < d->n_help - 1 ? "\n" : "");
-    sb_printf(b, "%s(ectc explain E%04d)\n", d->n_help ? "      " : "   help: ", (int)d->code);
+    sb_printf(b, d->n_help ? "      (ectc explain E%04d)\n" : "   help: ectc explain E%04d\n", (int)d->code);
 }
 
 char *diag_text(void)

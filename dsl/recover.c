@@ -216,7 +216,7 @@ static bool report_brackets(Parser *p, Loc at)
         d = diag_error(b->loc, ERR_unbalanced, "this `%c` is never closed", b->code);
         diag_help(d, "add `%c`; the text ends at line %d", b->code == '(' ? ')' : b->code == '[' ? ']' : '}', at.line);
     } else if (SET(t->code, ')', ']', '}') && !p->closed.code) {
-        if (b) {
+        if (b && !b->body) {
             d = diag_error(at, ERR_unbalanced, "`%c` cannot close `%c`", t->code, b->code);
             diag_span(d, b->loc, "opened here");
         } else {
@@ -245,8 +245,12 @@ void syntax_error(Parser *p, Loc at, const char *expected)
         diag_help(d, "choose another name, for example `%.*s_`", n, text);
         return;
     }
+    Loc end = {p->prev.loc.file, p->prev.loc.end_line, p->prev.loc.end_col, p->prev.loc.end_line, p->prev.loc.end_col};
+    if (!p->last.code && p->prev.loc.file) at = end;
     Diag *d = p->last.code ? diag_error(at, ERR_syntax, "unexpected `%.*s`%s%s", n, text, *expected ? ", expected " : "", expected)
                            : diag_error(at, ERR_syntax, "the text ends too early%s%s", *expected ? ", expected " : "", expected);
     if (p->last.code == '=' && strstr(expected, "`{`")) diag_help(d, "equality is written `==`");
+    else if (SET(p->last.code, TOK_LET, TOK_VAR, TOK_CONST, TOK_PARAM, TOK_RETURN) && top_brace(p) < 0)
+        diag_help(d, "statements stand in a block; a file declares config, stream, fn, block, use, runtime, loss, program ...");
     if (p->last.code == TOK_EQ && p->prev.code == TOK_NAME) diag_help(d, "a value is given with `=`");
 }
