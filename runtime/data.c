@@ -138,6 +138,10 @@ static Dataset *open_file(DataErr *e, const char *path, const DataOptions *opt)
         data_errno(e, path);
         return NULL;
     }
+    if (n == 0) {
+        data_user(e, "%s: the file is empty: copy or download it again", path);
+        return NULL;
+    }
     if (n >= 2 && head[0] == 'P' && head[1] == 'K')
         return read_zip(e, path, opt);
     bool idx = n >= 4 && !head[0] && !head[1] && head[2] == 8 && (head[3] == 3 || head[3] == 1);
@@ -148,8 +152,6 @@ static Dataset *open_file(DataErr *e, const char *path, const DataOptions *opt)
         return read_cifar_bin(e, path);
     if (data_is_image_name(path))
         data_user(e, "%s: one image is no data set: give the folder that holds the images", path);
-    else if (n == 0)
-        data_user(e, "%s: the file is empty", path);
     else
         data_user(e, "%s: not a data set%s: expected a zip or folder of PNG or JPEG images, a CIFAR-10 or MNIST archive, or `shapes`",
                   path, ends_with(path, ".zip") ? " (named .zip, but it does not begin like one)" : "");

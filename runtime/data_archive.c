@@ -356,14 +356,16 @@ static Dataset *read_idx(DataErr *e, gzFile gz, const char *path)
 {
     uint8_t head[16], extra;
     size_t got;
-    if (!gz_need(e, gz, path, head, sizeof head))
+    if (!gz_need(e, gz, path, head, 4))
         return NULL;
-    int64_t count = big_endian(head + 4);
-    uint32_t h = big_endian(head + 8), w = big_endian(head + 12);
     if (big_endian(head) != 0x803) {
         data_user(e, "%s: a labels file: give the images file (*-images-idx3-ubyte.gz) beside it", path);
         return NULL;
     }
+    if (!gz_need(e, gz, path, head + 4, sizeof head - 4))
+        return NULL;
+    int64_t count = big_endian(head + 4);
+    uint32_t h = big_endian(head + 8), w = big_endian(head + 12);
     if (!count || !h || !w || h > 1024 || w > 1024 || count > INT32_MAX) {
         data_user(e, "%s: an absurd header: %lld images of %ux%u", path, (long long)count, w, h);
         return NULL;

@@ -238,6 +238,31 @@ static bool quoted(Pickle *p)
     return push_bytes(p, V_BYTES, to, len);
 }
 
+/* Opcode V: text to the end of the line in Latin-1 with \\uXXXX escapes, made UTF-8. */
+static bool raw_text(Pickle *p)
+{
+    const uint8_t *line;
+    size_t n, len = 0;
+    if (!take_line(p, &line, &n))
+        return false;
+    uint8_t *to = new_block(p, 2 * n);
+    for (size_t i = 0; i < n; i++) {
+        int c = line[i], hex = 0;
+        if (c == '\\' && i + 5 < n && line[i + 1] == 'u') {
+            for (size_t k = 2; k < 6 && hex >= 0; k++)
+                hex = hex_digit(line[i + k]) < 0 ? -1 : hex * 16 + hex_digit(line[i + k]);
+            if (hex < 0 || hex > 0x7ff)
+                return bad(p, "a bad string");
+            c = hex;
+            i += 5;
+        }
+        if (c >= 0x80)
+            to[len++] = (uint8_t)(0xc0 | c >> 6);
+        to[len++] = (uint8_t)(c >= 0x80 ? 0x80 | (c & 0x3f) : c);
+    }
+    return push_bytes(p, V_TEXT, to, len);
+}
+
 static bool global(Pickle *p)
 {
     const uint8_t *module, *name;
@@ -295,10 +320,7 @@ static bool step(Pickle *p, bool *done)
     case 'X': return counted(p, V_TEXT, 4);
     case 0x8c: return counted(p, V_TEXT, 1);
     case 0x8d: return counted(p, V_TEXT, 8);
-    case 'V': {
-        size_t n;
-        return take_line(p, &b, &n) && push_bytes(p, V_TEXT, b, n);
-    }
+    case 'V': return raw_text(p);
     case ']': case ')': return push_new(p, (Value){.kind = V_LIST});
     case '}': return push_new(p, (Value){.kind = V_DICT});
     case 'l': case 't': return gather(p, V_LIST);
@@ -338,9 +360,13 @@ static bool is_named(const Value *v, const char *name)
 
 static const Value *look_up(const Pickle *p, const Value *dict, const char *key)
 {
-    for (int i = 0; i + 1 < dict->n; i += 2)
-        if (is_named(item(p, dict, i), key))
+    for (int i = 0; i + 1 < dict->n; i += 2) {
+        const Value *k = item(p, dict, i);
+        if (k->kind == V_CALL)      /* a bytes key as Python 3 writes it: _codecs.encode("data", "latin1") */
+            k = item(p, item(p, k, 1), 0);
+        if (is_named(k, key))
             return item(p, dict, i + 1);
+    }
     return NULL;
 }
 

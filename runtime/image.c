@@ -52,7 +52,7 @@ static bool png_read_all(png_structp png, png_infop info, PngRead *r, Image *out
 {
     if (setjmp(png_jmpbuf(png)))
         return false;
-    png_set_user_limits(png, IMAGE_MAX_SIDE, IMAGE_MAX_SIDE);
+    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);     /* size_ok says it better */
     png_set_chunk_malloc_max(png, 16 << 20);
     png_set_read_fn(png, r, png_read_bytes);
     png_read_info(png, info);

@@ -55,6 +55,11 @@ static Taps *make_taps(int in, int out, float **store)
     return taps;
 }
 
+static uint8_t to_byte(float v)
+{
+    return (uint8_t)fminf(fmaxf(floorf(v + 0.5f), 0), 255);
+}
+
 void image_crop_resize(const uint8_t *pixels, int h, int w, int c, int side, uint8_t *out)
 {
     int n = MIN(h, w), top = (h - n) / 2, left = (w - n) / 2;
@@ -65,7 +70,8 @@ void image_crop_resize(const uint8_t *pixels, int h, int w, int c, int side, uin
             memcpy(out + (size_t)(y * side * c), square + (size_t)y * stride, (size_t)(side * c));
         return;
     }
-    float *store, *rows = xmalloc((size_t)n * (size_t)(side * c) * sizeof *rows);
+    float *store;
+    uint8_t *rows = xmalloc((size_t)n * (size_t)(side * c));      /* rounded between the passes, as image libraries do */
     Taps *taps = make_taps(n, side, &store);
     for (int y = 0; y < n; y++)
         for (int x = 0; x < side; x++)
@@ -74,14 +80,14 @@ void image_crop_resize(const uint8_t *pixels, int h, int w, int c, int side, uin
                 float sum = 0;
                 for (int i = 0; i < taps[x].count; i++)
                     sum += taps[x].w[i] * from[i * c];
-                rows[((size_t)y * (size_t)side + (size_t)x) * (size_t)c + (size_t)k] = sum;
+                rows[((size_t)y * (size_t)side + (size_t)x) * (size_t)c + (size_t)k] = to_byte(sum);
             }
     for (int y = 0; y < side; y++)
         for (int x = 0; x < side * c; x++) {
             float sum = 0;
             for (int i = 0; i < taps[y].count; i++)
                 sum += taps[y].w[i] * rows[(size_t)(taps[y].first + i) * (size_t)(side * c) + (size_t)x];
-            out[(size_t)(y * side * c) + (size_t)x] = (uint8_t)fminf(fmaxf(rintf(sum), 0), 255);
+            out[(size_t)(y * side * c) + (size_t)x] = to_byte(sum);
         }
     free(taps);
     free(store);
