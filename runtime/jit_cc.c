@@ -182,7 +182,7 @@ static void make_keys(Build *b)
     char cpu[512];
     cpu_identity(cpu, sizeof cpu);
     StrBuf head = {0};
-    sb_printf(&head, "\ncompiler %s\nprocessor %s\nformat %d%s\nflags ", b->compiler, cpu, FORMAT, b->draw_inputs ? " draw inputs" : "");
+    sb_printf(&head, "\ncompiler %s\nprocessor %s\nformat %d\nflags ", b->compiler, cpu, FORMAT);
     put_flags(&head, COMPILE_FLAGS, COUNT(COMPILE_FLAGS));
     sb_puts(&head, "prelude\n");
     put_canonical(&head, b->prelude);
@@ -190,7 +190,9 @@ static void make_keys(Build *b)
     b->key = xcalloc((size_t)b->n, sizeof *b->key);
     for (int i = 0; i < b->n; i++) {
         StrBuf k = {0};
-        sb_printf(&k, "kernel %s%sprelude ends\n", b->src[i].name, b->head);
+        /* Kernels without draws are the same in both variants. */
+        bool variant = b->draw_inputs && strstr(b->src[i].source, "ECT_DRAW_INPUTS");
+        sb_printf(&k, "kernel %s%sprelude ends\n%s", b->src[i].name, b->head, variant ? "draws are inputs\n" : "");
         put_canonical(&k, b->src[i].source);
         b->key[i] = k.s;
     }

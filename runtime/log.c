@@ -56,39 +56,39 @@ void log_duration(StrBuf *b, double seconds)
     else sb_printf(b, "%lds", s);
 }
 
-void json_begin(StrBuf *b) { sb_putc(b, '{'); }
-void json_end(StrBuf *b) { sb_putc(b, '}'); }
+void jput_begin(StrBuf *b) { sb_putc(b, '{'); }
+void jput_end(StrBuf *b) { sb_putc(b, '}'); }
 
-void json_key(StrBuf *b, const char *key)
+void jput_key(StrBuf *b, const char *key)
 {
     if (b->len && b->s[b->len - 1] != '{') sb_puts(b, ", ");
     sb_json_string(b, key);
     sb_puts(b, ": ");
 }
 
-void json_text(StrBuf *b, const char *key, const char *value)
+void jput_text(StrBuf *b, const char *key, const char *value)
 {
-    json_key(b, key);
+    jput_key(b, key);
     if (value) sb_json_string(b, value);
     else sb_puts(b, "null");
 }
 
-void json_int(StrBuf *b, const char *key, int64_t v)
+void jput_int(StrBuf *b, const char *key, int64_t v)
 {
-    json_key(b, key);
+    jput_key(b, key);
     sb_printf(b, "%lld", (long long)v);
 }
 
-void json_real(StrBuf *b, const char *key, double v)
+void jput_real(StrBuf *b, const char *key, double v)
 {
-    json_key(b, key);
+    jput_key(b, key);
     if (isfinite(v)) sb_printf(b, "%.9g", v);
     else sb_puts(b, "null");
 }
 
-void json_bool(StrBuf *b, const char *key, bool v)
+void jput_bool(StrBuf *b, const char *key, bool v)
 {
-    json_key(b, key);
+    jput_key(b, key);
     sb_puts(b, v ? "true" : "false");
 }
 

@@ -14,13 +14,13 @@ void log_live_end(void);
 void log_duration(StrBuf *b, double seconds);
 
 /* ---- JSON objects built key by key; NaN and infinities become null ---- */
-void json_begin(StrBuf *b);
-void json_end(StrBuf *b);
-void json_key(StrBuf *b, const char *key);
-void json_text(StrBuf *b, const char *key, const char *value);      /* NULL becomes null */
-void json_int(StrBuf *b, const char *key, int64_t v);
-void json_real(StrBuf *b, const char *key, double v);
-void json_bool(StrBuf *b, const char *key, bool v);
+void jput_begin(StrBuf *b);
+void jput_end(StrBuf *b);
+void jput_key(StrBuf *b, const char *key);
+void jput_text(StrBuf *b, const char *key, const char *value);      /* NULL becomes null */
+void jput_int(StrBuf *b, const char *key, int64_t v);
+void jput_real(StrBuf *b, const char *key, double v);
+void jput_bool(StrBuf *b, const char *key, bool v);
 
 /* Appends one line to an open file and flushes; machine_error naming `path` when that fails. */
 void log_line(FILE *f, const char *path, const char *line);

@@ -58,6 +58,7 @@ typedef struct {
                                                         in a repeated segment, one after another for each repetition */
     uint64_t sample0;                                /* number of row 0 */
     const double *mid; int n_mid;                    /* levels of the repeated segments */
+    const uint64_t *draw_step;                       /* NULL, or the Philox step of segments that do not repeat, instead of session_philox_step's */
 } RunArgs;
 /* Get ready for running it (compile; allocate). Called by the functions below when it was not. */
 void session_prepare(Session *s, const PlanProgram *p, bool with_draws);

@@ -1,0 +1,210 @@
+/* `ect-rt train`: the loop. Setup, data, metrics and pictures are in train_*.c.
+   Assumes a step is a pure function of weights, state, step, seen and the data position: that is what makes a resume exact. */
+#include "runtime/train.h"
+#include "runtime/log.h"
+#include "runtime/memory.h"
+#include "runtime/signals.h"
+#include <math.h>
+
+enum { PERIOD_SECONDS = 900 };                       /* checkpoints and grids without an interval of their own */
+
+typedef struct {
+    Train *t;
+    Report report, held;
+    double step_seconds;                             /* smoothed */
+    double line_seconds;                             /* in steps since the last line of metrics */
+    uint64_t line_steps;
+    double saved, sampled;                           /* when, by the clock */
+    uint64_t saved_step;
+} Loop;
+
+/* Saves the state after `done` updates. */
+static void save(Loop *l, uint64_t done)
+{
+    Train *t = l->t;
+    if (l->saved_step == done) return;
+    Checkpoint c = {.step = done, .seen = t->s->seen, .seed = t->s->seed, .position = (int64_t)t->s->seen, .run = t->run_json,
+                    .config = t->config_json, .plan = t->hash, .version = ECT_VERSION};
+    free(checkpoint_save(t->s, t->dir, &c, (int)t->o.keep));
+    l->saved = now_seconds();
+    l->saved_step = done;
+}
+
+/* Loss on the held-out images: draws of Philox step 0, which training never uses, so that every time is the same test. */
+static double validate(Loop *l)
+{
+    Train *t = l->t;
+    Session *s = t->s;
+    const PlanProgram *p = plan_program(t->plan, "loss"), *train = t->feed.program;
+    const float **in = xcalloc((size_t)p->n_inputs + 1, sizeof *in);
+    for (int i = 0; i < p->n_inputs; i++)
+        for (int k = 0; k < train->n_inputs; k++)
+            if (!strcmp(p->input[i].name, train->input[k].name)) in[i] = t->feed.in[k];
+    static const uint64_t draw_step = 0;
+    double sum = 0;
+    int64_t n = 0;
+    for (int64_t first = 0; first < t->feed.held->count && !signals_stop(); first += t->feed.rows) {
+        feed_held(&t->feed, first);
+        RunArgs a = {.in = in, .sample0 = (uint64_t)first, .draw_step = &draw_step};
+        session_run(s, p, &a);
+        report_micro(&l->held, s, p, MIN(t->feed.held->count - first, t->feed.rows));
+    }
+    sum = l->held.sum, n = l->held.n;
+    l->held.sum = 0, l->held.n = 0;
+    free(in);
+    return n ? sum / (double)n : NAN;
+}
+
+static void put_metrics(Loop *l, uint64_t step, double validation)
+{
+    Train *t = l->t;
+    double v;
+    StrBuf b = {0};
+    jput_begin(&b);
+    jput_int(&b, "step", (int64_t)step);
+    jput_int(&b, "images", (int64_t)(t->s->seen + t->per_step));
+    report_json(&l->report, &b);
+    jput_real(&b, "images_per_s", (double)(l->line_steps * t->per_step) / l->line_seconds);
+    static const char *const SCALARS[] = {"lr", "stage"};
+    for (size_t i = 0; i < COUNT(SCALARS); i++)
+        if (session_value(t->s, SCALARS[i], &v)) jput_real(&b, SCALARS[i], v);
+    jput_real(&b, "memory_mb", (double)memory_peak() / 1048576);
+    if (t->feed.held && isfinite(validation)) jput_real(&b, "validation_loss", validation);
+    jput_end(&b);
+    log_line(t->metrics, t->metrics_path, b.s);
+    sb_free(&b);
+    l->line_seconds = 0;
+    l->line_steps = 0;
+}
+
+static void put_live(Loop *l, uint64_t step, double validation, bool now)
+{
+    Train *t = l->t;
+    const Report *r = &l->report;
+    double v, loss = r->smooth_weight > 0 ? r->smooth / r->smooth_weight : NAN;
+    StrBuf b = {0};
+    sb_printf(&b, "step %llu/%llu  loss %.5g  %.4g images/s", (unsigned long long)step, (unsigned long long)t->total_steps, loss,
+              (double)t->per_step / l->step_seconds);
+    if (session_value(t->s, "stage", &v)) sb_printf(&b, "  stage %g", v);
+    if (isfinite(validation)) sb_printf(&b, "  validation %.5g", validation);
+    if (r->all_bad_loss || r->all_bad_grad)
+        sb_printf(&b, "  not finite: %lld losses, %lld gradients", (long long)r->all_bad_loss, (long long)r->all_bad_grad);
+    sb_puts(&b, "  ETA ");
+    log_duration(&b, l->step_seconds * (double)(t->total_steps - step));
+    log_live(b.s, 10, now);
+    sb_free(&b);
+}
+
+/* One update. false when a signal came between micro-batches: nothing was changed. *bad: losses and gradients that are not finite. */
+static bool step_once(Loop *l, int64_t *bad)
+{
+    Train *t = l->t;
+    Session *s = t->s;
+    double began = now_seconds();
+    *bad = 0;
+    for (int64_t r = 0; r < t->o.accumulate; r++) {
+        if (signals_stop()) return false;
+        feed_next(&t->feed);
+        RunArgs a = {.in = (const float *const *)t->feed.in, .sample0 = (uint64_t)(r * t->feed.rows)};
+        session_micro(s, &a);
+        *bad += report_micro(&l->report, s, t->feed.program, 0);
+    }
+    session_update(s);
+    *bad += report_gradient(&l->report, s);
+    double took = now_seconds() - began;
+    l->line_seconds += took;
+    l->line_steps++;
+    l->step_seconds = l->step_seconds > 0 ? 0.95 * l->step_seconds + 0.05 * took : took;
+    return true;
+}
+
+/* Is something due after step `done`? every > 0: in steps; < 0: by the clock; 0: never. */
+static bool due(int64_t every, uint64_t done, double last)
+{
+    return every > 0 ? done % (uint64_t)every == 0 : every < 0 && now_seconds() - last >= PERIOD_SECONDS;
+}
+
+static void sample_grid(Loop *l, uint64_t done)
+{
+    Train *t = l->t;
+    if (!t->can_sample) return;
+    grid_samples(t->dir, &t->sampler, t->s, t->o.grid, done);
+    l->sampled = now_seconds();
+}
+
+/* From the session's step to the last; returns the number of updates made in all. */
+static uint64_t train_loop(Loop *l)
+{
+    Train *t = l->t;
+    Session *s = t->s;
+    const TrainOptions *o = &t->o;
+    uint64_t done = s->step - 1;
+    double validation = NAN;
+    while (done < t->total_steps) {
+        int64_t bad;
+        if (!step_once(l, &bad)) break;
+        done = s->step;
+        bool last = done == t->total_steps, checked = t->feed.held && (last || due(o->validate_every, done, 0));
+        if (checked) validation = validate(l);
+        bool halt = bad && o->halt;
+        if (bad && bad == l->report.all_bad_loss + l->report.all_bad_grad) {
+            log_live_end();
+            warn("step %llu: %lld losses and %lld gradients are not finite; they are counted in metrics.jsonl (--halt-on-nonfinite stops instead)",
+                 (unsigned long long)done, (long long)l->report.all_bad_loss, (long long)l->report.all_bad_grad);
+        }
+        if (done % (uint64_t)o->log_every == 0 || last || halt || checked || signals_stop()) put_metrics(l, done, checked ? validation : NAN);
+        put_live(l, done, validation, last);
+        s->step = done + 1;                          /* only now: the lines above report the scalars this step was made with */
+        s->seen += t->per_step;
+        if (halt) {
+            log_live_end();
+            save(l, done);
+            user_error("step %llu: losses or gradients are not finite, stopped; the state is saved in %s", (unsigned long long)done, t->dir);
+        }
+        if (last || due(o->checkpoint_every, done, l->saved)) save(l, done);
+        if (last || due(o->sample_every, done, l->sampled)) sample_grid(l, done);
+    }
+    log_live_end();
+    return done;
+}
+
+int cmd_train(int argc, char **argv)
+{
+    Train t;
+    train_setup(&t, argc, argv);
+    Session *s = t.s;
+    uint64_t start = s->step - 1;
+    if (start >= t.total_steps) {
+        printf("the run is at step %llu of %llu already: nothing to do (--steps or --images make it longer)\n", (unsigned long long)start,
+               (unsigned long long)t.total_steps);
+        train_finish(&t);
+        return EXIT_OK;
+    }
+    metrics_open(&t, start);
+    Loop l = {.t = &t, .saved_step = t.resume_from ? start : UINT64_MAX};
+    report_open(&l.report, t.feed.program);
+    if (t.feed.held) report_open(&l.held, plan_program(t.plan, "loss"));
+    session_prepare(s, t.feed.program, false);
+    if (t.can_sample) session_prepare(s, t.sampler.program, false);
+    if (t.feed.held) session_prepare(s, plan_program(t.plan, "loss"), false);
+    signals_catch("\nstopping: the state is saved first; once more stops at once\n");
+    if (!t.resume_from) {
+        grid_data(t.dir, &t.feed, t.o.grid);
+        sample_grid(&l, 0);
+    }
+    l.saved = l.sampled = now_seconds();
+    uint64_t done = train_loop(&l);
+    if (done < t.total_steps) {
+        if (done > start) save(&l, done);
+        printf("stopped after step %llu of %llu%s\n", (unsigned long long)done, (unsigned long long)t.total_steps,
+               done > start || t.resume_from ? "" : "; nothing was trained yet, so nothing was saved");
+        if (done || t.resume_from) printf("go on with: ect-rt train %s --out %s --resume\n", t.o.plan_dir, t.dir);
+    } else {
+        printf("trained %llu steps, %llu images: %s\n", (unsigned long long)done, (unsigned long long)s->seen, t.dir);
+        if (t.can_sample) printf("sample with: ect-rt sample %s --weights %s -o samples.png\n", t.o.plan_dir, t.dir);
+    }
+    report_close(&l.report);
+    if (t.feed.held) report_close(&l.held);
+    train_finish(&t);
+    return EXIT_OK;
+}
