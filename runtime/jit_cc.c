@@ -177,6 +177,15 @@ static void put_flags(StrBuf *b, const char *const *flags, size_t n)
     sb_putc(b, '\n');
 }
 
+/* Kernels without draws are the same in both variants, and share one object. */
+static bool draws(const char *source)
+{
+    static const char *const SIGNS[] = {"draw", "ECT_DRAW", "ECT_NORMAL", "ECT_UNIFORM", "ECT_BERNOULLI"};
+    for (size_t i = 0; i < COUNT(SIGNS); i++)
+        if (strstr(source, SIGNS[i])) return true;
+    return false;
+}
+
 static void make_keys(Build *b)
 {
     char cpu[512];
@@ -190,8 +199,7 @@ static void make_keys(Build *b)
     b->key = xcalloc((size_t)b->n, sizeof *b->key);
     for (int i = 0; i < b->n; i++) {
         StrBuf k = {0};
-        /* Kernels without draws are the same in both variants. */
-        bool variant = b->draw_inputs && strstr(b->src[i].source, "ECT_DRAW_INPUTS");
+        bool variant = b->draw_inputs && draws(b->src[i].source);
         sb_printf(&k, "kernel %s%sprelude ends\n%s", b->src[i].name, b->head, variant ? "draws are inputs\n" : "");
         put_canonical(&k, b->src[i].source);
         b->key[i] = k.s;
