@@ -38,7 +38,7 @@ $(B)/gen/grammar.c $(B)/gen/grammar.h: dsl/grammar.y
 	bison -Wall -Werror -o $(B)/gen/grammar.c --header=$(B)/gen/grammar.h $<
 $(B)/gen/lexer.c: dsl/lexer.l $(B)/gen/grammar.h
 	flex -o $@ $<
-$(B)/gen/std_embed.c: tools/embed.sh $(wildcard dsl/std/*.dsl) $(wildcard dsl/errors/*.md)
+$(B)/gen/std_embed.c: tools/embed.sh $(wildcard dsl/std/*.dsl) $(wildcard dsl/errors/*.md) runtime/kernel_prelude.h
 	@mkdir -p $(B)/gen
 	sh tools/embed.sh > $@
 $(B)/gen/%.o: $(B)/gen/%.c

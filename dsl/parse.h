@@ -3,6 +3,7 @@
 #ifndef ECT_PARSE_H
 #define ECT_PARSE_H
 #include "dsl/ast.h"
+#include "dsl/embedded.h"
 
 enum { MAX_FILE_BYTES = 64 << 20, MAX_LINE_BYTES = 1 << 20, MAX_NESTING = 200 };
 
@@ -22,12 +23,4 @@ typedef struct {
 FileList parse_program(Arena *a, const char *path);
 FileList parse_program_text(Arena *a, const char *name, const char *text, size_t len);   /* imports beside `name` */
 
-/* ---- files embedded at build by tools/embed.sh: "std.nn" (displayed "std/nn.dsl") and pages "E0203" ---- */
-struct Embedded {
-    const char *name, *text;
-    size_t len;
-};
-extern const struct Embedded embedded_files[];
-extern const int n_embedded_files;
-const struct Embedded *embedded_find(const char *name);         /* NULL when there is none */
 #endif

@@ -1,0 +1,37 @@
+/* Shared by the printers: emit_expr.c (scalar expressions, loop nests), emit_c.c (kernels as loops), emit_contract.c (contractions). */
+#ifndef ECT_EMIT_H
+#define ECT_EMIT_H
+#include "compiler/kernel.h"
+
+typedef struct Emit {
+    StrBuf *b;
+    const Lowered *l;
+    Kernel *k;
+    int indent;
+    const char *loop_name[64];                       /* C names of the loop variables */
+    char **tmp;                                      /* per expression: the C variable that holds it, or NULL */
+    unsigned char *decided;                          /* per K_SELECT: 0 open, 1 holds, 2 does not */
+    int n_tmp;
+    const char *acc[8];                              /* text of the accumulators in the epilogue */
+    int64_t scratch_floats, shared_floats;
+} Emit;
+
+void line(Emit *e, const char *fmt, ...) PRINTF(2, 3);          /* one indented line */
+void open_block(Emit *e, const char *fmt, ...) PRINTF(2, 3);    /* line + "{" , indent */
+void close_block(Emit *e);
+const char *index_text(Emit *e, IRef i);             /* arena text of an index expression */
+void print_expr(Emit *e, KRef v);                    /* appends to e->b, no newline */
+const char *expr_text(Emit *e, KRef v);
+/* A nest over loops[0..n-1] (outermost first) computing values[]; `body` prints the statements that use them (through expr_text).
+   Invariants move out of the innermost loop; conditions are decided outside of it where they can be. lo/hi override the range text of a loop. */
+typedef void (*NestBody)(Emit *e, void *user);
+void emit_nest(Emit *e, int n, const int *loops, int parallel, int n_values, const KRef *values, NestBody body, void *user);
+/* Header comment is added by plan_write; these print the function. */
+void emit_map(Emit *e);
+void emit_reduce(Emit *e);
+void emit_contract(Emit *e);
+void emit_stores(Emit *e, void *user);               /* NestBody: the kernel's stores */
+const char *buffer_name(const Emit *e, int slot);    /* x0, w1, y2 */
+const char *loop_c_name(Emit *e, Sym role);
+int64_t layout_size(const Layout *l);
+#endif

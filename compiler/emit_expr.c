@@ -1,0 +1,322 @@
+/* Printing of scalar expressions and loop nests: named indices, hex floats, invariants hoisted, conditions decided as far out as they can be.
+   Assumes an Emit whose loop names are set; everything printed is valid C11 with the prelude. */
+#include "compiler/emit.h"
+#include <math.h>
+
+static void pad(Emit *e) { for (int i = 0; i < e->indent; i++) sb_puts(e->b, "    "); }
+
+void line(Emit *e, const char *fmt, ...)
+{
+    char buf[4096];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(buf, sizeof buf, fmt, ap);
+    va_end(ap);
+    if (buf[0] != '#') pad(e);
+    sb_puts(e->b, buf);
+    sb_putc(e->b, '\n');
+}
+
+void open_block(Emit *e, const char *fmt, ...)
+{
+    char buf[4096];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(buf, sizeof buf, fmt, ap);
+    va_end(ap);
+    line(e, "%s {", buf);
+    e->indent++;
+}
+
+void close_block(Emit *e) { e->indent--; line(e, "}"); }
+
+static const char *take(Emit *e, StrBuf *b)
+{
+    const char *s = arena_strdup(e->k->arena, b->s ? b->s : "");
+    sb_free(b);
+    return s;
+}
+
+const char *index_text(Emit *e, IRef i)
+{
+    StrBuf b = {0};
+    ix_print(&b, e->k, i, e->loop_name);
+    return take(e, &b);
+}
+
+const char *expr_text(Emit *e, KRef v)
+{
+    StrBuf b = {0}, *keep = e->b;
+    e->b = &b;
+    print_expr(e, v);
+    e->b = keep;
+    return take(e, &b);
+}
+
+static const char *const c_words[] = {"auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern",
+    "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct",
+    "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "args", "row", "rows", "row0", "task", "tile", "stage", "panel", "sum",
+    "scratch", "shared", "step", "sample0", "asm", "typeof", "unix", "linux"};
+
+const char *loop_c_name(Emit *e, Sym role)
+{
+    for (size_t i = 0; i < COUNT(c_words); i++)
+        if (!strcmp(role, c_words[i])) return arena_printf(e->k->arena, "%s_", role);
+    return role;
+}
+
+const char *buffer_name(const Emit *e, int slot)
+{
+    const Buffer *b = &e->l->buf[e->k->buf[slot]];
+    for (int i = 0; i < e->k->n_store; i++)
+        if (e->k->store[i].slot == slot) return arena_printf(e->k->arena, "y%d", slot);
+    return arena_printf(e->k->arena, "%c%d", b->kind == BUF_PARAM ? 'w' : 'x', slot);
+}
+
+static void print_const(Emit *e, double v)
+{
+    float f = (float)v;
+    if (isnan(f)) sb_puts(e->b, "__builtin_nanf(\"\")");
+    else if (isinf(f)) sb_puts(e->b, f > 0 ? "__builtin_inff()" : "-__builtin_inff()");
+    else if (f == (float)(int)f && fabsf(f) < 100000) sb_printf(e->b, f < 0 ? "(%d.0f)" : "%d.0f", (int)f);
+    else sb_printf(e->b, f < 0 ? "(%af)" : "%af", f);
+}
+
+static void print_cond(Emit *e, const KExpr *x)
+{
+    for (int i = 0; i < x->n_cond; i++) {
+        const Cond *c = &x->cond[i];
+        const Index *ix = &e->k->index[c->e];
+        const char *t = index_text(e, c->e);
+        if (i) sb_puts(e->b, " && ");
+        if (c->mod) {
+            int64_t bias = ix->lo < 0 ? (-ix->lo + c->mod - 1) / c->mod * c->mod : 0;
+            sb_printf(e->b, "(%s + %lld) %% %lld == 0", t, (long long)bias, (long long)c->mod);
+        } else {
+            bool low = ix->lo < c->lo, high = ix->hi >= c->hi;
+            if (low) sb_printf(e->b, "%s >= %lld", t, (long long)c->lo);
+            if (low && high) sb_puts(e->b, " && ");
+            if (high) sb_printf(e->b, "%s < %lld", t, (long long)c->hi);
+            if (!low && !high) sb_puts(e->b, "1");
+        }
+    }
+}
+
+static void print_op(Emit *e, const KExpr *x)
+{
+    for (const char *p = op_info[x->op].ctext; *p; p++) {
+        if (*p != '%') { sb_putc(e->b, *p); continue; }
+        p++;
+        if (*p == 'n') print_const(e, x->nan);
+        else if (*p == 'i') print_const(e, x->inf);
+        else print_expr(e, x->in[*p - '0']);
+    }
+}
+
+void print_expr(Emit *e, KRef v)
+{
+    const KExpr *x = &e->k->expr[v];
+    if (e->tmp && e->tmp[v]) { sb_puts(e->b, e->tmp[v]); return; }
+    switch (x->kind) {
+    case K_CONST: print_const(e, x->value); break;
+    case K_SCALAR: sb_printf(e->b, "args->scalar[%d]", x->slot); break;
+    case K_LOAD: sb_printf(e->b, "%s[%s]", buffer_name(e, x->slot), index_text(e, x->index)); break;
+    case K_IOTA: sb_printf(e->b, "(float)(%s)", index_text(e, x->index)); break;
+    case K_ACC: sb_puts(e->b, e->acc[x->slot]); break;
+    case K_OP: print_op(e, x); break;
+    case K_DRAW: {
+        const DrawSite *d = &e->l->draw[e->k->draw[x->slot]];
+        const char *name = d->kind == DRAW_NORMAL ? "ECT_NORMAL" : d->kind == DRAW_UNIFORM ? "ECT_UNIFORM" : "ECT_BERNOULLI";
+        sb_printf(e->b, "%s(%d, %s, %s, %lld", name, x->slot, index_text(e, x->index), index_text(e, x->index2), (long long)x->value);
+        if (d->kind == DRAW_BERNOULLI) sb_printf(e->b, ", threshold%d", x->slot);
+        sb_putc(e->b, ')');
+        break;
+    }
+    case K_SELECT:
+        if (e->decided && e->decided[v]) { print_expr(e, x->in[e->decided[v] - 1]); break; }
+        sb_putc(e->b, '(');
+        print_cond(e, x);
+        sb_puts(e->b, " ? ");
+        print_expr(e, x->in[0]);
+        sb_puts(e->b, " : ");
+        print_expr(e, x->in[1]);
+        sb_putc(e->b, ')');
+        break;
+    }
+}
+
+/* ---- nests ---- */
+typedef struct { Emit *e; int n; const int *loops; int n_values; const KRef *values; NestBody body; void *user; int par; long lo, hi; bool ranged; } Nest;
+
+static uint64_t bit(int loop) { return 1ull << loop; }
+
+/* Nodes evaluated unconditionally under the present decisions, with use counts; arms of open selects are not entered. */
+static void reach(const Emit *e, KRef v, int *uses)
+{
+    if (uses[v]++) return;
+    const KExpr *x = &e->k->expr[v];
+    if (x->kind == K_SELECT) {
+        if (e->decided[v]) reach(e, x->in[e->decided[v] - 1], uses);
+        return;
+    }
+    for (int i = 0; i < x->n_in; i++) reach(e, x->in[i], uses);
+}
+
+/* Declare temporaries: with `inner` false those that do not depend on the innermost loop, with true the shared ones that do. */
+static void temporaries(Nest *n, const int *uses, bool inner)
+{
+    Emit *e = n->e;
+    uint64_t in_bit = n->n ? bit(n->loops[n->n - 1]) : 0;
+    for (int v = 1; v < e->k->n_expr; v++) {         /* ids are topological */
+        const KExpr *x = &e->k->expr[v];
+        if (!uses[v] || e->tmp[v] || x->kind == K_CONST || x->kind == K_ACC) continue;
+        if (x->kind == K_SELECT && e->decided[v]) continue;
+        bool depends = (x->deps & in_bit) != 0, has_acc = false;
+        for (int i = 0; i < x->n_in; i++) has_acc |= e->k->expr[x->in[i]].kind == K_ACC;
+        if (inner ? !(depends && uses[v] > 1) : depends) continue;
+        if (!inner && (has_acc || x->kind == K_SCALAR)) continue;
+        bool acc_below = false;
+        if (!inner) {                                /* anything above an accumulator stays inside */
+            KRef stack[256]; int sp = 0;
+            stack[sp++] = (KRef)v;
+            while (sp && !acc_below) {
+                const KExpr *y = &e->k->expr[stack[--sp]];
+                if (y->kind == K_ACC) acc_below = true;
+                for (int i = 0; i < y->n_in && sp < 250; i++) stack[sp++] = y->in[i];
+            }
+            if (acc_below) continue;
+        }
+        const char *t = expr_text(e, (KRef)v);
+        char *name = arena_printf(e->k->arena, "t%d", e->n_tmp++);
+        line(e, "const %s %s = %s;", x->type == T_BOOL ? "int" : "float", name, t);
+        e->tmp[v] = name;
+    }
+}
+
+static void innermost(Nest *n);
+
+static KRef open_select(const Emit *e, const int *uses, uint64_t in_bit, bool uniform)
+{
+    for (int v = 1; v < e->k->n_expr; v++) {
+        const KExpr *x = &e->k->expr[v];
+        if (!uses[v] || x->kind != K_SELECT || e->decided[v]) continue;
+        uint64_t deps = 0;
+        bool simple = true;
+        for (int i = 0; i < x->n_cond; i++) {
+            const Index *ix = &e->k->index[x->cond[i].e];
+            deps |= ix->deps;
+            simple &= !x->cond[i].mod && ix->n == 1 && ix->t[0].k == 1 && e->k->atom[ix->t[0].atom].kind == ATOM_LOOP;
+        }
+        if (uniform ? !(deps & in_bit) : (simple && deps == in_bit)) return (KRef)v;
+    }
+    return 0;
+}
+
+static bool same_conds(const KExpr *a, const KExpr *b)
+{
+    return a->n_cond == b->n_cond && !memcmp(a->cond, b->cond, sizeof(Cond) * (size_t)a->n_cond);
+}
+
+/* Decide every open select with the conditions of v; remembers which, for undoing. */
+static int decide(Emit *e, KRef v, int how, KRef *undo)
+{
+    int n = 0;
+    for (int i = 1; i < e->k->n_expr; i++)
+        if (e->k->expr[i].kind == K_SELECT && !e->decided[i] && same_conds(&e->k->expr[i], &e->k->expr[v]) && n < 64) {
+            e->decided[i] = (unsigned char)how;
+            undo[n++] = (KRef)i;
+        }
+    return n;
+}
+
+static void branch(Nest *n, KRef v, int how)
+{
+    Emit *e = n->e;
+    KRef undo[64];
+    char **keep = xmalloc(sizeof(char *) * (size_t)e->k->n_expr);
+    memcpy(keep, e->tmp, sizeof(char *) * (size_t)e->k->n_expr);
+    int c = decide(e, v, how, undo);
+    innermost(n);
+    while (c--) e->decided[undo[c]] = 0;
+    memcpy(e->tmp, keep, sizeof(char *) * (size_t)e->k->n_expr);
+    free(keep);
+}
+
+static void innermost(Nest *n)
+{
+    Emit *e = n->e;
+    int *uses = xcalloc((size_t)e->k->n_expr, sizeof *uses);
+    for (int i = 0; i < n->n_values; i++) reach(e, n->values[i], uses);
+    uint64_t in_bit = n->n ? bit(n->loops[n->n - 1]) : 0;
+    temporaries(n, uses, false);
+    KRef v;
+    if ((v = open_select(e, uses, in_bit, true))) {
+        StrBuf b = {0}, *keep = e->b;
+        e->b = &b;
+        print_cond(e, &e->k->expr[v]);
+        e->b = keep;
+        open_block(e, "if (%s)", b.s);
+        sb_free(&b);
+        branch(n, v, 1);
+        e->indent--;
+        line(e, "} else {");
+        e->indent++;
+        branch(n, v, 2);
+        close_block(e);
+    } else if (n->n && (v = open_select(e, uses, in_bit, false))) {
+        const KExpr *x = &e->k->expr[v];             /* cut the loop where the conditions change */
+        long lo = n->ranged ? n->lo : 0, hi = n->ranged ? n->hi : (long)e->k->loop[n->loops[n->n - 1]].size, from = lo, to = hi;
+        for (int i = 0; i < x->n_cond; i++) {
+            long c = (long)e->k->index[x->cond[i].e].c;
+            from = MAX(from, (long)x->cond[i].lo - c);
+            to = MIN(to, (long)x->cond[i].hi - c);
+        }
+        from = MIN(MAX(from, lo), hi); to = MAX(MIN(to, hi), from);
+        struct { long a, b; int how; } part[3] = {{lo, from, 2}, {from, to, 1}, {to, hi, 2}};
+        for (int i = 0; i < 3; i++) {
+            if (part[i].a >= part[i].b) continue;
+            Nest sub = *n;
+            sub.ranged = true; sub.lo = part[i].a; sub.hi = part[i].b;
+            line(e, "{");
+            e->indent++;
+            branch(&sub, v, part[i].how);
+            close_block(e);
+        }
+    } else if (n->n == 0) {
+        n->body(e, n->user);
+    } else {
+        int loop = n->loops[n->n - 1];
+        const char *name = e->loop_name[loop];
+        if (n->par == n->n) line(e, "#pragma omp parallel for schedule(static) num_threads(args->threads)");
+        open_block(e, "for (int %s = %ld; %s < %ld; %s++)", name, n->ranged ? n->lo : 0, name, n->ranged ? n->hi : (long)e->k->loop[loop].size, name);
+        char **keep = xmalloc(sizeof(char *) * (size_t)e->k->n_expr);
+        memcpy(keep, e->tmp, sizeof(char *) * (size_t)e->k->n_expr);
+        temporaries(n, uses, true);
+        n->body(e, n->user);
+        memcpy(e->tmp, keep, sizeof(char *) * (size_t)e->k->n_expr);
+        free(keep);
+        close_block(e);
+    }
+    free(uses);
+}
+
+void emit_nest(Emit *e, int n, const int *loops, int parallel, int n_values, const KRef *values, NestBody body, void *user)
+{
+    Nest nest = {e, n, loops, n_values, values, body, user, parallel, 0, 0, false};
+    char **outer_tmp = e->tmp;
+    unsigned char *outer_decided = e->decided;
+    e->tmp = xcalloc((size_t)e->k->n_expr, sizeof *e->tmp);
+    e->decided = xcalloc((size_t)e->k->n_expr, 1);
+    if (parallel && parallel < n)
+        line(e, parallel > 1 ? "#pragma omp parallel for collapse(%d) schedule(static) num_threads(args->threads)"
+                             : "#pragma omp parallel for schedule(static) num_threads(args->threads)", parallel);
+    for (int i = 0; i + 1 < n; i++)
+        open_block(e, "for (int %s = 0; %s < %lld; %s++)", e->loop_name[loops[i]], e->loop_name[loops[i]],
+                   (long long)e->k->loop[loops[i]].size, e->loop_name[loops[i]]);
+    innermost(&nest);
+    for (int i = 0; i + 1 < n; i++) close_block(e);
+    free(e->tmp);
+    free(e->decided);
+    e->tmp = outer_tmp;
+    e->decided = outer_decided;
+}

@@ -1,0 +1,158 @@
+/* Fuse: decides which nodes are held in memory; everything else is computed where it is read.
+   Views are never held. A reduction is held, or ends in the element-wise epilogue that is its only reader. */
+#include "compiler/kernel.h"
+
+enum { MAX_LOADS = 6, MAX_OPS = 80 };
+
+typedef struct { int n; Ref r[MAX_LOADS + 1]; int ops; bool dear; } Cost;   /* held tensors read, operations, any of them expensive */
+
+static bool expensive(Op op)
+{
+    switch (op) {
+    case OP_exp: case OP_log: case OP_sin: case OP_cos: case OP_sqrt: case OP_rsqrt: case OP_sigmoid: case OP_tanh: case OP_erf:
+    case OP_pow: case OP_div: case OP_draw: return true;
+    default: return false;
+    }
+}
+
+static void cost_add(Cost *c, Ref r)
+{
+    for (int i = 0; i < c->n; i++)
+        if (c->r[i] == r) return;
+    if (c->n <= MAX_LOADS) c->r[c->n++] = r;
+}
+
+static int big_loads(const Graph *g, const Cost *c, int64_t elements)
+{
+    int n = 0;
+    for (int i = 0; i < c->n; i++) n += node_elements(N(g, c->r[i])) * 4 >= elements;
+    return n;
+}
+
+/* Readers of each node, views looked through. */
+typedef struct { int *first, *next; Ref *who; int n, cap; int cap_next; } Readers;
+
+static void readers_build(const Graph *g, Readers *rd)
+{
+    *rd = (Readers){.first = xmalloc(sizeof(int) * g->n)};
+    for (uint32_t i = 0; i < g->n; i++) rd->first[i] = -1;
+    for (uint32_t r = g->n; r-- > 1;)
+        for (int i = 0; i < N(g, r)->n_in; i++) {
+            Ref in = N(g, r)->in[i];
+            int at = rd->n;
+            vec_push(rd->who, rd->n, rd->cap, (Ref)r);
+            rd->n--;
+            vec_push(rd->next, rd->n, rd->cap_next, rd->first[in]);
+            rd->first[in] = at;
+        }
+}
+
+/* Calls per reader that is not a view: counts, and the largest reader's element count; *only = the one reader when there is one. */
+static int count_uses(const Graph *g, const Readers *rd, Ref r, const bool *is_out, int64_t *largest, Ref *only)
+{
+    int n = is_out[r] ? 1 : 0;
+    for (int i = rd->first[r]; i >= 0; i = rd->next[i]) {
+        Ref w = rd->who[i];
+        if (op_info[N(g, w)->op].cls == OPC_VIEW) {
+            n += count_uses(g, rd, w, is_out, largest, only);
+        } else {
+            if (*only != w) n++;
+            *only = w;
+            int64_t e = node_elements(N(g, w));
+            for (int j = 0; j < N(g, w)->n_in; j++) e = MAX(e, node_elements(N(g, N(g, w)->in[j])));
+            if (N(g, w)->op == OP_contract) e = node_elements(N(g, r));        /* a stage evaluates each element once */
+            *largest = MAX(*largest, e);
+        }
+        if (n > 1000) break;
+    }
+    return n;
+}
+
+/* The one reader of r, looking through renames only; 0 when there is another way out. */
+static Ref sole_reader(const Graph *g, const Readers *rd, Ref r, const bool *is_out)
+{
+    for (;;) {
+        int i = rd->first[r];
+        if (is_out[r] || i < 0) return 0;
+        Ref w = rd->who[i];
+        for (int j = rd->next[i]; j >= 0; j = rd->next[j])
+            if (rd->who[j] != w) return 0;
+        if (N(g, w)->op == OP_rename) { r = w; continue; }
+        return op_info[N(g, w)->op].cls == OPC_ELEM ? w : 0;
+    }
+}
+
+Fusion *fuse(const Module *m, const Graph *g, const Layout *params)
+{
+    Fusion *f = xcalloc(1, sizeof *f);
+    f->held = xcalloc(g->n, sizeof *f->held);
+    f->root_of = xcalloc(g->n, sizeof *f->root_of);
+    f->uses = xcalloc(g->n, sizeof *f->uses);
+    f->ranks = layout_ranks(m, g, params);
+    bool *is_out = xcalloc(g->n, 1);
+    for (int i = 0; i < g->n_out; i++) {
+        Ref r = g->out[i].ref;
+        is_out[r] = true;
+        while (N(g, r)->op == OP_rename) r = N(g, r)->in[0];
+        OpClass c = op_info[N(g, r)->op].cls;
+        if (c == OPC_ELEM || c == OPC_REDUCE) is_out[r] = f->held[r] = true;
+    }
+    Readers rd;
+    readers_build(g, &rd);
+    Ref *claimed = xcalloc(g->n, sizeof *claimed);   /* epilogue node -> its reduction */
+    for (uint32_t r = g->n; r-- > 1;) {              /* later reductions first: an epilogue belongs to the last of its reductions */
+        if (op_info[N(g, r)->op].cls != OPC_REDUCE) continue;
+        Ref at = r;
+        for (Ref e; (e = sole_reader(g, &rd, at, is_out)) && !claimed[e]; at = e) {
+            if (node_elements(N(g, e)) != node_elements(N(g, r)) || N(g, e)->n_axes != N(g, r)->n_axes || N(g, e)->type == T_BOOL) break;
+            claimed[e] = r;
+            f->root_of[at] = e;
+        }
+        f->held[at] = true;
+        for (Ref x = r; x != at; x = f->root_of[x]) f->held[x] = false;
+        Ref x = r, next;
+        while (x != at) { next = f->root_of[x]; f->root_of[x] = at; x = next; }
+        f->root_of[at] = at;
+        claimed[at] = r;
+    }
+    Cost *cost = xcalloc(g->n, sizeof *cost);
+    for (uint32_t r = 1; r < g->n; r++) {
+        const Node *n = N(g, r);
+        OpClass cls = op_info[n->op].cls;
+        Cost *c = &cost[r];
+        if (cls == OPC_SOURCE) {
+            if (n->op == OP_input || n->op == OP_param) cost_add(c, r);
+            c->dear = n->op == OP_draw;
+            c->ops = n->op == OP_draw ? 4 : 0;
+            continue;
+        }
+        for (int i = 0; i < n->n_in; i++) {
+            const Cost *in = &cost[n->in[i]];
+            for (int j = 0; j < in->n; j++) cost_add(c, in->r[j]);
+            c->ops += in->ops;
+            c->dear |= in->dear;
+        }
+        if (cls == OPC_VIEW) continue;
+        c->ops++;
+        c->dear |= expensive(n->op);
+        int64_t largest = 0;
+        Ref only = 0;
+        f->uses[r] = count_uses(g, &rd, r, is_out, &largest, &only);
+        if (cls == OPC_ELEM && !f->held[r] && !f->root_of[r] && n->type != T_BOOL && n->n_axes > 0) {
+            int64_t e = node_elements(n);
+            int big = big_loads(g, c, e);
+            f->held[r] = (f->uses[r] > 1 && (big > 1 || c->ops > 24)) || big >= MAX_LOADS || c->ops > MAX_OPS || c->n > MAX_LOADS
+                         || (c->dear && largest >= 4 * e);
+        } else if (cls == OPC_ELEM && n->n_axes == 0 && n->type != T_BOOL && c->ops > 8 && c->n > 0) {
+            f->held[r] = !f->root_of[r];
+        }
+        if (f->held[r] || f->root_of[r]) *c = (Cost){1, {r}, 0, false};
+    }
+    free(cost); free(claimed); free(is_out); free(rd.first); free(rd.next); free(rd.who);
+    return f;
+}
+
+void fusion_free(Fusion *f)
+{
+    free(f->held); free(f->root_of); free(f->uses); free(f->ranks); free(f);
+}

@@ -1,0 +1,132 @@
+/* The kernel form: what fusion builds, the memory plan places and the printer writes. A kernel is data, not text.
+   Loop variables with ranges; integer index expressions (linear in loop variables, divisions and remainders by constants);
+   scalar expressions over loads through them; and one of three shapes: MAP, REDUCE, CONTRACT. */
+#ifndef ECT_KERNEL_H
+#define ECT_KERNEL_H
+#include "compiler/graph.h"
+
+typedef uint32_t IRef;                               /* index expression id; 0 is the constant 0 */
+typedef uint32_t KRef;                               /* scalar expression id; 0 is "none" */
+
+/* ---- index expressions (index.c): canonical sums  c + sum k_i * atom_i, interned, with their range ---- */
+typedef enum { ATOM_LOOP, ATOM_DIV, ATOM_MOD } AtomKind;
+typedef struct { AtomKind kind; int loop; IRef e; int64_t c; int64_t lo, hi; } Atom;    /* value in [lo, hi] */
+typedef struct { int64_t k; int atom; } Term;
+typedef struct { int n; Term *t; int64_t c, lo, hi; uint64_t deps; } Index;             /* deps: bit per loop variable */
+
+/* ---- conditions and scalar expressions ---- */
+typedef struct { IRef e; int64_t lo, hi, mod; } Cond;         /* mod == 0: lo <= e < hi; else mod divides e */
+typedef enum { K_CONST, K_SCALAR, K_LOAD, K_IOTA, K_DRAW, K_OP, K_SELECT, K_ACC } KKind;
+typedef struct {
+    KKind kind;
+    Type type;
+    Op op;                                           /* K_OP */
+    double value;                                    /* K_CONST */
+    int slot;                                        /* K_SCALAR: plan scalar; K_LOAD: kernel buffer; K_DRAW: kernel draw; K_ACC: which accumulator */
+    IRef index, index2;                              /* K_LOAD: offset; K_IOTA: value; K_DRAW: sample row, element */
+    int n_cond; Cond *cond;                          /* K_SELECT: all hold ? in[0] : in[1] */
+    int n_in; KRef in[3];
+    double nan, inf;                                 /* nan_to_num */
+    uint64_t deps;
+    Origin at;
+} KExpr;
+
+typedef struct { Sym name; int64_t size; } Loop;     /* runs over 0 .. size-1 */
+
+/* A tensor held in memory: physical axes, outermost first. */
+typedef struct { int n; Axis axis[MAX_AXES]; } Layout;
+typedef enum { BUF_INPUT, BUF_OUTPUT, BUF_CARRY, BUF_PARAM, BUF_GRAD, BUF_FLAT, BUF_STATE, BUF_ARENA } BufKind;
+typedef struct {
+    BufKind kind; Sym name, set;
+    int64_t elements, offset;                        /* offset: arena (elements), or into the flat arrays */
+    Layout layout;                                   /* physical */
+    TensorDecl decl;                                 /* input, output, carry: declared axes */
+    int first, last;                                 /* life, in steps */
+} Buffer;
+typedef struct { DrawKind kind; Sym path; double p; int p_scalar; int n_axes; Axis axes[MAX_AXES]; } DrawSite;
+
+/* ---- operands of a contraction ----
+   A stage is a region of a source evaluated once per element (prologue), zero outside the source (mask on the prologue's result), then read
+   through taps: source index = output index + tap * dil - pad along each windowed axis. Without windows it is a plain panel, or read in place. */
+typedef struct { Sym axis, kaxis; int64_t k, dil, pad, in, out; int loop, kloop; } Tap;
+typedef struct {
+    Ref node;                                        /* the source after peeling windows and renames */
+    int n_taps; Tap tap[2];
+    int n_axes; Axis axes[MAX_AXES]; Sym outer[MAX_AXES];   /* source axes, and the contraction's role each stands for */
+    int loop[MAX_AXES];                              /* loop variable for each source axis (stage loops) */
+    KRef value;                                      /* prologue over those loops */
+    bool direct;                                     /* a plain load, unmasked, linear: BLAS reads it in place */
+    int slot; int64_t base; int64_t stride[MAX_AXES];/* direct: buffer, offset, stride of each source axis */
+} Operand;
+typedef struct { Operand a, b; } Segment2;           /* a K segment: sum over its K axes of a * b */
+
+typedef enum { KERNEL_MAP, KERNEL_REDUCE, KERNEL_CONTRACT } KernelClass;
+typedef enum { LEAF_LOOPS, LEAF_GEMM, LEAF_TAPS_K, LEAF_TAPS_OUT } Leaf;   /* how a contraction's sum is computed; chosen by lower.c, reason recorded */
+typedef struct { int slot; IRef offset; KRef value; Layout layout; } Store;
+
+typedef struct Kernel {
+    KernelClass cls;
+    Arena *arena;
+    int n_loops, loops_cap; Loop *loop;
+    int n_atoms, atoms_cap; Atom *atom;
+    int n_index, index_cap; Index *index;
+    int n_expr, expr_cap; KExpr *expr;
+    int n_out; int out[MAX_AXES]; Axis out_axes[MAX_AXES];      /* loops over the result, physical order of the store */
+    int n_red; int red[MAX_AXES];                    /* REDUCE: outer loops summed over */
+    int n_suf; int suf[MAX_AXES]; bool suf_red[MAX_AXES];       /* REDUCE: innermost loops, kept as an array of accumulators; some of them summed at the end */
+    int n_acc; KRef acc[8]; Op acc_op[8];            /* REDUCE: values reduced side by side (sum or rmax) */
+    Leaf leaf; const char *reason;
+    int n_seg; Segment2 *seg;                        /* CONTRACT */
+    int n_m, n_n, n_k, n_b; Axis m[MAX_AXES], nn[MAX_AXES], k[MAX_AXES], b[MAX_AXES];   /* CONTRACT: rows, columns, summed, batch; outermost first */
+    int loop_m[MAX_AXES], loop_n[MAX_AXES], loop_b[MAX_AXES];   /* epilogue loops */
+    int n_store; Store store[8];                     /* epilogue: K_ACC leaves are the reduced values */
+    int n_buf, buf_cap; int *buf;                    /* segment buffers, in slot order */
+    int n_draw; int draw[16];                        /* segment draws, in slot order */
+    int64_t scratch, shared, flops, bytes;
+    int n_nodes; Ref nodes[64];                      /* graph nodes computed here, for headers and explain */
+    Ref root;
+    char *body; char name[80];
+    int text;                                        /* index into the plan's distinct kernels */
+} Kernel;
+
+/* ---- a segment after lowering ---- */
+typedef struct {
+    const Module *m; Program *prog; Segment *seg; Graph *g; Arena *arena;
+    int n_buf, buf_cap; Buffer *buf;
+    int n_draw, draw_cap; DrawSite *draw;
+    int n_kernel, kernel_cap; Kernel **kernel;       /* in execution order */
+    const Layout *params;
+    int *home;                                       /* node -> buffer, or -1 */
+    int64_t arena_elements, flops, bytes;
+} Lowered;
+
+/* index.c */
+IRef ix_const(Kernel *k, int64_t c);
+IRef ix_loop(Kernel *k, int loop);
+IRef ix_add(Kernel *k, IRef a, IRef b);
+IRef ix_scale(Kernel *k, IRef a, int64_t s);
+IRef ix_addc(Kernel *k, IRef a, int64_t c);
+IRef ix_div(Kernel *k, IRef a, int64_t c);           /* floor */
+IRef ix_mod(Kernel *k, IRef a, int64_t c);           /* 0 .. c-1 */
+int new_loop(Kernel *k, Sym name, int64_t size);
+bool ix_linear(const Kernel *k, IRef a, int loop, int64_t *coef);    /* coefficient of a loop; false when the loop is also inside a div or mod */
+void ix_print(StrBuf *b, const Kernel *k, IRef a, const char *const *names);
+
+/* layout.c: physical order of every parameter (params_order) and a stride rank for every node's axes */
+typedef struct { double rank[MAX_AXES]; } Ranks;
+void layout_params(const Module *m, Layout *order);  /* [n_params] */
+Ranks *layout_ranks(const Module *m, const Graph *g, const Layout *params);   /* heap, per node */
+
+/* fuse.c: which nodes are held in memory, and which node ends each kernel */
+typedef struct { bool *held; Ref *root_of; int *uses; Ranks *ranks; } Fusion;
+Fusion *fuse(const Module *m, const Graph *g, const Layout *params);
+void fusion_free(Fusion *f);
+
+/* lower.c */ Lowered *lower(const Module *m, Program *p, Segment *s, const Layout *params);
+bool segment_is_update(const Segment *s);
+void lowered_free(Lowered *l);
+int64_t param_padded(const Param *p);                /* elements rounded up to a multiple of 16 */
+/* memplan.c */ void memplan(Lowered *l);
+/* emit_c.c */ void emit_c(const Lowered *l, Kernel *k);                       /* fills body, name, scratch, shared */
+/* value printing, shared by the nests: emit_expr.c */
+#endif

@@ -1,0 +1,520 @@
+/* Lower: from a fused graph to kernels. Views are composed into the index expressions of the loads that read through them;
+   element-wise nodes that are not held become part of their readers' scalar expressions. */
+#include "compiler/lower.h"
+#include "compiler/elaborate.h"
+
+/* ---- buffers ---- */
+static void layout_of_node(const Node *n, const Ranks *k, Layout *out)
+{
+    int order[MAX_AXES];
+    for (int i = 0; i < n->n_axes; i++) order[i] = i;
+    for (int i = 1; i < n->n_axes; i++)
+        for (int j = i; j > 0 && k->rank[order[j]] > k->rank[order[j - 1]]; j--) {
+            int x = order[j]; order[j] = order[j - 1]; order[j - 1] = x;
+        }
+    out->n = n->n_axes;
+    for (int i = 0; i < n->n_axes; i++) out->axis[i] = n->axes[order[i]];
+}
+
+static int64_t layout_elements(const Layout *l)
+{
+    int64_t e = 1;
+    for (int i = 0; i < l->n; i++) e *= l->axis[i].size;
+    return e;
+}
+
+static int add_buffer(Lowered *l, Buffer b)
+{
+    for (int i = 0; i < l->n_buf; i++)               /* flat arrays, states and parameters are one buffer each */
+        if (b.kind != BUF_ARENA && l->buf[i].kind == b.kind && l->buf[i].name == b.name && l->buf[i].set == b.set && l->buf[i].offset == b.offset)
+            return i;
+    b.first = b.last = -1;
+    vec_push(l->buf, l->n_buf, l->buf_cap, b);
+    return l->n_buf - 1;
+}
+
+int64_t param_padded(const Param *p)
+{
+    int64_t e = 1;
+    for (int i = 0; i < p->n_axes; i++) e *= p->axes[i].size;
+    return (e + 15) / 16 * 16;
+}
+
+static const TensorDecl *find_decl(const Program *p, Sym name)
+{
+    for (int i = 0; i < p->n_in; i++) if (p->in[i].name == name) return &p->in[i];
+    for (int i = 0; i < p->n_out; i++) if (p->out[i].name == name) return &p->out[i];
+    return NULL;
+}
+
+/* The buffer behind an input or output name; its layout is the declared order. */
+static int named_buffer(Lowered *l, Sym name, const Node *n, bool output)
+{
+    Buffer b = {.name = name};
+    const TensorDecl *d = find_decl(l->prog, name);
+    b.kind = output ? BUF_OUTPUT : BUF_INPUT;
+    if (!strncmp(name, "carry.", 6)) b.kind = BUF_CARRY;
+    else if (segment_is_update(l->seg)) {
+        b.kind = !strcmp(name, "p") || !strcmp(name, "g") ? BUF_FLAT : BUF_STATE;
+    } else if (output && !strncmp(name, "grad.", 5)) {
+        for (int i = 0; i < l->m->n_params; i++)
+            if (!strcmp(l->m->params[i].name, name + 5)) {
+                b.kind = BUF_GRAD;
+                b.offset = param_offset(l->m, i);
+                b.layout = l->params[i];
+                b.elements = layout_elements(&b.layout);
+                return add_buffer(l, b);
+            }
+    }
+    b.decl.name = name;
+    b.decl.n_axes = n->n_axes;
+    b.decl.axes = n->axes;
+    b.decl.type = n->type;
+    if (d && d->n_axes == n->n_axes) b.decl.axes = d->axes;
+    b.layout.n = n->n_axes;
+    memcpy(b.layout.axis, b.decl.axes, sizeof(Axis) * (size_t)n->n_axes);
+    b.elements = layout_elements(&b.layout);
+    return add_buffer(l, b);
+}
+
+/* ---- resolve: a graph node at given indices, as a scalar expression ---- */
+int kernel_slot(Kernel *k, int buf)
+{
+    for (int i = 0; i < k->n_buf; i++)
+        if (k->buf[i] == buf) return i;
+    vec_push(k->buf, k->n_buf, k->buf_cap, buf);
+    return k->n_buf - 1;
+}
+
+static bool same_expr(const KExpr *a, const KExpr *b)
+{
+    if (a->kind != b->kind || a->type != b->type || a->op != b->op || memcmp(&a->value, &b->value, sizeof a->value) || a->slot != b->slot
+        || a->index != b->index || a->index2 != b->index2 || a->n_cond != b->n_cond || a->n_in != b->n_in
+        || memcmp(&a->nan, &b->nan, sizeof a->nan) || memcmp(&a->inf, &b->inf, sizeof a->inf))
+        return false;
+    return !memcmp(a->in, b->in, sizeof a->in) && (a->n_cond == 0 || !memcmp(a->cond, b->cond, sizeof(Cond) * (size_t)a->n_cond));
+}
+
+KRef kx(Kernel *k, KExpr e)
+{
+    if (k->n_expr == 0) vec_push(k->expr, k->n_expr, k->expr_cap, ((KExpr){0}));
+    for (int i = 1; i < k->n_expr; i++)
+        if (same_expr(&k->expr[i], &e)) return (KRef)i;
+    e.deps = 0;
+    if (e.kind == K_LOAD || e.kind == K_IOTA || e.kind == K_DRAW) e.deps |= k->index[e.index].deps | k->index[e.index2].deps;
+    for (int i = 0; i < e.n_cond; i++) e.deps |= k->index[e.cond[i].e].deps;
+    for (int i = 0; i < e.n_in; i++) e.deps |= k->expr[e.in[i]].deps;
+    vec_push(k->expr, k->n_expr, k->expr_cap, e);
+    return (KRef)(k->n_expr - 1);
+}
+
+static KRef kconst(Kernel *k, double v) { return kx(k, (KExpr){.kind = K_CONST, .value = v}); }
+
+/* Conditions known from ranges are dropped; one that cannot hold makes the whole false. */
+static KRef kselect(Kernel *k, int n, const Cond *c, KRef yes, KRef no, const Node *at)
+{
+    KExpr e = {.kind = K_SELECT, .n_in = 2, .in = {yes, no}, .type = k->expr[yes].type, .at = at->at};
+    e.cond = arena_make(k->arena, Cond, n ? n : 1);
+    for (int i = 0; i < n; i++) {
+        const Index *x = &k->index[c[i].e];
+        if (c[i].mod) {
+            if (x->n == 0) { if (x->c % c[i].mod) return no; continue; }
+        } else {
+            if (x->lo >= c[i].lo && x->hi < c[i].hi) continue;
+            if (x->hi < c[i].lo || x->lo >= c[i].hi) return no;
+        }
+        e.cond[e.n_cond++] = c[i];
+    }
+    if (e.n_cond == 0 || yes == no) return yes;
+    return kx(k, e);
+}
+
+int axis_index(const Node *n, Sym role)
+{
+    for (int i = 0; i < n->n_axes; i++)
+        if (n->axes[i].role == role) return i;
+    return -1;
+}
+
+IRef layout_offset(Kernel *k, const Layout *l, const Node *n, const IRef *idx, const Sym *as)
+{
+    IRef at = ix_const(k, 0);
+    int64_t stride = 1;
+    for (int i = l->n; i-- > 0;) {
+        int a = -1;
+        for (int j = 0; j < n->n_axes; j++)
+            if ((as ? as[j] : n->axes[j].role) == l->axis[i].role) a = j;
+        CHECK_BUG(a >= 0);
+        at = ix_add(k, at, ix_scale(k, idx[a], stride));
+        stride *= l->axis[i].size;
+    }
+    return at;
+}
+
+static KRef load(Lower *c, int buf, const Node *n, const IRef *idx)
+{
+    Kernel *k = c->k;
+    KRef v = kx(k, (KExpr){.kind = K_LOAD, .slot = kernel_slot(k, buf), .index = layout_offset(k, &c->l->buf[buf].layout, n, idx, NULL), .at = n->at});
+    if (n->type == T_BOOL) v = kx(k, (KExpr){.kind = K_OP, .op = OP_not, .type = T_BOOL, .n_in = 1,
+        .in = {kx(k, (KExpr){.kind = K_OP, .op = OP_eq, .type = T_BOOL, .n_in = 2, .in = {v, kconst(k, 0)}})}});
+    return v;
+}
+
+/* Draw: sample row = n's index, element = number over the other axes with c innermost (docs/random.md). */
+static KRef draw(Lower *c, const Node *n, const IRef *idx)
+{
+    Kernel *k = c->k;
+    Lowered *l = c->l;
+    int site = 0;
+    while (site < l->n_draw && l->draw[site].path != n->a.draw.path) site++;
+    if (site == l->n_draw) {
+        DrawSite d = {.kind = n->a.draw.kind, .path = n->a.draw.path, .p = n->a.draw.p, .p_scalar = -1, .n_axes = n->n_axes};
+        if (n->n_in) {
+            const Node *p = N(l->g, n->in[0]);
+            if (p->op == OP_const) d.p = p->a.konst.value;
+            else { CHECK_BUG(p->op == OP_scalar); d.p_scalar = p->a.scalar.index; }
+        }
+        memcpy(d.axes, n->axes, sizeof(Axis) * (size_t)n->n_axes);
+        vec_push(l->draw, l->n_draw, l->draw_cap, d);
+    }
+    int slot = 0;
+    while (slot < k->n_draw && k->draw[slot] != site) slot++;
+    if (slot == k->n_draw) { CHECK_BUG(k->n_draw < 16); k->draw[k->n_draw++] = site; }
+    IRef sample = ix_const(k, 0), element = ix_const(k, 0);
+    Sym rn = sym("n"), rc = sym("c");
+    int64_t per_row = 1;
+    for (int i = 0; i < n->n_axes; i++) if (n->axes[i].role != rn) per_row *= n->axes[i].size;
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < n->n_axes; i++) {
+            if (n->axes[i].role == rn) { if (!pass) sample = idx[i]; continue; }
+            if ((n->axes[i].role == rc) != (pass == 1)) continue;
+            element = ix_add(k, ix_scale(k, element, n->axes[i].size), idx[i]);
+        }
+    KExpr e = {.kind = K_DRAW, .slot = slot, .index = sample, .index2 = element, .value = (double)per_row, .at = n->at};
+    if (n->n_in) { e.n_in = 1; e.in[0] = resolve(c, n->in[0], NULL); }
+    return kx(k, e);
+}
+
+static KRef view(Lower *c, Ref r, const IRef *idx)
+{
+    const Node *n = N(c->l->g, r), *in = N(c->l->g, n->in[0]);
+    Kernel *k = c->k;
+    IRef sub[MAX_AXES];
+    Cond cond[2];
+    int n_cond = 0;
+    if (n->op == OP_concat) {
+        int a = axis_index(n, n->a.concat.axis);
+        int64_t at = node_elements(n) ? n->axes[a].size : 0;
+        KRef v = 0;
+        for (int i = n->n_in; i-- > 0;) {            /* last piece first: a chain of selects */
+            const Node *piece = N(c->l->g, n->in[i]);
+            int64_t len = piece->axes[axis_index(piece, n->a.concat.axis)].size;
+            at -= len;
+            for (int j = 0; j < piece->n_axes; j++) {
+                int from = axis_index(n, piece->axes[j].role);
+                sub[j] = from == a ? ix_addc(k, idx[a], -at) : idx[from];
+            }
+            Cond here = {idx[a], at, at + len, 0};
+            const Index *x = &k->index[idx[a]];
+            if (x->hi < at || x->lo >= at + len) continue;
+            KRef p = resolve(c, n->in[i], sub);
+            v = v ? kselect(k, 1, &here, p, v, n) : p;
+        }
+        return v;
+    }
+    if (n->op == OP_rearrange) {
+        const Rearrange *ra = n->a.rearrange;
+        IRef f[2 * MAX_AXES];
+        int q = 0;
+        for (int i = 0; i < ra->n_out; i++) {
+            int64_t inner = 1;
+            for (int j = ra->out_count[i]; j-- > 0;) {
+                int64_t size = ra->factor[ra->out_factor[q + j]];
+                IRef part = ix_div(k, idx[i], inner);
+                f[ra->out_factor[q + j]] = j == 0 ? part : ix_mod(k, part, size);
+                inner *= size;
+            }
+            q += ra->out_count[i];
+        }
+        q = 0;
+        for (int i = 0; i < ra->n_in; i++) {
+            IRef v = ix_const(k, 0);
+            for (int j = 0; j < ra->in_count[i]; j++) v = ix_add(k, ix_scale(k, v, ra->factor[q + j]), f[q + j]);
+            q += ra->in_count[i];
+            sub[i] = v;
+        }
+        return resolve(c, n->in[0], sub);
+    }
+    for (int i = 0; i < in->n_axes; i++) {
+        Sym role = in->axes[i].role;
+        if (n->op == OP_rename && role == n->a.rename.from) role = n->a.rename.to;
+        int a = axis_index(n, role);
+        IRef x = a >= 0 ? idx[a] : ix_const(k, 0);
+        if (n->op == OP_slice && role == n->a.slice.axis) x = ix_addc(k, x, n->a.slice.start);
+        if (n->op == OP_pick && role == n->a.pick.axis) x = ix_const(k, n->a.pick.index);
+        if (n->op == OP_repeat && role == n->a.repeat.axis) x = ix_div(k, x, n->a.repeat.times);
+        if (n->op == OP_pad && role == n->a.pad.axis) {
+            x = ix_addc(k, x, -n->a.pad.lo);
+            cond[n_cond++] = (Cond){x, 0, in->axes[i].size, 0};
+        }
+        if (n->op == OP_window && role == n->a.window.axis) {
+            IRef tap = idx[axis_index(n, n->a.window.kaxis)];
+            x = ix_addc(k, ix_add(k, ix_scale(k, x, n->a.window.stride), ix_scale(k, tap, n->a.window.dil)), -n->a.window.pad);
+            cond[n_cond++] = (Cond){x, 0, in->axes[i].size, 0};
+        }
+        if (n->op == OP_unwindow && role == n->a.unwindow.axis) {
+            IRef tap = idx[axis_index(n, n->a.unwindow.kaxis)];
+            IRef u = ix_addc(k, ix_add(k, x, ix_scale(k, tap, -n->a.unwindow.dil)), n->a.unwindow.pad);
+            if (n->a.unwindow.stride > 1) cond[n_cond++] = (Cond){u, 0, 0, n->a.unwindow.stride};
+            x = ix_div(k, u, n->a.unwindow.stride);
+            cond[n_cond++] = (Cond){x, 0, in->axes[i].size, 0};
+        }
+        sub[i] = x;
+    }
+    KRef v = resolve(c, n->in[0], sub);
+    return n_cond ? kselect(k, n_cond, cond, v, kconst(k, 0), n) : v;
+}
+
+/* Element-wise nodes: small constant powers become products, everything else is one operation. */
+static KRef elem(Lower *c, Ref r, const IRef *idx)
+{
+    const Node *n = N(c->l->g, r);
+    Kernel *k = c->k;
+    KExpr e = {.kind = K_OP, .op = n->op, .type = n->type, .n_in = n->n_in, .at = n->at};
+    if (n->op == OP_nan_to_num) { e.nan = n->a.nan_to_num.nan; e.inf = n->a.nan_to_num.inf; }
+    for (int i = 0; i < n->n_in; i++) {
+        const Node *in = N(c->l->g, n->in[i]);
+        IRef sub[MAX_AXES];
+        for (int j = 0; j < in->n_axes; j++) sub[j] = idx[axis_index(n, in->axes[j].role)];
+        e.in[i] = resolve(c, n->in[i], sub);
+    }
+    if (n->op == OP_stop || n->op == OP_f32) return e.in[0];
+    if (n->op == OP_pow && k->expr[e.in[1]].kind == K_CONST) {
+        double p = k->expr[e.in[1]].value;
+        if (p == 2 || p == 3 || p == 4) {
+            KExpr sq = {.kind = K_OP, .op = OP_mul, .n_in = 2, .in = {e.in[0], e.in[0]}, .at = n->at};
+            KRef s = kx(k, sq);
+            if (p == 2) return s;
+            sq.in[0] = s; sq.in[1] = p == 3 ? e.in[0] : s;
+            return kx(k, sq);
+        }
+    }
+    return kx(k, e);
+}
+
+KRef resolve(Lower *c, Ref r, const IRef *idx)
+{
+    const Node *n = N(c->l->g, r);
+    Kernel *k = c->k;
+    if (r == c->acc_node) return kx(k, (KExpr){.kind = K_ACC, .slot = 0, .deps = 0});
+    if (c->l->home[r] >= 0 && r != c->root) return load(c, c->l->home[r], n, idx);
+    CHECK_BUG(!(c->f->held[r] && r != c->root));
+    for (int i = 0; i < c->n_memo; i++) {
+        const Memo *m = &c->memo[i];
+        if (m->r == r && (n->n_axes == 0 || !memcmp(m->idx, idx, sizeof(IRef) * (size_t)n->n_axes))) return m->v;
+    }
+    KRef v = 0;
+    switch (op_info[n->op].cls) {
+    case OPC_SOURCE:
+        switch (n->op) {
+        case OP_const: v = kconst(k, n->a.konst.value); break;
+        case OP_scalar: v = kx(k, (KExpr){.kind = K_SCALAR, .slot = n->a.scalar.index, .at = n->at}); break;
+        case OP_iota: v = kx(k, (KExpr){.kind = K_IOTA, .index = idx[0], .at = n->at}); break;
+        case OP_draw: v = draw(c, n, idx); break;
+        case OP_input: v = load(c, named_buffer(c->l, n->a.input.name, n, false), n, idx); break;
+        default: {
+            CHECK_BUG(n->op == OP_param);
+            const Layout *pl = &c->l->params[n->a.param.index];
+            Buffer b = {.kind = BUF_PARAM, .name = c->l->m->params[n->a.param.index].name, .set = n->a.param.set,
+                        .offset = param_offset(c->l->m, n->a.param.index), .layout = *pl, .elements = layout_elements(pl)};
+            v = load(c, add_buffer(c->l, b), n, idx);
+        }
+        }
+        break;
+    case OPC_VIEW: v = view(c, r, idx); break;
+    case OPC_ELEM: v = elem(c, r, idx); break;
+    default: die("%s is neither held nor reduced here (%s line %d)", op_info[n->op].name, n->at.file, n->at.line);
+    }
+    Memo m = {r, v, {0}};
+    if (n->n_axes) memcpy(m.idx, idx, sizeof(IRef) * (size_t)n->n_axes);
+    vec_push(c->memo, c->n_memo, c->memo_cap, m);
+    return v;
+}
+
+/* ---- one kernel ---- */
+static Kernel *kernel_new(Lowered *l, KernelClass cls, Ref root)
+{
+    Kernel *k = arena_make(l->arena, Kernel, 1);
+    k->arena = l->arena;
+    k->cls = cls;
+    k->root = root;
+    ix_const(k, 0);
+    kx(k, (KExpr){.kind = K_CONST, .value = 0});
+    vec_push(l->kernel, l->n_kernel, l->kernel_cap, k);
+    return k;
+}
+
+/* Store `root` (node r) to its home and to output copies. out loops are made here in the store's physical order. */
+static void add_store(Lower *c, Ref r, int buf, const Sym *as, KRef v, const IRef *idx)
+{
+    Kernel *k = c->k;
+    CHECK_BUG(k->n_store < 8);
+    Store *s = &k->store[k->n_store++];
+    s->slot = kernel_slot(k, buf);
+    s->layout = c->l->buf[buf].layout;
+    s->offset = layout_offset(k, &s->layout, N(c->l->g, r), idx, as);
+    s->value = v;
+}
+
+void kernel_nodes(Lower *c, Ref from, Ref to)
+{
+    Kernel *k = c->k;
+    for (Ref r = from; r <= to && k->n_nodes < 64; r++)
+        if (r == from || r == to || (c->f->root_of[r] == to && !c->f->held[r])) k->nodes[k->n_nodes++] = r;
+}
+
+/* An element-wise node, or an output that is a view: one loop nest. */
+static void lower_map(Lower *c, Ref r, int buf, const Sym *as)
+{
+    Kernel *k = c->k = kernel_new(c->l, KERNEL_MAP, r);
+    const Node *n = N(c->l->g, r);
+    const Layout *lay = &c->l->buf[buf].layout;
+    IRef idx[MAX_AXES];
+    for (int i = 0; i < lay->n; i++)
+        for (int j = 0; j < n->n_axes; j++)
+            if ((as ? as[j] : n->axes[j].role) == lay->axis[i].role) {
+                k->out_axes[k->n_out] = n->axes[j];
+                k->out[k->n_out] = new_loop(k, n->axes[j].role, n->axes[j].size);
+                idx[j] = ix_loop(k, k->out[k->n_out++]);
+            }
+    c->n_memo = 0;
+    c->root = op_info[n->op].cls == OPC_ELEM ? r : 0;
+    c->acc_node = 0;
+    KRef v = resolve(c, r, idx);
+    add_store(c, r, buf, as, v, idx);
+    kernel_nodes(c, r, r);
+    k->flops = node_elements(n) * k->n_expr;
+}
+
+/* The update: every output in one pass over the flat arrays, all results computed before any is stored. */
+static void lower_update(Lower *c)
+{
+    Graph *g = c->l->g;
+    Kernel *k = c->k = kernel_new(c->l, KERNEL_MAP, g->n_out ? g->out[0].ref : 0);
+    memset(((Fusion *)c->f)->held, 0, g->n);
+    CHECK_BUG(g->n_out > 0 && g->n_out <= 8 && N(g, g->out[0].ref)->n_axes == 1);
+    k->out_axes[0] = N(g, g->out[0].ref)->axes[0];
+    k->out[k->n_out++] = new_loop(k, k->out_axes[0].role, k->out_axes[0].size);
+    IRef idx = ix_loop(k, k->out[0]);
+    for (int i = 0; i < g->n_out; i++) {
+        Ref r = g->out[i].ref;
+        KRef v = resolve(c, r, &idx);
+        add_store(c, r, named_buffer(c->l, g->out[i].name, N(g, r), true), NULL, v, &idx);
+    }
+    kernel_nodes(c, k->root, k->root);
+    k->flops = k->out_axes[0].size * k->n_expr;
+}
+
+static void finish(Lowered *l)
+{
+    for (int i = 0; i < l->n_kernel; i++) {          /* lives, bytes */
+        Kernel *k = l->kernel[i];
+        for (int j = 0; j < k->n_buf; j++) {
+            Buffer *b = &l->buf[k->buf[j]];
+            if (b->first < 0) b->first = i;
+            b->last = i;
+            k->bytes += 4 * b->elements;
+        }
+        l->flops += k->flops;
+        l->bytes += k->bytes;
+    }
+}
+
+bool segment_is_update(const Segment *s)
+{
+    const char *dot = strrchr(s->name, '.');
+    return dot && !strcmp(dot, ".update");
+}
+
+Lowered *lower(const Module *m, Program *p, Segment *s, const Layout *params)
+{
+    Lowered *l = xcalloc(1, sizeof *l);
+    *l = (Lowered){.m = m, .prog = p, .seg = s, .g = s->g, .arena = arena_new(), .params = params};
+    Graph *g = s->g;
+    Fusion *f = fuse(m, g, params);
+    Lower c = {.l = l, .f = f, .params = params};
+    if (segment_is_update(s)) {
+        l->home = xmalloc(sizeof(int) * g->n);
+        for (uint32_t i = 0; i < g->n; i++) l->home[i] = -1;
+        lower_update(&c);
+        free(c.memo);
+        fusion_free(f);
+        finish(l);
+        return l;
+    }
+    l->home = xmalloc(sizeof(int) * g->n);
+    for (uint32_t i = 0; i < g->n; i++) l->home[i] = -1;
+    Sym (*as)[MAX_AXES] = xcalloc((size_t)g->n_out + 1, sizeof *as);
+    bool *copied = xcalloc((size_t)g->n_out + 1, 1);
+    int *out_buf = xcalloc((size_t)g->n_out + 1, sizeof *out_buf);
+    for (int i = 0; i < g->n_out; i++) {             /* outputs: the held node under renames is computed straight into the output's buffer */
+        Ref r = g->out[i].ref, base = r;
+        out_buf[i] = named_buffer(l, g->out[i].name, N(g, r), true);
+        for (int j = 0; j < N(g, r)->n_axes; j++) as[i][j] = N(g, r)->axes[j].role;
+        while (N(g, base)->op == OP_rename) base = N(g, base)->in[0];
+        OpClass cls = op_info[N(g, base)->op].cls;
+        bool mine = (cls == OPC_ELEM || cls == OPC_REDUCE) && f->held[base] && l->home[base] < 0 && l->buf[out_buf[i]].kind != BUF_FLAT
+                    && l->buf[out_buf[i]].kind != BUF_STATE && l->buf[out_buf[i]].kind != BUF_CARRY;
+        if (mine && r == base) l->home[base] = out_buf[i];
+        copied[i] = !(mine && r == base);
+        if (copied[i] && mine) {                     /* through renames: same memory, roles of the base node */
+            int b = out_buf[i];
+            Layout lay = l->buf[b].layout;
+            for (int q = 0; q < lay.n; q++) {
+                Sym role = lay.axis[q].role;
+                for (Ref x = r; x != base; x = N(g, x)->in[0])
+                    if (N(g, x)->a.rename.to == role) role = N(g, x)->a.rename.from;
+                lay.axis[q].role = role;
+            }
+            l->buf[b].layout = lay;
+            l->home[base] = b;
+            copied[i] = false;
+        }
+    }
+    for (Ref r = 1; r < g->n; r++) {
+        if (!f->held[r]) continue;
+        const Node *n = N(g, r);
+        if (l->home[r] < 0) {
+            Buffer b = {.kind = BUF_ARENA, .name = arena_printf(l->arena, "v%u", r)};
+            layout_of_node(n, &f->ranks[r], &b.layout);
+            b.elements = layout_elements(&b.layout);
+            l->home[r] = add_buffer(l, b);
+        }
+    }
+    Ref *ends = xcalloc(g->n, sizeof *ends);         /* node -> the reduction whose epilogue ends there */
+    for (Ref r = 1; r < g->n; r++)
+        if (op_info[N(g, r)->op].cls == OPC_REDUCE && f->root_of[r]) ends[f->root_of[r]] = r;
+    for (Ref r = 1; r < g->n; r++) {
+        if (!f->held[r]) continue;
+        Ref red = ends[r];
+        if (red) lower_reduction(&c, red, r, l->home[r]);
+        else lower_map(&c, r, l->home[r], NULL);
+    }
+    for (int i = 0; i < g->n_out; i++)
+        if (copied[i]) lower_map(&c, g->out[i].ref, out_buf[i], as[i]);
+    free(c.memo); free(ends); free(as); free(copied); free(out_buf);
+    fusion_free(f);
+    finish(l);
+    return l;
+}
+
+void lowered_free(Lowered *l)
+{
+    for (int i = 0; i < l->n_kernel; i++) {
+        Kernel *k = l->kernel[i];
+        free(k->loop); free(k->atom); free(k->index); free(k->expr); free(k->buf); free(k->body);
+    }
+    free(l->kernel); free(l->buf); free(l->draw); free(l->home);
+    arena_drop(l->arena);
+    free(l);
+}

@@ -1,0 +1,335 @@
+/* Writes the plan: lowers each program's segments, gathers equal kernels, and puts plan.json, graphs, kernels and sources into one directory.
+   The directory is built under a temporary name and renamed. */
+#include "compiler/plan_write.h"
+#include "dsl/embedded.h"
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct {
+    Kernel *k; Lowered *l;                           /* one representative */
+    char *file;
+    int n_inst, cap_inst; Sym *inst;
+    int n_src, cap_src; char **src;
+} Text;
+
+typedef struct { Module *m; const PlanOptions *o; Layout *params; char *dir; StrBuf j; Text *text; int n_text, cap_text; Lowered **low; int n_low, cap_low; } Writer;
+
+static void put(Writer *w, const char *path, const char *text, size_t n)
+{
+    char *full = xasprintf("%s/%s", w->dir, path);
+    if (!write_file_atomic(full, text, n)) {
+        int e = errno;
+        remove_tree(w->dir);
+        machine_error("cannot write %s: %s\n  help: free some space or choose another folder with -o", full, strerror(e));
+    }
+    free(full);
+}
+
+static void json_axes(StrBuf *j, int n, const Axis *v)
+{
+    sb_puts(j, "\"roles\": [");
+    for (int i = 0; i < n; i++) sb_printf(j, "%s\"%s\"", i ? ", " : "", v[i].role);
+    sb_puts(j, "], \"shape\": [");
+    for (int i = 0; i < n; i++) sb_printf(j, "%s%lld", i ? ", " : "", (long long)v[i].size);
+    sb_puts(j, "]");
+}
+
+static void json_field(StrBuf *j, const char *key, const char *value)
+{
+    sb_printf(j, "\"%s\": ", key);
+    if (value) sb_json_string(j, value);
+    else sb_puts(j, "null");
+}
+
+static void add_inst(Text *t, Sym path)
+{
+    if (!path || !*path) return;
+    for (int i = 0; i < t->n_inst; i++) if (t->inst[i] == path) return;
+    vec_push(t->inst, t->n_inst, t->cap_inst, path);
+}
+
+static void add_src(Text *t, const Origin *at)
+{
+    if (!at->file || !at->line) return;
+    char *s = xasprintf("%s:%d", at->file, at->line);
+    for (int i = 0; i < t->n_src; i++) if (!strcmp(t->src[i], s)) { free(s); return; }
+    vec_push(t->src, t->n_src, t->cap_src, s);
+}
+
+/* The distinct kernel with this text; made when new. */
+static int text_of(Writer *w, Lowered *l, Kernel *k)
+{
+    int i = 0;
+    while (i < w->n_text && strcmp(w->text[i].k->name, k->name)) i++;
+    if (i == w->n_text) {
+        Text t = {.k = k, .l = l};
+        vec_push(w->text, w->n_text, w->cap_text, t);
+        w->text[i].file = xasprintf("kernels/%s.c", k->name);
+    }
+    for (int j = 0; j < k->n_nodes; j++) {
+        const Origin *at = &N(l->g, k->nodes[j])->at;
+        add_inst(&w->text[i], at->path);
+        add_src(&w->text[i], at);
+    }
+    for (int j = 1; j < k->n_expr; j++) if (w->text[i].n_src < 12) add_src(&w->text[i], &k->expr[j].at);
+    return i;
+}
+
+static const char *class_name(const Kernel *k)
+{
+    return k->cls == KERNEL_MAP ? "map" : k->cls == KERNEL_REDUCE ? "reduce" : "contract";
+}
+
+static const char *const buf_kind[] = {"input", "output", "carry", "param", "grad", "flat", "state", "arena"};
+
+static void json_segment(Writer *w, Lowered *l, const char *phase)
+{
+    StrBuf *j = &w->j;
+    Segment *s = l->seg;
+    sb_printf(j, "\n      {\"name\": \"%s\", \"graph\": \"graph/%s.txt\", ", s->name, s->name);
+    json_field(j, "phase", phase);
+    sb_puts(j, ", ");
+    json_field(j, "each", s->each);
+    sb_puts(j, ", ");
+    json_field(j, "time", s->time);
+    sb_puts(j, ",\n       \"buffers\": [");
+    for (int i = 0; i < l->n_buf; i++) {
+        const Buffer *b = &l->buf[i];
+        sb_printf(j, "%s\n        {", i ? "," : "");
+        json_field(j, "name", b->name ? b->name : "");
+        sb_printf(j, ", \"kind\": \"%s\", \"elements\": %lld", buf_kind[b->kind], (long long)b->elements);
+        if (b->kind == BUF_PARAM) { sb_puts(j, ", "); json_field(j, "set", b->set); }
+        if (b->kind == BUF_PARAM || b->kind == BUF_GRAD || b->kind == BUF_ARENA) sb_printf(j, ", \"offset\": %lld", (long long)b->offset);
+        if (b->kind == BUF_INPUT || b->kind == BUF_OUTPUT || b->kind == BUF_CARRY) { sb_puts(j, ", "); json_axes(j, b->decl.n_axes, b->decl.axes); }
+        sb_puts(j, "}");
+    }
+    sb_puts(j, "],\n       \"draws\": [");
+    for (int i = 0; i < l->n_draw; i++) {
+        const DrawSite *d = &l->draw[i];
+        sb_printf(j, "%s\n        {\"name\": \"%s\", \"kind\": \"%s\", \"p\": %.17g, \"p_scalar\": ", i ? "," : "", d->path,
+                  d->kind == DRAW_UNIFORM ? "uniform" : d->kind == DRAW_NORMAL ? "normal" : "bernoulli", d->p);
+        if (d->p_scalar >= 0) sb_printf(j, "%d, ", d->p_scalar);
+        else sb_puts(j, "null, ");
+        json_axes(j, d->n_axes, d->axes);
+        sb_puts(j, "}");
+    }
+    sb_puts(j, "],\n       \"steps\": [");
+    for (int i = 0; i < l->n_kernel; i++) {
+        Kernel *k = l->kernel[i];
+        sb_printf(j, "%s\n        {\"kernel\": %d, \"buffers\": [", i ? "," : "", k->text);
+        for (int b = 0; b < k->n_buf; b++) sb_printf(j, "%s%d", b ? ", " : "", k->buf[b]);
+        sb_puts(j, "], \"draws\": [");
+        for (int d = 0; d < k->n_draw; d++) sb_printf(j, "%s%d", d ? ", " : "", k->draw[d]);
+        sb_puts(j, "], ");
+        const Origin *at = &N(l->g, k->root)->at;
+        char *where = at->file ? xasprintf("%s:%d", at->file, at->line) : xstrdup("");
+        json_field(j, "at", where);
+        free(where);
+        sb_puts(j, ", ");
+        json_field(j, "path", at->path ? at->path : "");
+        sb_puts(j, "}");
+    }
+    sb_printf(j, "],\n       \"peak_bytes\": %lld, \"flops\": %lld, \"bytes\": %lld}", (long long)(4 * l->arena_elements), (long long)l->flops, (long long)l->bytes);
+}
+
+static void json_head(Writer *w)
+{
+    Module *m = w->m;
+    StrBuf *j = &w->j;
+    int64_t batch = 0, at = 0;
+    for (int i = 0; i < m->n_config; i++) if (!strcmp(m->config[i].name, "batch")) batch = atoll(m->config[i].value);
+    sb_printf(j, "{\"format\": \"ect-plan\", \"version\": 1, \"ectc\": \"%s\", ", ECT_VERSION);
+    json_field(j, "model", m->model_file);
+    sb_printf(j, ", \"batch\": %lld,\n \"config\": [", (long long)batch);
+    for (int i = 0; i < m->n_config; i++) {
+        sb_printf(j, "%s[\"%s\", ", i ? ", " : "", m->config[i].name);
+        sb_json_string(j, m->config[i].value);
+        sb_puts(j, "]");
+    }
+    sb_puts(j, "],\n \"parameters\": [");
+    for (int i = 0; i < m->n_params; i++) {
+        const Param *p = &m->params[i];
+        sb_printf(j, "%s\n  {", i ? "," : "");
+        json_field(j, "name", p->name);
+        sb_puts(j, ", ");
+        json_field(j, "was", p->was);
+        sb_puts(j, ", ");
+        json_axes(j, p->n_axes, p->axes);
+        sb_puts(j, ", \"order\": [");
+        for (int a = 0; a < p->n_axes; a++)
+            for (int b = 0; b < p->n_axes; b++)
+                if (p->axes[b].role == w->params[i].axis[a].role) sb_printf(j, "%s%d", a ? ", " : "", b);
+        sb_printf(j, "], \"offset\": %lld}", (long long)at);
+        at += param_padded(p);
+    }
+    sb_printf(j, "],\n \"param_elements\": %lld,\n \"sets\": [\"\"", (long long)at);
+    for (int i = 0; i < m->n_states; i++) if (m->states[i].is_ema) sb_printf(j, ", \"%s\"", m->states[i].name);
+    sb_puts(j, "],\n \"states\": [");
+    for (int i = 0; i < m->n_states; i++) {
+        const StateVar *s = &m->states[i];
+        sb_printf(j, "%s{\"name\": \"%s\", \"init\": ", i ? ", " : "", s->name);
+        if (s->from_param) sb_puts(j, "\"param\"");
+        else sb_printf(j, "%.17g", s->init);
+        sb_printf(j, ", \"ema\": %s}", s->is_ema ? "true" : "false");
+    }
+    sb_puts(j, "],\n \"runtime\": [");
+    for (int i = 0; i < m->n_runtime; i++) {
+        sb_printf(j, "%s\n  {\"name\": \"%s\", \"type\": \"%s\", ", i ? "," : "", m->runtime[i].name, m->runtime[i].is_int ? "int" : "real");
+        json_field(j, "expr", m->runtime[i].expr);
+        sb_puts(j, "}");
+    }
+    sb_puts(j, "],\n \"scalars\": [");
+    for (int i = 0; i < m->n_scalars; i++) {
+        if (i) sb_puts(j, ", ");
+        sb_json_string(j, m->scalars[i].expr);
+    }
+    sb_puts(j, "],\n \"streams\": [");
+    for (int i = 0; i < m->n_streams; i++) sb_printf(j, "%s\"%s\"", i ? ", " : "", m->streams[i]);
+    sb_puts(j, "],\n \"programs\": [");
+}
+
+static void json_tensors(StrBuf *j, const char *key, int n, const TensorDecl *v)
+{
+    sb_printf(j, "\"%s\": [", key);
+    for (int i = 0; i < n; i++) {
+        sb_puts(j, i ? ", {" : "{");
+        json_field(j, "name", v[i].name);
+        sb_puts(j, ", ");
+        json_axes(j, v[i].n_axes, v[i].axes);
+        sb_puts(j, "}");
+    }
+    sb_puts(j, "]");
+}
+
+static char *kernel_file(const Text *t)
+{
+    StrBuf b = {0};
+    const Kernel *k = t->k;
+    sb_printf(&b, "/* %s: %s", k->name, class_name(k));
+    sb_puts(&b, "\n   source     ");
+    for (int i = 0; i < t->n_src; i++) sb_printf(&b, "%s%s", i ? ", " : "", t->src[i]);
+    sb_printf(&b, "\n   instances  %d", t->n_inst);
+    for (int i = 0; i < t->n_inst && i < 6; i++) sb_printf(&b, "%s%s", i ? ", " : ": ", t->inst[i]);
+    if (t->n_inst > 6) sb_puts(&b, ", ...");
+    sb_puts(&b, "\n   computes  ");
+    for (int i = 0; i < k->n_nodes && i < 8; i++) {
+        const Node *n = N(t->l->g, k->nodes[i]);
+        sb_printf(&b, " %s [", op_info[n->op].name);
+        for (int a = 0; a < n->n_axes; a++) sb_printf(&b, "%s%s:%lld", a ? ", " : "", n->axes[a].role, (long long)n->axes[a].size);
+        sb_puts(&b, i + 1 < k->n_nodes && i < 7 ? "]," : "]");
+    }
+    sb_printf(&b, "\n   bytes      %lld   FLOPs %lld   intensity %.1f FLOP/byte", (long long)k->bytes, (long long)k->flops, (double)k->flops / (double)MAX(k->bytes, 1));
+    if (k->reason) sb_printf(&b, "\n   leaf       %s", k->reason);
+    sb_puts(&b, " */\n#include \"prelude.h\"\n\n");
+    sb_puts(&b, k->body);
+    return b.s;
+}
+
+void plan_write(Module *m, const PlanOptions *o)
+{
+    Writer w = {.m = m, .o = o};
+    if (file_exists(o->out)) {
+        char *probe = xasprintf("%s/plan.json", o->out);
+        if (!file_exists(probe) && rmdir(o->out) != 0)
+            user_error("%s exists and is not a plan\n  help: choose another name with -o, or remove it", o->out);
+        free(probe);
+    }
+    w.dir = xasprintf("%s.tmp%ld", o->out, (long)getpid());
+    remove_tree(w.dir);
+    char *sub[] = {xasprintf("%s/kernels", w.dir), xasprintf("%s/graph", w.dir), xasprintf("%s/sources", w.dir)};
+    for (int i = 0; i < 3; i++) {
+        if (!make_dirs(sub[i])) machine_error("cannot create %s: %s\n  help: choose another folder with -o", sub[i], strerror(errno));
+        free(sub[i]);
+    }
+    w.params = xcalloc((size_t)m->n_params + 1, sizeof *w.params);
+    layout_params(m, w.params);
+    json_head(&w);
+    StrBuf *j = &w.j;
+    for (int p = 0; p < m->n_programs; p++) {
+        Program *pr = &m->programs[p];
+        bool init = !strcmp(pr->name, "init");
+        sb_printf(j, "%s\n  {\"name\": \"%s\", \"training\": %s, ", p ? "," : "", pr->name, pr->training ? "true" : "false");
+        json_tensors(j, "inputs", pr->n_in, pr->in);
+        sb_puts(j, ",\n   ");
+        json_tensors(j, "outputs", pr->n_out, pr->out);
+        sb_puts(j, ",\n   \"segments\": [");
+        int64_t flops = 0, bytes = 0, peak = 0;
+        int kernels = 0;
+        for (int s = 0; s < pr->n_seg; s++) {
+            Segment *sg = &pr->seg[s];
+            StrBuf text = {0};
+            graph_print(&text, m, sg->g);
+            char *path = xasprintf("graph/%s.txt", sg->name);
+            put(&w, path, text.s ? text.s : "", text.len);
+            free(path);
+            sb_free(&text);
+            const char *dot = strrchr(sg->name, '.');
+            const char *phase = segment_is_update(sg) ? "update" : dot && !strcmp(dot, ".micro") ? "micro" : NULL;
+            if (s) sb_puts(j, ",");
+            if (init) {
+                sb_printf(j, "{\"name\": \"%s\", \"graph\": \"graph/%s.txt\", \"phase\": null, \"each\": null, \"time\": null, \"buffers\": [], "
+                             "\"draws\": [], \"steps\": [], \"peak_bytes\": 0, \"flops\": 0, \"bytes\": 0}", sg->name, sg->name);
+                continue;
+            }
+            Lowered *l = lower(m, pr, sg, w.params);
+            memplan(l);
+            for (int i = 0; i < l->n_kernel; i++) {
+                emit_c(l, l->kernel[i]);
+                l->kernel[i]->text = text_of(&w, l, l->kernel[i]);
+            }
+            if (o->memory_dump)
+                for (int i = 0; i < l->n_buf; i++)
+                    if (l->buf[i].kind == BUF_ARENA)
+                        sb_printf(o->memory_dump, "%s %s offset %lld elements %lld steps %d..%d\n", sg->name, l->buf[i].name, (long long)l->buf[i].offset,
+                                  (long long)l->buf[i].elements, l->buf[i].first, l->buf[i].last);
+            json_segment(&w, l, phase);
+            flops += l->flops; bytes += l->bytes; kernels += l->n_kernel;
+            peak = MAX(peak, 4 * l->arena_elements);
+            vec_push(w.low, w.n_low, w.cap_low, l);
+        }
+        sb_puts(j, "]}");
+        if (!init && !o->quiet)
+            printf("%-14s %5d kernels %10.2f GFLOP %10.1f MB moved %9.1f MB peak\n", pr->name, kernels, (double)flops / 1e9, (double)bytes / 1e6, (double)peak / 1e6);
+    }
+    sb_puts(j, "],\n \"kernels\": [");
+    for (int i = 0; i < w.n_text; i++) {
+        Text *t = &w.text[i];
+        char *file = kernel_file(t);
+        put(&w, t->file, file, strlen(file));
+        if (o->kernels_dump) sb_printf(o->kernels_dump, "%s\n", file);
+        free(file);
+        sb_printf(j, "%s\n  {\"name\": \"%s\", \"file\": \"%s\", \"class\": \"%s\", \"flops\": %lld, \"bytes\": %lld, \"scratch\": %lld, \"shared\": %lld, ",
+                  i ? "," : "", t->k->name, t->file, class_name(t->k), (long long)t->k->flops, (long long)t->k->bytes, (long long)t->k->scratch, (long long)t->k->shared);
+        sb_puts(j, "\"instances\": [");
+        for (int q = 0; q < t->n_inst; q++) { if (q) sb_puts(j, ", "); sb_json_string(j, t->inst[q]); }
+        sb_puts(j, "], \"source\": [");
+        for (int q = 0; q < t->n_src; q++) { if (q) sb_puts(j, ", "); sb_json_string(j, t->src[q]); free(t->src[q]); }
+        sb_puts(j, "]}");
+        free(t->inst); free(t->src); free(t->file);
+    }
+    sb_puts(j, "]}\n");
+    put(&w, "plan.json", j->s, j->len);
+    for (int i = 0; i < n_embedded_files; i++)
+        if (!strcmp(embedded_files[i].name, "kernel_prelude.h")) put(&w, "kernels/prelude.h", embedded_files[i].text, embedded_files[i].len);
+    for (int i = 0; i < m->n_sources; i++) {
+        const char *base = strrchr(m->sources[i].file, '/');
+        base = base ? base + 1 : m->sources[i].file;
+        char *path = i == 0 ? xstrdup("model.dsl") : xasprintf("sources/%s", base);
+        put(&w, path, m->sources[i].text, strlen(m->sources[i].text));
+        free(path);
+    }
+    char *old = xasprintf("%s.old%ld", o->out, (long)getpid());
+    bool had = rename(o->out, old) == 0;
+    if (rename(w.dir, o->out) != 0) {
+        int e = errno;
+        if (had && rename(old, o->out) != 0) warn("the earlier plan is left as %s", old);
+        remove_tree(w.dir);
+        machine_error("cannot create %s: %s\n  help: choose another folder with -o", o->out, strerror(e));
+    }
+    if (had) remove_tree(old);
+    free(old);
+    for (int i = 0; i < w.n_low; i++) lowered_free(w.low[i]);
+    free(w.low); free(w.text); free(w.params); free(w.dir);
+    sb_free(j);
+}
