@@ -1,0 +1,19 @@
+/* From syntax trees to programs: evaluates everything known at compile time, checks types, builds the graphs of all programs.
+   Assumes the trees of dsl/parse.h and reports through dsl/loc.h. */
+#ifndef ECT_ELABORATE_H
+#define ECT_ELABORATE_H
+#include "compiler/graph.h"
+
+typedef struct { const char *name, *value; } Define;     /* -D name=value */
+
+/* Reads MODEL and all it imports, checks and elaborates. `shown` is the name messages and origins use (NULL: base name of path).
+   NULL when errors were reported (diag_count() > 0); they are not printed here. The Module owns its arena and graphs. */
+Module *elaborate_file(const char *path, int n_defines, const Define *defines);
+/* The same for a text held in memory; imports are looked for beside `name`. */
+Module *elaborate_text(const char *name, const char *text, size_t len, int n_defines, const Define *defines);
+void module_drop(Module *m);
+
+/* Length of the flat parameter array: each parameter's elements rounded up to a multiple of 16, in storage order. */
+int64_t param_elements(const Module *m);
+int64_t param_offset(const Module *m, int index);        /* where parameter `index` starts in it */
+#endif
