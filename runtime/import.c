@@ -274,7 +274,7 @@ static void check_dest(const char *dest, bool force)
 
 static Dataset *open_or_exit(const char *path, const DataOptions *opt)
 {
-    char *err;
+    static char *err;               /* static: the exits below leave it behind */
     int status;
     Dataset *ds = dataset_open(path, opt, &err, &status);
     if (!ds && status == EXIT_MACHINE)
@@ -288,7 +288,8 @@ static Dataset *open_or_exit(const char *path, const DataOptions *opt)
 
 static int import(const char *src, const char *dest_name, const DataOptions *opt, bool force)
 {
-    char *dest = without_slash(dest_name);
+    static char *dest;
+    dest = without_slash(dest_name);
     check_dest(dest, force);
     Dataset *ds = open_or_exit(src, opt);
     char *temp = xasprintf("%s.tmp-%ld", dest, (long)getpid()), *slash = strrchr(dest, '/');
@@ -299,13 +300,16 @@ static int import(const char *src, const char *dest_name, const DataOptions *opt
         *slash = '/';
     }
     errno = 0;
-    if (!(is_zip_name(dest) ? write_zip : write_folder)(ds, temp, dest))
-        machine_error("cannot write %s: %s; nothing was left behind", dest, strerror(errno));
+    bool ok = (is_zip_name(dest) ? write_zip : write_folder)(ds, temp, dest);
+    int why = errno;
     const char *kind = ds->labels ? "classes" : ds->label_vectors ? "numbers to a label" : "labels";
-    printf("%s: %lld images of %dx%dx%d, %d %s\n", dest, (long long)ds->count, ds->w, ds->h, ds->c, ds->label_dim, kind);
+    if (ok)
+        printf("%s: %lld images of %dx%dx%d, %d %s\n", dest, (long long)ds->count, ds->w, ds->h, ds->c, ds->label_dim, kind);
     free(temp);
-    free(dest);
     dataset_free(ds);
+    if (!ok)
+        machine_error("cannot write %s: %s; nothing was left behind", dest, strerror(why));
+    free(dest);
     return EXIT_OK;
 }
 
