@@ -40,15 +40,37 @@ static int both_axes(const Attr *a, const Attr *b, Sym *all)
 }
 
 /* ---- orders of axes ---- */
+/* The number of the factor that is all of axis i; -1 when the axis has none (its size is 1), -2 when it has several. */
+static int only_factor(const int *count, const int *factor, int i)
+{
+    int f = 0;
+    for (int k = 0; k < i; k++) f += count[k];
+    return count[i] == 0 ? -1 : count[i] > 1 ? -2 : factor ? factor[f] : f;
+}
+
 /* Is r a rearrangement that only changes the order of axes? */
 static bool is_permutation(const Graph *g, Ref r)
 {
     const Node *n = N(g, r);
-    if (n->op != OP_rearrange || n->a.rearrange->n_factors != n->n_axes) return false;
-    for (int i = 0; i < n->n_axes; i++)
-        if (n->a.rearrange->in_count[i] != 1 || n->a.rearrange->out_count[i] != 1 ||
-            N(g, n->in[0])->axes[n->a.rearrange->out_factor[i]].role != n->axes[i].role) return false;
+    if (n->op != OP_rearrange || n->n_axes != N(g, n->in[0])->n_axes) return false;
+    for (int i = 0; i < n->n_axes; i++) {
+        const Axis *x = find_axis(N(g, n->in[0]), n->axes[i].role);
+        int f = only_factor(n->a.rearrange->out_count, n->a.rearrange->out_factor, i);
+        if (!x || f == -2 || f != only_factor(n->a.rearrange->in_count, NULL, (int)(x - N(g, n->in[0])->axes))) return false;
+    }
     return true;
+}
+
+/* permuted rename = rename of permuted: renames go outwards, so that the permutation meets what it can dissolve in. */
+static Ref permuted_rename(Simplify *s, Ref r)
+{
+    Graph *g = s->g;
+    if (!is_permutation(g, r)) return 0;
+    const Node n = *N(g, r), x = *N(g, n.in[0]);
+    if (x.op != OP_rename) return 0;
+    Axis axes[MAX_AXES];
+    for (int i = 0; i < n.n_axes; i++) axes[i] = (Axis){ n.axes[i].role == x.a.rename.to ? x.a.rename.from : n.axes[i].role, n.axes[i].size };
+    return mk_rename(g, mk_conform(g, x.in[0], n.n_axes, axes), x.a.rename.from, x.a.rename.to);
 }
 
 /* f(permuted x) = f(x): element-wise operations and reductions match axes by role. */
@@ -161,11 +183,11 @@ static Ref merge_rearranges(Simplify *s, Ref r)
     return 0;
 }
 
-/* rename of a rearrangement: the rearrangement names its result so. */
+/* rename of a rearrangement (not of a mere permutation): the rearrangement names its result so. */
 static Ref rename_rearranged(Simplify *s, Ref r)
 {
     const Node n = *N(s->g, r);
-    if (n.op != OP_rename || !is(s->g, n.in[0], OP_rearrange)) return 0;
+    if (n.op != OP_rename || !is(s->g, n.in[0], OP_rearrange) || is_permutation(s->g, n.in[0])) return 0;
     const Node x = *N(s->g, n.in[0]);
     return mk_rearrange(s->g, x.in[0], x.a.rearrange, n.axes);
 }
@@ -246,6 +268,35 @@ static Ref merge_sums(Simplify *s, Ref r)
     if (n.a.reduce.n + x.a.reduce.n > MAX_AXES) return 0;
     int m = both_axes(&n.a, &x.a, all);
     return x.op == OP_sum ? mk_sum(g, x.in[0], m, all) : mk_contract(g, x.in[0], x.in[1], m, all);
+}
+
+/* sum[A](rearrange(sum[B](x))) = sum[A+B](rearrange(x)), where B passes by: the gradient of a repeat along two axes is one sum. */
+static Ref merge_sums_rearranged(Simplify *s, Ref r)
+{
+    Graph *g = s->g;
+    const Node n = *N(g, r);
+    if (n.op != OP_sum || !is(g, n.in[0], OP_rearrange)) return 0;
+    const Node v = *N(g, n.in[0]), in = *N(g, v.in[0]);
+    if (in.op != OP_sum || !used_once(s, v.in[0]) || !used_once(s, n.in[0])) return 0;
+    int extra = in.a.reduce.n, m = n.a.reduce.n;
+    Rearrange c = *v.a.rearrange;
+    if (c.n_in + extra > MAX_AXES || c.n_out + extra > MAX_AXES || c.n_factors + extra > 2 * MAX_AXES || m + extra > MAX_AXES) return 0;
+    Axis from[MAX_AXES], to[MAX_AXES];
+    Sym all[MAX_AXES];
+    memcpy(from, in.axes, sizeof *from * (size_t)in.n_axes);
+    memcpy(to, v.axes, sizeof *to * (size_t)v.n_axes);
+    memcpy(all, n.a.reduce.axis, sizeof *all * (size_t)m);
+    for (int i = 0; i < extra; i++) {
+        Sym role = in.a.reduce.axis[i];
+        if (find_axis(&v, role)) return 0;
+        int64_t size = size_in(g, in.in[0], role);
+        from[c.n_in] = to[c.n_out] = (Axis){ role, size };
+        c.in_count[c.n_in++] = c.out_count[c.n_out++] = 1;
+        c.out_factor[c.n_factors] = c.n_factors;
+        c.factor[c.n_factors++] = size;
+        all[m++] = role;
+    }
+    return mk_sum(g, mk_rearrange(g, mk_conform(g, in.in[0], c.n_in, from), &c, to), m, all);
 }
 
 /* sum[.., k](unwindow(axis, k; contract[S](a, b))): the index map goes into the operands that have `axis` and the sums become one.
@@ -393,8 +444,8 @@ static Ref concat_of_slices(Simplify *s, Ref r)
 }
 
 static Rewrite *const rules[] = {
-    drop_permuted_operand, permuted_result, merge_rearranges, rename_rearranged, expand_in_elem, expand_in_reduce, expand_in_view,
-    rename_outwards, sum_of_unwindow, merge_sums, narrow_reduce, sum_of_pad, add_of_pads, piece_of_concat, piece_of_pad, concat_of_slices,
+    drop_permuted_operand, permuted_rename, permuted_result, merge_rearranges, rename_rearranged, expand_in_elem, expand_in_reduce, expand_in_view,
+    rename_outwards, sum_of_unwindow, merge_sums, merge_sums_rearranged, narrow_reduce, sum_of_pad, add_of_pads, piece_of_concat, piece_of_pad, concat_of_slices,
 };
 
 static Ref simplify_node(Graph *g, const Node *old, Ref id, const Ref *in, void *ctx)
