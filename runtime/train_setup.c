@@ -140,6 +140,7 @@ static void put_run_json(Train *t)
     jput_int(&b, "seed", o->seed);
     jput_int(&b, "accumulate", o->accumulate);
     jput_bool(&b, "flip", o->flip);
+    jput_int(&b, "validate_every", o->validate_every);
     jput_int(&b, "validate_images", o->validate_every ? o->validate_images : 0);
     jput_key(&b, "set");
     sb_putc(&b, '[');
@@ -175,7 +176,7 @@ static void merge_options(TrainOptions *o, const Checkpoint *c)
     if (!o->accumulate_given && acc >= 1) o->accumulate = acc;
     o->flip |= flip;
     if (!o->validate_given && held > 0) o->validate_images = held;
-    if (held > 0 && !o->validate_every) o->validate_every = 1000;          /* the split must stay */
+    if (!o->validate_every) o->validate_every = MAX(0, json_integer_value(json_object_get(j, "validate_every")));
     TextList merged = {0};
     size_t i;
     json_array_foreach(json_object_get(j, "set"), i, v) {
