@@ -166,6 +166,7 @@ struct Elab {
     int64_t steps;
     bool stop;                       /* a limit was passed: everything evaluates to poison */
     Loc at;                          /* the expression being evaluated */
+    Loc returned;                    /* the value of the last `return` */
 };
 
 /* ---- elab_value.c: values, scopes, messages ---- */
@@ -215,6 +216,7 @@ Value eval_const(Elab *e, Ast *x, Env *env, const char *what);    /* a compile-t
 bool eval_size(Elab *e, Ast *x, Env *env, int64_t *size);         /* an integer, 0 or more */
 bool eval_condition(Elab *e, Ast *x, Env *env, bool *value);      /* compile-time true or false */
 Value arithmetic(Elab *e, OpKind op, Value a, Value b, Ast *at);
+Value bind_named(Elab *e, const Ast *par, Value v, bool compile_time, Loc at);     /* par: PARAM or BIND */
 Value call_fn(Elab *e, const Closure *f, Args *a, Loc at);
 bool eval_args(Elab *e, const Ast *call, Env *env, Args *out);
 bool bind_params(Elab *e, const char *what, Sym name, const NodeList *params, Args *a, Env *env, Env *sizes, bool compile_time, Loc at);

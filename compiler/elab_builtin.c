@@ -4,7 +4,7 @@
 #include <float.h>
 #include <math.h>
 
-enum { OP_none = OP_COUNT };
+#define OP_none OP_COUNT
 const Builtin builtins[] = {
 #define BUILTIN(name, min, max, group, op, host, doc) { #name, min, max, B_##group, OP_##op, host, doc },
 #include "compiler/builtins.def"
@@ -38,7 +38,7 @@ static bool operands(Elab *e, const Builtin *b, Ast *call, Env *env, const char 
             return false;
         }
         const char *hit = a->name ? strstr(names, a->name) : NULL;
-        if (a->name && !(hit && (hit[strlen(a->name)] == ' ' || !hit[strlen(a->name)]))) {
+        if (a->name && !(hit && (hit == names || hit[-1] == ' ') && (hit[strlen(a->name)] == ' ' || !hit[strlen(a->name)]))) {
             Diag *d = fail(e, a->name_loc, ERR_unknown_argument, "`%s` has no parameter `%s`", b->name, a->name);
             diag_help(d, "%s", b->doc);
             return false;

@@ -321,7 +321,7 @@ static bool choice_allows(const Ast *t, Sym s)
 }
 
 /* v as a parameter of a named type; poison after an error. */
-static Value bind_named(Elab *e, const Ast *par, Value v, bool compile_time, Loc at)
+Value bind_named(Elab *e, const Ast *par, Value v, bool compile_time, Loc at)
 {
     const Ast *t = par->type;
     if (v.kind == V_POISON) return v;

@@ -86,7 +86,7 @@ static void print_cond(Emit *e, const KExpr *x)
 {
     for (int i = 0; i < x->n_cond; i++) {
         const Cond *c = &x->cond[i];
-        const Index *ix = &e->k->index[c->e];
+        const IndexExpr *ix = &e->k->index[c->e];
         const char *t = index_text(e, c->e);
         if (i) sb_puts(e->b, " && ");
         if (c->mod) {
@@ -203,7 +203,7 @@ static KRef open_select(const Emit *e, const int *uses, uint64_t in_bit, bool un
         uint64_t deps = 0;
         bool simple = true;
         for (int i = 0; i < x->n_cond; i++) {
-            const Index *ix = &e->k->index[x->cond[i].e];
+            const IndexExpr *ix = &e->k->index[x->cond[i].e];
             deps |= ix->deps;
             simple &= !x->cond[i].mod && ix->n == 1 && ix->t[0].k == 1 && e->k->atom[ix->t[0].atom].kind == ATOM_LOOP;
         }

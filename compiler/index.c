@@ -37,7 +37,7 @@ static uint64_t atom_deps(const Kernel *k, int a)
 static IRef make(Kernel *k, int n, Term *t, int64_t c)
 {
     if (k->n_index == 0)
-        vec_push(k->index, k->n_index, k->index_cap, ((Index){0}));
+        vec_push(k->index, k->n_index, k->index_cap, ((IndexExpr){0}));
     int m = 0;
     for (int i = 0; i < n; i++) {
         int j = 0;
@@ -71,11 +71,11 @@ static IRef make(Kernel *k, int n, Term *t, int64_t c)
             Term x = t[j]; t[j] = t[j - 1]; t[j - 1] = x;
         }
     for (int i = 0; i < k->n_index; i++) {
-        const Index *x = &k->index[i];
+        const IndexExpr *x = &k->index[i];
         if (x->n == n && x->c == c && (n == 0 || !memcmp(x->t, t, sizeof(Term) * (size_t)n)))
             return (IRef)i;
     }
-    Index x = {n, arena_make(k->arena, Term, n ? n : 1), c, c, c, 0};
+    IndexExpr x = {n, arena_make(k->arena, Term, n ? n : 1), c, c, c, 0};
     memcpy(x.t, t, sizeof(Term) * (size_t)n);
     for (int i = 0; i < n; i++) {
         const Atom *a = &k->atom[t[i].atom];
@@ -98,7 +98,7 @@ IRef ix_loop(Kernel *k, int loop)
 IRef ix_add(Kernel *k, IRef a, IRef b)
 {
     Term t[64];
-    const Index x = k->index[a], y = k->index[b];
+    const IndexExpr x = k->index[a], y = k->index[b];
     CHECK_BUG(x.n + y.n <= 64);
     for (int i = 0; i < x.n; i++) t[i] = x.t[i];
     for (int i = 0; i < y.n; i++) t[x.n + i] = y.t[i];
@@ -108,7 +108,7 @@ IRef ix_add(Kernel *k, IRef a, IRef b)
 IRef ix_scale(Kernel *k, IRef a, int64_t s)
 {
     Term t[64];
-    const Index x = k->index[a];
+    const IndexExpr x = k->index[a];
     for (int i = 0; i < x.n; i++) t[i] = (Term){x.t[i].k * s, x.t[i].atom};
     return make(k, x.n, t, x.c * s);
 }
@@ -116,7 +116,7 @@ IRef ix_scale(Kernel *k, IRef a, int64_t s)
 IRef ix_addc(Kernel *k, IRef a, int64_t c)
 {
     Term t[64];
-    const Index x = k->index[a];
+    const IndexExpr x = k->index[a];
     for (int i = 0; i < x.n; i++) t[i] = x.t[i];
     return make(k, x.n, t, x.c + c);
 }
@@ -128,7 +128,7 @@ static void split(Kernel *k, IRef e, int64_t c, IRef *whole, IRef *rest)
 {
     Term q[64], r[64];
     int nq = 0, nr = 0;
-    const Index x = k->index[e];
+    const IndexExpr x = k->index[e];
     for (int i = 0; i < x.n; i++)
         if (x.t[i].k % c == 0) q[nq++] = (Term){x.t[i].k / c, x.t[i].atom};
         else r[nr++] = x.t[i];
@@ -142,7 +142,7 @@ IRef ix_div(Kernel *k, IRef e, int64_t c)
     if (c == 1) return e;
     IRef whole, rest;
     split(k, e, c, &whole, &rest);
-    const Index r = k->index[rest];
+    const IndexExpr r = k->index[rest];
     if (floordiv(r.lo, c) == floordiv(r.hi, c))
         return ix_addc(k, whole, floordiv(r.lo, c));
     if (r.n == 1 && r.c == 0 && r.t[0].k == 1 && k->atom[r.t[0].atom].kind == ATOM_DIV) {     /* (x div a) div c = x div (a c) */
@@ -158,7 +158,7 @@ IRef ix_mod(Kernel *k, IRef e, int64_t c)
     if (c == 1) return ix_const(k, 0);
     IRef whole, rest;
     split(k, e, c, &whole, &rest);
-    const Index r = k->index[rest];
+    const IndexExpr r = k->index[rest];
     if (r.lo >= 0 && r.hi < c) return rest;
     if (floordiv(r.lo, c) == floordiv(r.hi, c)) return ix_addc(k, rest, -c * floordiv(r.lo, c));
     Term t = {1, atom(k, ATOM_MOD, 0, rest, c)};
@@ -168,7 +168,7 @@ IRef ix_mod(Kernel *k, IRef e, int64_t c)
 bool ix_linear(const Kernel *k, IRef e, int loop, int64_t *coef)
 {
     *coef = 0;
-    const Index *x = &k->index[e];
+    const IndexExpr *x = &k->index[e];
     for (int i = 0; i < x->n; i++) {
         const Atom *a = &k->atom[x->t[i].atom];
         if (a->kind == ATOM_LOOP && a->loop == loop) *coef = x->t[i].k;
@@ -180,7 +180,7 @@ bool ix_linear(const Kernel *k, IRef e, int loop, int64_t *coef)
 /* C text; names[loop] is each loop variable's name in the text. Operands of / and % are never negative: a bias of whole multiples is added. */
 void ix_print(StrBuf *b, const Kernel *k, IRef e, const char *const *names)
 {
-    const Index *x = &k->index[e];
+    const IndexExpr *x = &k->index[e];
     if (x->n == 0) { sb_printf(b, "%lld", (long long)x->c); return; }
     for (int pass = 0, first = 1; pass < 2; pass++)   /* large strides first: reads like nested subscripts */
         for (int i = 0; i < x->n; i++) {
@@ -192,7 +192,7 @@ void ix_print(StrBuf *b, const Kernel *k, IRef e, const char *const *names)
             if (a->kind == ATOM_LOOP) {
                 sb_puts(b, names[a->loop]);
             } else {
-                const Index *in = &k->index[a->e];
+                const IndexExpr *in = &k->index[a->e];
                 int64_t bias = in->lo < 0 ? (-in->lo + a->c - 1) / a->c : 0;
                 if (bias && a->kind == ATOM_DIV) sb_putc(b, '(');
                 bool plain = !bias && in->n == 1 && in->c == 0 && in->t[0].k == 1 && k->atom[in->t[0].atom].kind == ATOM_LOOP;

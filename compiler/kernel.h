@@ -12,7 +12,7 @@ typedef uint32_t KRef;                               /* scalar expression id; 0 
 typedef enum { ATOM_LOOP, ATOM_DIV, ATOM_MOD } AtomKind;
 typedef struct { AtomKind kind; int loop; IRef e; int64_t c; int64_t lo, hi; } Atom;    /* value in [lo, hi] */
 typedef struct { int64_t k; int atom; } Term;
-typedef struct { int n; Term *t; int64_t c, lo, hi; uint64_t deps; } Index;             /* deps: bit per loop variable */
+typedef struct { int n; Term *t; int64_t c, lo, hi; uint64_t deps; } IndexExpr;             /* deps: bit per loop variable */
 
 /* ---- conditions and scalar expressions ---- */
 typedef struct { IRef e; int64_t lo, hi, mod; } Cond;         /* mod == 0: lo <= e < hi; else mod divides e */
@@ -69,7 +69,7 @@ typedef struct Kernel {
     Arena *arena;
     int n_loops, loops_cap; Loop *loop;
     int n_atoms, atoms_cap; Atom *atom;
-    int n_index, index_cap; Index *index;
+    int n_index, index_cap; IndexExpr *index;
     int n_expr, expr_cap; KExpr *expr;
     int n_out; int out[MAX_AXES]; Axis out_axes[MAX_AXES];      /* loops over the result, physical order of the store */
     int n_red; int red[MAX_AXES];                    /* REDUCE: outer loops summed over */

@@ -116,7 +116,7 @@ static KRef kselect(Kernel *k, int n, const Cond *c, KRef yes, KRef no, const No
     KExpr e = {.kind = K_SELECT, .n_in = 2, .in = {yes, no}, .type = k->expr[yes].type, .at = at->at};
     e.cond = arena_make(k->arena, Cond, n ? n : 1);
     for (int i = 0; i < n; i++) {
-        const Index *x = &k->index[c[i].e];
+        const IndexExpr *x = &k->index[c[i].e];
         if (c[i].mod) {
             if (x->n == 0) { if (x->c % c[i].mod) return no; continue; }
         } else {
@@ -215,7 +215,7 @@ static KRef view(Lower *c, Ref r, const IRef *idx)
                 sub[j] = from == a ? ix_addc(k, idx[a], -at) : idx[from];
             }
             Cond here = {idx[a], at, at + len, 0};
-            const Index *x = &k->index[idx[a]];
+            const IndexExpr *x = &k->index[idx[a]];
             if (x->hi < at || x->lo >= at + len) continue;
             KRef p = resolve(c, n->in[i], sub);
             v = v ? kselect(k, 1, &here, p, v, n) : p;
@@ -388,7 +388,7 @@ static void lower_map(Lower *c, Ref r, int buf, const Sym *as)
                 idx[j] = ix_loop(k, k->out[k->n_out++]);
             }
     c->n_memo = 0;
-    c->root = op_info[n->op].cls == OPC_ELEM ? r : 0;
+    c->root = c->l->home[r] == buf ? r : 0;              /* a copy of something held reads it */
     c->acc_node = 0;
     KRef v = resolve(c, r, idx);
     add_store(c, r, buf, as, v, idx);
