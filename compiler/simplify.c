@@ -69,7 +69,10 @@ static Ref permuted_rename(Simplify *s, Ref r)
     const Node n = *N(g, r), x = *N(g, n.in[0]);
     if (x.op != OP_rename) return 0;
     Axis axes[MAX_AXES];
-    for (int i = 0; i < n.n_axes; i++) axes[i] = (Axis){ n.axes[i].role == x.a.rename.to ? x.a.rename.from : n.axes[i].role, n.axes[i].size };
+    for (int i = 0; i < n.n_axes; i++) {
+        axes[i] = n.axes[i];
+        if (axes[i].role == x.a.rename.to) axes[i].role = x.a.rename.from;
+    }
     return mk_rename(g, mk_conform(g, x.in[0], n.n_axes, axes), x.a.rename.from, x.a.rename.to);
 }
 
@@ -193,7 +196,8 @@ static Ref rename_rearranged(Simplify *s, Ref r)
 }
 
 /* ---- expand ---- */
-/* An element-wise operation on an operand that does not change along a role: without the role where another operand has it, else outside. */
+/* An element-wise operation on an operand that does not change along a role: the expansion goes where another operand has the role,
+   and outside otherwise. */
 static Ref expand_in_elem(Simplify *s, Ref r)
 {
     Graph *g = s->g;
@@ -395,7 +399,8 @@ static Ref piece_of_concat(Simplify *s, Ref r)
     if ((n.op != OP_slice && n.op != OP_pick) || !is(g, n.in[0], OP_concat)) return 0;
     const Node c = *N(g, n.in[0]);
     Sym axis = n.op == OP_slice ? n.a.slice.axis : n.a.pick.axis;
-    int64_t start = n.op == OP_slice ? n.a.slice.start : n.a.pick.index, end = start + (n.op == OP_slice ? n.a.slice.len : 1), at = 0;
+    int64_t start = n.op == OP_slice ? n.a.slice.start : n.a.pick.index, at = 0;
+    int64_t end = start + (n.op == OP_slice ? n.a.slice.len : 1);
     if (axis != c.a.concat.axis) return 0;
     Ref *part = arena_make(g->arena, Ref, c.n_in);
     int m = 0;
@@ -444,8 +449,9 @@ static Ref concat_of_slices(Simplify *s, Ref r)
 }
 
 static Rewrite *const rules[] = {
-    drop_permuted_operand, permuted_rename, permuted_result, merge_rearranges, rename_rearranged, expand_in_elem, expand_in_reduce, expand_in_view,
-    rename_outwards, sum_of_unwindow, merge_sums, merge_sums_rearranged, narrow_reduce, sum_of_pad, add_of_pads, piece_of_concat, piece_of_pad, concat_of_slices,
+    drop_permuted_operand, permuted_rename, permuted_result, merge_rearranges, rename_rearranged, expand_in_elem, expand_in_reduce,
+    expand_in_view, rename_outwards, sum_of_unwindow, merge_sums, merge_sums_rearranged, narrow_reduce, sum_of_pad, add_of_pads,
+    piece_of_concat, piece_of_pad, concat_of_slices,
 };
 
 static Ref simplify_node(Graph *g, const Node *old, Ref id, const Ref *in, void *ctx)

@@ -273,7 +273,8 @@ static void read_rearrange(Text *t, Attr *a)
     if (used != r->n_factors) fail(t, "every factor must be used once");
 }
 
-/* Parameters are found by name; one the module lacks is added to it, so that a dump is enough by itself. "#3" is parameter 3 of no module. */
+/* Parameters are found by name; one the module lacks is added to it, so that a dump is enough by itself.
+   "#3" is parameter 3 of no module. */
 static int param_index(Text *t, Sym name)
 {
     Module *m = t->m;

@@ -182,7 +182,8 @@ static void check_view(Check *c)
         break;
     case OP_slice:
         if (!(x = axis_of_operand(c, a->slice.axis))) return;
-        if (!in_range(a->slice.start, 0, x->size - 1) || !in_range(a->slice.len, 1, x->size - a->slice.start)) FAIL(c, "slice out of range");
+        if (!in_range(a->slice.start, 0, x->size - 1) || !in_range(a->slice.len, 1, x->size - a->slice.start))
+            FAIL(c, "slice out of range");
         x->size = a->slice.len;
         break;
     case OP_pick:

@@ -95,19 +95,21 @@ static Ref residual(Graph *g, Ref x, Ref weight)                       /* down, 
 /* Every case: an expression of inputs x, y, z (all differentiated). */
 #define CASES \
     CASE(neg, U(neg, X("a3"))) CASE(abs, U(abs, X("a5"))) CASE(exp, U(exp, X("a3"))) CASE(log, U(log, ABOVE0(X("a3")))) \
-    CASE(sin, U(sin, X("a3"))) CASE(cos, U(cos, X("a3"))) CASE(sqrt, U(sqrt, ABOVE0(X("a3")))) CASE(rsqrt, U(rsqrt, ABOVE0(X("a3")))) \
-    CASE(sigmoid, U(sigmoid, X("a3"))) CASE(tanh, U(tanh, X("a3"))) CASE(erf, U(erf, X("a4"))) CASE(bf16, U(bf16, X("a3"))) \
-    CASE(f32, U(f32, U(exp, X("a3")))) CASE(floor, B(mul, U(floor, X("a4")), X("a4"))) CASE(sign, B(mul, U(sign, X("a4")), X("a4"))) \
+    CASE(sin, U(sin, X("a3"))) CASE(cos, U(cos, X("a3"))) CASE(sqrt, U(sqrt, ABOVE0(X("a3")))) \
+    CASE(rsqrt, U(rsqrt, ABOVE0(X("a3")))) CASE(sigmoid, U(sigmoid, X("a3"))) CASE(tanh, U(tanh, X("a3"))) \
+    CASE(erf, U(erf, X("a4"))) CASE(bf16, U(bf16, X("a3"))) CASE(f32, U(f32, U(exp, X("a3")))) \
+    CASE(floor, B(mul, U(floor, X("a4")), X("a4"))) CASE(sign, B(mul, U(sign, X("a4")), X("a4"))) \
     CASE(nan_to_num, mk_nan_to_num(g, U(log, X("a8")), 0, 1e5)) CASE(add, B(add, X("a2 b3"), Y("b3 c2"))) \
-    CASE(sub, B(sub, X("b3"), Y("a2"))) CASE(mul, B(mul, X("a2 b3"), Y("b3 c2"))) CASE(div, B(div, X("a2 b3"), ABOVE0(Y("b3 c2")))) \
-    CASE(pow, B(pow, ABOVE0(X("a3 b2")), Y("a3"))) CASE(pow_const, B(pow, ABOVE0(X("a3")), K(2.5))) CASE(square, B(pow, X("a3"), K(2))) \
-    CASE(cube, B(pow, X("a3"), K(3))) CASE(fourth, B(pow, X("a3"), K(4))) CASE(inverse, B(pow, ABOVE0(X("a3")), K(-2))) \
-    CASE(pow_scalar, B(pow, ABOVE0(X("a3")), mk_scalar(g, 1))) CASE(max, B(max, X("a4 b3"), Y("b3"))) CASE(min, B(min, X("a4"), Y("b3"))) \
-    CASE(where, mk_where(g, B(lt, X("a4"), Y("b3")), X("a4"), Z("c2 b3"))) CASE(le, mk_where(g, B(le, X("a4"), K(0)), Y("a4"), X("a4"))) \
+    CASE(sub, B(sub, X("b3"), Y("a2"))) CASE(mul, B(mul, X("a2 b3"), Y("b3 c2"))) \
+    CASE(div, B(div, X("a2 b3"), ABOVE0(Y("b3 c2")))) CASE(pow, B(pow, ABOVE0(X("a3 b2")), Y("a3"))) \
+    CASE(pow_const, B(pow, ABOVE0(X("a3")), K(2.5))) CASE(square, B(pow, X("a3"), K(2))) CASE(cube, B(pow, X("a3"), K(3))) \
+    CASE(fourth, B(pow, X("a3"), K(4))) CASE(inverse, B(pow, ABOVE0(X("a3")), K(-2))) \
+    CASE(pow_scalar, B(pow, ABOVE0(X("a3")), mk_scalar(g, 1))) CASE(max, B(max, X("a4 b3"), Y("b3"))) \
+    CASE(min, B(min, X("a4"), Y("b3"))) CASE(where, mk_where(g, B(lt, X("a4"), Y("b3")), X("a4"), Z("c2 b3"))) \
+    CASE(le, mk_where(g, B(le, X("a4"), K(0)), Y("a4"), X("a4"))) \
     CASE(rows, mk_rows(g, B(lt, K(0), X("n4")), Y("n4 c2"), Z("n4 c2"))) \
-    CASE(logic, mk_where(g, B(or, B(and, B(lt, X("a5"), K(0.5)), B(le, K(-0.5), X("a5"))), U(not, B(eq, X("a5"), X("a5")))), \
-                         U(exp, X("a5")), Y("a5"))) \
-    CASE(isfinite, mk_where(g, U(isfinite, U(log, X("a6"))), Y("a6"), X("a6"))) \
+    CASE(logic, mk_where(g, B(or, B(and, B(lt, X("a5"), K(0.5)), B(le, K(-0.5), X("a5"))), U(not, B(eq, X("a5"), \
+        X("a5")))), U(exp, X("a5")), Y("a5"))) CASE(isfinite, mk_where(g, U(isfinite, U(log, X("a6"))), Y("a6"), X("a6"))) \
     CASE(fan_out, B(add, B(mul, X("a3"), X("a3")), B(add, U(exp, X("a3")), X("a3")))) \
     CASE(broadcast, B(add, B(mul, X("a3"), K(2)), B(mul, Y("b2"), K(3)))) \
     CASE(rename, B(mul, mk_rename(g, X("a3"), S("a"), S("b")), X("a3"))) \
@@ -115,45 +117,59 @@ static Ref residual(Graph *g, Ref x, Ref weight)                       /* down, 
     CASE(rearrange_twice, rearrange(g, rearrange(g, X("a6 b4"), "6|2 2", "1|0 2", "p q"), "2|3 2 2", "3|1 0|2", "u v w")) \
     CASE(rearrange_straddling, rearrange(g, rearrange(g, X("a6 b2"), "6|2", "0 1", "p"), "4 3", "1|0", "u v")) \
     CASE(rearrange_back, rearrange(g, rearrange(g, X("a6 b4"), "2 3|4", "1|2 0", "p q"), "3|4 2", "2 0|1", "a b")) \
-    CASE(rearrange_named, mk_rename(g, rearrange(g, mk_rename(g, X("a6"), S("a"), S("z")), "2 3", "1|0", "p q"), S("p"), S("r"))) \
-    CASE(slice, mk_slice(g, X("a5 b2"), S("a"), 1, 3)) CASE(pick, mk_pick(g, X("a5 b2"), S("a"), 3)) \
-    CASE(picks, B(mul, mk_pick(g, X("a3 b2"), S("a"), 0), B(mul, mk_pick(g, X("a3 b2"), S("a"), 2), mk_pick(g, X("a3 b2"), S("a"), 1)))) \
-    CASE(slices, B(mul, mk_slice(g, X("a7"), S("a"), 4, 2), mk_slice(g, X("a7"), S("a"), 1, 2))) \
+    CASE(rearrange_named, mk_rename(g, rearrange(g, mk_rename(g, X("a6"), S("a"), S("z")), "2 3", "1|0", "p q"), S("p"), \
+        S("r"))) CASE(slice, mk_slice(g, X("a5 b2"), S("a"), 1, 3)) CASE(pick, mk_pick(g, X("a5 b2"), S("a"), 3)) \
+    CASE(picks, B(mul, mk_pick(g, X("a3 b2"), S("a"), 0), B(mul, mk_pick(g, X("a3 b2"), S("a"), 2), mk_pick(g, \
+        X("a3 b2"), S("a"), 1)))) CASE(slices, B(mul, mk_slice(g, X("a7"), S("a"), 4, 2), mk_slice(g, X("a7"), S("a"), 1, 2))) \
     CASE(overlapping, B(mul, mk_slice(g, X("a5"), S("a"), 0, 3), mk_slice(g, X("a5"), S("a"), 2, 3))) \
-    CASE(pad, U(exp, mk_pad(g, X("a3 b2"), S("a"), 1, 2))) CASE(slice_of_pad, mk_slice(g, mk_pad(g, X("a3"), S("a"), 2, 1), S("a"), 1, 3)) \
-    CASE(pick_of_zeros, B(add, mk_pick(g, mk_pad(g, X("a3"), S("a"), 2, 0), S("a"), 0), mk_pick(g, mk_pad(g, X("a3"), S("a"), 2, 0), S("a"), 4))) \
-    CASE(concat, U(sin, mk_concat(g, S("a"), 3, (Ref[]){ X("a3 b2"), Y("a1"), X("a3 b2") }))) \
+    CASE(pad, U(exp, mk_pad(g, X("a3 b2"), S("a"), 1, 2))) \
+    CASE(slice_of_pad, mk_slice(g, mk_pad(g, X("a3"), S("a"), 2, 1), S("a"), 1, 3)) \
+    CASE(pick_of_zeros, B(add, mk_pick(g, mk_pad(g, X("a3"), S("a"), 2, 0), S("a"), 0), mk_pick(g, mk_pad(g, X("a3"), \
+        S("a"), 2, 0), S("a"), 4))) CASE(concat, U(sin, mk_concat(g, S("a"), 3, (Ref[]){ X("a3 b2"), Y("a1"), X("a3 b2") }))) \
     CASE(concat_slices, mk_slice(g, mk_concat(g, S("a"), 3, (Ref[]){ X("a3 b2"), Y("a4 b2"), Z("b2 a2") }), S("a"), 2, 6)) \
     CASE(concat_pick, mk_pick(g, mk_concat(g, S("a"), 2, (Ref[]){ X("a3 b2"), Y("a4 b2") }), S("a"), 4)) \
-    CASE(concat_again, mk_concat(g, S("a"), 3, (Ref[]){ mk_slice(g, X("a6"), S("a"), 1, 2), mk_slice(g, X("a6"), S("a"), 3, 2), Y("a2") })) \
-    CASE(repeat, U(exp, mk_repeat(g, X("a3 b2"), S("a"), 3))) CASE(expand, U(exp, mk_expand(g, X("a3"), S("b"), 4))) \
-    CASE(expand_views, mk_repeat(g, mk_pad(g, mk_rename(g, mk_expand(g, X("a3"), S("b"), 2), S("b"), S("r")), S("a"), 1, 0), S("a"), 2)) \
-    CASE(window, mk_window(g, X("a6 b2"), S("a"), S("k"), 3, 1, 1, 1, 6)) CASE(window_stride, mk_window(g, X("a7"), S("a"), S("k"), 3, 2, 1, 1, 4)) \
-    CASE(window_dil, mk_window(g, X("a7"), S("a"), S("k"), 3, 1, 2, 2, 7)) CASE(window_back, mk_window(g, X("a5"), S("a"), S("k"), 3, 1, -1, -2, 4)) \
-    CASE(window_one, mk_window(g, X("a5"), S("a"), S("k"), 1, 2, 1, 0, 3)) CASE(window_none, mk_window(g, X("a5"), S("a"), S("k"), 1, 1, 1, 0, 5)) \
-    CASE(unwindow, mk_unwindow(g, X("a6 k3"), S("a"), S("k"), 1, 1, 1, 6)) CASE(unwindow_stride, mk_unwindow(g, X("a4 k3 b2"), S("a"), S("k"), 2, 1, 1, 7)) \
+    CASE(concat_again, mk_concat(g, S("a"), 3, (Ref[]){ mk_slice(g, X("a6"), S("a"), 1, 2), mk_slice(g, X("a6"), S("a"), \
+        3, 2), Y("a2") })) CASE(repeat, U(exp, mk_repeat(g, X("a3 b2"), S("a"), 3))) \
+    CASE(expand, U(exp, mk_expand(g, X("a3"), S("b"), 4))) \
+    CASE(expand_views, mk_repeat(g, mk_pad(g, mk_rename(g, mk_expand(g, X("a3"), S("b"), 2), S("b"), S("r")), S("a"), 1, \
+        0), S("a"), 2)) CASE(window, mk_window(g, X("a6 b2"), S("a"), S("k"), 3, 1, 1, 1, 6)) \
+    CASE(window_stride, mk_window(g, X("a7"), S("a"), S("k"), 3, 2, 1, 1, 4)) \
+    CASE(window_dil, mk_window(g, X("a7"), S("a"), S("k"), 3, 1, 2, 2, 7)) \
+    CASE(window_back, mk_window(g, X("a5"), S("a"), S("k"), 3, 1, -1, -2, 4)) \
+    CASE(window_one, mk_window(g, X("a5"), S("a"), S("k"), 1, 2, 1, 0, 3)) \
+    CASE(window_none, mk_window(g, X("a5"), S("a"), S("k"), 1, 1, 1, 0, 5)) \
+    CASE(unwindow, mk_unwindow(g, X("a6 k3"), S("a"), S("k"), 1, 1, 1, 6)) \
+    CASE(unwindow_stride, mk_unwindow(g, X("a4 k3 b2"), S("a"), S("k"), 2, 1, 1, 7)) \
     CASE(blur, SUM(B(mul, mk_window(g, X("a6 b2"), S("a"), S("k"), 3, 1, 1, 1, 6), K(0.25)), S("k"))) \
     CASE(sum, U(exp, SUM(X("a3 b2 c2"), S("c"), S("a")))) CASE(sums, SUM(SUM(U(exp, X("a3 b2 c2")), S("c")), S("a"))) \
     CASE(sum_scaled, SUM(B(mul, mk_scalar(g, 0), U(exp, X("a3 b2"))), S("a"))) \
-    CASE(sum_outer, SUM(B(mul, U(exp, X("a3 b2")), Y("b2 c2")), S("a"), S("c"))) CASE(sum_neg, SUM(B(div, U(neg, X("a3 b2")), Y("b2")), S("a"))) \
-    CASE(mean, mk_mean(g, B(mul, X("a3 b2"), X("a3 b2")), LIST(S("a")))) CASE(sum_expand, SUM(mk_expand(g, X("a3"), S("b"), 4), S("b"))) \
-    CASE(contract, mk_contract(g, X("a3 b2 n2"), Y("b2 c4 n2"), LIST(S("b")))) CASE(contract_order, mk_contract(g, X("b2 a3"), Y("c4 b2"), LIST(S("b")))) \
+    CASE(sum_outer, SUM(B(mul, U(exp, X("a3 b2")), Y("b2 c2")), S("a"), S("c"))) \
+    CASE(sum_neg, SUM(B(div, U(neg, X("a3 b2")), Y("b2")), S("a"))) \
+    CASE(mean, mk_mean(g, B(mul, X("a3 b2"), X("a3 b2")), LIST(S("a")))) \
+    CASE(sum_expand, SUM(mk_expand(g, X("a3"), S("b"), 4), S("b"))) \
+    CASE(contract, mk_contract(g, X("a3 b2 n2"), Y("b2 c4 n2"), LIST(S("b")))) \
+    CASE(contract_order, mk_contract(g, X("b2 a3"), Y("c4 b2"), LIST(S("b")))) \
     CASE(contract_alone, mk_contract(g, X("a3 b2 p2"), Y("b2 c2 q3"), LIST(S("b"), S("p"), S("q")))) \
     CASE(contract_square, mk_contract(g, X("a3 b2"), X("a3 b2"), LIST(S("b")))) \
     CASE(contract_sum, SUM(mk_contract(g, X("a3 b2 n2"), Y("b2 c4 n2"), LIST(S("b"))), S("a"), S("n"))) \
-    CASE(contract_expand, mk_contract(g, mk_expand(g, mk_expand(g, X("a3 b2"), S("k"), 3), S("r"), 2), Y("b2 k3"), LIST(S("b"), S("k")))) \
-    CASE(contract_one, mk_contract(g, X("a3 b2 k1"), Y("b2 k1"), LIST(S("b"), S("k")))) \
-    CASE(matmul_chain, mk_contract(g, U(tanh, mk_contract(g, X("a3 b2"), Y("b2 c3"), LIST(S("b")))), Z("c3 d2"), LIST(S("c")))) \
-    CASE(standardize, mk_standardize(g, X("n2 a3 b2"), LIST(S("a"), S("b")), 1e-3)) CASE(softmax, mk_softmax(g, X("n3 a4"), LIST(S("a")))) \
-    CASE(softmax_two, mk_softmax(g, X("n2 a2 b3"), LIST(S("a"), S("b")))) CASE(conv3, conv(g, X("n2 c2 h4 w4"), Y("o3 i2 kh3 kw3"), 3, 1, 1, 4)) \
-    CASE(conv_stride, conv(g, X("n1 c2 h5 w5"), Y("o2 i2 kh3 kw3"), 3, 2, 1, 3)) CASE(conv1, conv(g, X("n2 c2 h3 w3"), Y("o3 i2 kh1 kw1"), 1, 1, 0, 3)) \
-    CASE(conv_twice, conv(g, U(tanh, conv(g, X("n1 c2 h4 w4"), Y("o2 i2 kh3 kw3"), 3, 1, 1, 4)), Z("o2 i2 kh3 kw3"), 3, 2, 1, 2)) \
-    CASE(attention, attention(g, X("n2 head2 d2 three3 px3"))) CASE(group_norm, group_norm(g, X("n2 c4 h3"), Y("c4"), Z("c4"))) \
+    CASE(contract_expand, mk_contract(g, mk_expand(g, mk_expand(g, X("a3 b2"), S("k"), 3), S("r"), 2), Y("b2 k3"), \
+        LIST(S("b"), S("k")))) CASE(contract_one, mk_contract(g, X("a3 b2 k1"), Y("b2 k1"), LIST(S("b"), S("k")))) \
+    CASE(matmul_chain, mk_contract(g, U(tanh, mk_contract(g, X("a3 b2"), Y("b2 c3"), LIST(S("b")))), Z("c3 d2"), \
+        LIST(S("c")))) CASE(standardize, mk_standardize(g, X("n2 a3 b2"), LIST(S("a"), S("b")), 1e-3)) \
+    CASE(softmax, mk_softmax(g, X("n3 a4"), LIST(S("a")))) \
+    CASE(softmax_two, mk_softmax(g, X("n2 a2 b3"), LIST(S("a"), S("b")))) \
+    CASE(conv3, conv(g, X("n2 c2 h4 w4"), Y("o3 i2 kh3 kw3"), 3, 1, 1, 4)) \
+    CASE(conv_stride, conv(g, X("n1 c2 h5 w5"), Y("o2 i2 kh3 kw3"), 3, 2, 1, 3)) \
+    CASE(conv1, conv(g, X("n2 c2 h3 w3"), Y("o3 i2 kh1 kw1"), 1, 1, 0, 3)) \
+    CASE(conv_twice, conv(g, U(tanh, conv(g, X("n1 c2 h4 w4"), Y("o2 i2 kh3 kw3"), 3, 1, 1, 4)), Z("o2 i2 kh3 kw3"), 3, \
+        2, 1, 2)) CASE(attention, attention(g, X("n2 head2 d2 three3 px3"))) \
+    CASE(group_norm, group_norm(g, X("n2 c4 h3"), Y("c4"), Z("c4"))) \
     CASE(residual, residual(g, X("n2 c2 h4 w4"), Y("o2 i2 kh3 kw3"))) \
-    CASE(drop, mk_where(g, B(lt, mk_draw(g, DRAW_BERNOULLI, S("drop"), S("draw.drop"), 0.5, 0, 2, ((Axis[]){ { S("n"), 3 }, { S("c"), 2 } })), K(0.5)), \
-                        K(0), B(div, X("n3 c2"), K(0.5)))) \
-    CASE(draw_p, B(mul, X("n4"), mk_draw(g, DRAW_BERNOULLI, S("s"), S("d"), 0, B(mul, K(0.5), mk_scalar(g, 0)), 1, ((Axis[]){ { S("n"), 4 } })))) \
-    CASE(iota, B(mul, mk_iota(g, S("a"), 4), X("a4"))) CASE(unused, B(mul, Y("a3"), mk_where(g, B(lt, X("b2"), K(0)), K(1), K(2))))
+    CASE(drop, mk_where(g, B(lt, mk_draw(g, DRAW_BERNOULLI, S("drop"), S("draw.drop"), 0.5, 0, 2, ((Axis[]){ { S("n"), \
+        3 }, { S("c"), 2 } })), K(0.5)), K(0), B(div, X("n3 c2"), K(0.5)))) \
+    CASE(draw_p, B(mul, X("n4"), mk_draw(g, DRAW_BERNOULLI, S("s"), S("d"), 0, B(mul, K(0.5), mk_scalar(g, 0)), 1, \
+        ((Axis[]){ { S("n"), 4 } })))) CASE(iota, B(mul, mk_iota(g, S("a"), 4), X("a4"))) \
+    CASE(unused, B(mul, Y("a3"), mk_where(g, B(lt, X("b2"), K(0)), K(1), K(2))))
 
 #define CASE(name, e) static Ref case_##name(Graph *g) { return e; }
 CASES
