@@ -119,6 +119,10 @@ ECT_INLINE float ect_tanh(float x)
     return a < 0.65f ? near0 : far;
 }
 ECT_INLINE float ect_erf(float x) { return __builtin_erff(x); }
+ECT_INLINE float ect_abs(float x) { return __builtin_fabsf(x); }
+ECT_INLINE float ect_floor(float x) { return __builtin_floorf(x); }
+ECT_INLINE float ect_sqrt(float x) { return __builtin_sqrtf(x); }
+ECT_INLINE float ect_rsqrt(float x) { return 1.0f / __builtin_sqrtf(x); }
 ECT_INLINE float ect_sign(float x)
 {
     float up = x > 0.0f ? 1.0f : 0.0f, down = x < 0.0f ? 1.0f : 0.0f;
@@ -139,4 +143,16 @@ ECT_INLINE float ect_bf16(float x)
     ect_u32 r = (b + 0x7fffu + ((b >> 16) & 1u)) & 0xffff0000u;
     return ect_from_bits((b & 0x7fffffffu) > 0x7f800000u ? b : r);
 }
+
+/* ---- draws as kernels write them: site s of the launch, row n, element e, `per` elements a row. Locals key<s>, draw<s>, step, sample0 are the kernel's. ---- */
+#ifdef ECT_DRAW_INPUTS
+#define ECT_NORMAL(s, n, e, per) draw##s[(ect_i64)(n) * (per) + (e)]
+#define ECT_UNIFORM(s, n, e, per) draw##s[(ect_i64)(n) * (per) + (e)]
+#define ECT_BERNOULLI(s, n, e, per, threshold) draw##s[(ect_i64)(n) * (per) + (e)]
+#else
+#define ECT_NORMAL(s, n, e, per) ect_draw_normal(key##s, step, sample0 + (ect_u64)(n), (ect_u64)(e))
+#define ECT_UNIFORM(s, n, e, per) ect_draw_uniform(key##s, step, sample0 + (ect_u64)(n), (ect_u64)(e))
+#define ECT_BERNOULLI(s, n, e, per, threshold) ect_draw_bernoulli(threshold, key##s, step, sample0 + (ect_u64)(n), (ect_u64)(e))
+#endif
+int omp_get_thread_num(void);
 #endif
