@@ -26,6 +26,7 @@ typedef struct {
     const uint64_t *key;                             /* per segment draw: Philox key */
     const float *const *draw;                        /* NULL: generate; else per segment draw (all of them) values [row][element], docs/random.md */
     uint64_t step, sample0;                          /* Philox step; number of row 0 */
+    uint64_t seed;                                   /* what the keys were made from */
 } Launch;
 
 typedef struct DeviceClass {
