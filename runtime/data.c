@@ -83,13 +83,16 @@ bool data_fit(DataErr *e, Dataset *ds, const char *path, const DataOptions *opt)
         ds->count = opt->max_images;
     int side = opt->resolution ? opt->resolution : ds->h;
     if (opt->resolution && !opt->resize && (ds->h != side || ds->w != side))
-        return data_user(e, "%s: images are %dx%d, but %dx%d is wanted: `ect-rt data import %s DEST --resolution %d` makes such a set",
+        return data_user(e, "%s: images are %dx%d, but %dx%d is wanted: `ect-rt data import %s DEST --resolution %d` makes "
+            "such a set",
                          path, ds->w, ds->h, side, side, path, side);
     if (!opt->resize && ds->h != ds->w)
-        return data_user(e, "%s: images are %dx%d, not square: `ect-rt data import %s DEST --resolution %d` crops and resizes them",
+        return data_user(e, "%s: images are %dx%d, not square: `ect-rt data import %s DEST --resolution %d` crops and resizes "
+            "them",
                          path, ds->w, ds->h, path, MIN(ds->h, ds->w));
     if (opt->channels == 1 && ds->c == 3 && !opt->grey)
-        return data_user(e, "%s: images are in colour, but one channel is wanted: `ect-rt data import %s DEST --grey` makes a grey set",
+        return data_user(e, "%s: images are in colour, but one channel is wanted: `ect-rt data import %s DEST --grey` makes a "
+            "grey set",
                          path, path);
     int c = opt->grey ? 1 : opt->channels ? opt->channels : ds->c;
     if (c == ds->c && (!opt->resize || (ds->h == side && ds->w == side)))
@@ -153,7 +156,8 @@ static Dataset *open_file(DataErr *e, const char *path, const DataOptions *opt)
     if (data_is_image_name(path))
         data_user(e, "%s: one image is no data set: give the folder that holds the images", path);
     else
-        data_user(e, "%s: not a data set%s: expected a zip or folder of PNG or JPEG images, a CIFAR-10 or MNIST archive, or `shapes`",
+        data_user(e, "%s: not a data set%s: expected a zip or folder of PNG or JPEG images, a CIFAR-10 or MNIST archive, or "
+            "`shapes`",
                   path, ends_with(path, ".zip") ? " (named .zip, but it does not begin like one)" : "");
     return NULL;
 }

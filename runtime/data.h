@@ -36,7 +36,8 @@ void dataset_free(Dataset *ds);
 /* The drawn set: circles, squares and triangles (classes 0, 1, 2) on gradients; image i is a pure function of (seed, i, side). */
 Dataset *dataset_shapes(int side, int64_t count, uint64_t seed);
 
-/* Takes `holdout` images (0 <= holdout < count), chosen by seed, out of ds into a new set of the same form; both keep name order. */
+/* Takes `holdout` images (0 <= holdout < count), chosen by seed, out of ds into a new set of the same form; both keep name
+   order. */
 Dataset *dataset_split(Dataset *ds, int64_t holdout, uint64_t seed);
 
 /* One image as floats [c][h][w] in [-1, 1], and its label vector [label_dim] (one-hot for classes); either may be NULL. */

@@ -418,7 +418,8 @@ Dataset *read_gzip(DataErr *e, const char *path, const DataOptions *opt)
         else if (got >= 4 && !head[0] && !head[1] && head[2] == 8 && (head[3] == 3 || head[3] == 1))
             ds = read_idx(e, gz, path);
         else
-            data_user(e, "%s: a gzip file that holds neither CIFAR-10's tar nor MNIST images: unpack it and give the folder", path);
+            data_user(e, "%s: a gzip file that holds neither CIFAR-10's tar nor MNIST images: unpack it and give the folder",
+                path);
     }
     gzclose(gz);
     return ds;

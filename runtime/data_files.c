@@ -163,7 +163,8 @@ static void report_bad(DataErr *e, const Decode *d, int64_t first, const char *p
     if (d->bad > DATA_SHOWN)
         sb_printf(&b, "\n  and %lld more", (long long)(d->bad - DATA_SHOWN));
     if (d->sizes)
-        sb_printf(&b, "\nmixed sizes: the first image, %s, is %dx%d: `ect-rt data import %s DEST --resolution %d` makes them equal",
+        sb_printf(&b, "\nmixed sizes: the first image, %s, is %dx%d: `ect-rt data import %s DEST --resolution %d` makes them "
+            "equal",
                   d->fs->file[first].name, ds->w, ds->h, path, ds->h);
     if (d->sizes < d->bad)
         sb_puts(&b, d->channels == 1 && !d->grey && atomic_load(&d->colour)
@@ -274,7 +275,8 @@ static bool read_entry(DataFiles *fs, const DataFile *f, uint8_t **bytes, size_t
     uint8_t *buf = NULL;
     bool ok = false;
     pthread_mutex_lock(&zip_lock);
-    zip_file_t *in = zip_stat_index(fs->zip, (zip_uint64_t)f->id, 0, &st) ? NULL : zip_fopen_index(fs->zip, (zip_uint64_t)f->id, 0);
+    zip_file_t *in = zip_stat_index(fs->zip, (zip_uint64_t)f->id, 0, &st) ? NULL : zip_fopen_index(fs->zip, (zip_uint64_t)f->id,
+        0);
     if (!in) {
         snprintf(err, IMAGE_ERR, "damaged zip entry (%.180s)", zip_strerror(fs->zip));
     } else if (!(st.valid & ZIP_STAT_SIZE) || st.size > DATA_MAX_FILE) {
@@ -322,7 +324,8 @@ static bool list_zip(DataErr *e, DataFiles *fs)
         if (!name)
             return data_user(e, "%s: damaged zip directory: copy or download it again", fs->path);
         if (name_escapes(name))
-            return data_user(e, "%s: the entry %s points outside the archive: not reading it; make the zip anew with plain relative names",
+            return data_user(e, "%s: the entry %s points outside the archive: not reading it; make the zip anew with plain "
+                "relative names",
                              fs->path, name);
         if (!strncmp(name, "__MACOSX/", 9))
             continue;

@@ -19,7 +19,8 @@ typedef struct {
 
 static bool bad_label(Labels *l, const char *name, const char *what)
 {
-    return data_user(l->e, "%s: dataset.json: the label of %s %s: labels are class numbers 0 to %d, or equally long lists of numbers",
+    return data_user(l->e, "%s: dataset.json: the label of %s %s: labels are class numbers 0 to %d, or equally long lists of "
+        "numbers",
                      l->fs->path, name, what, DATA_MAX_CLASSES - 1);
 }
 
@@ -140,16 +141,19 @@ static bool labels_from_json(Labels *l)
     json_t *labels = json_is_object(root) ? json_object_get(root, "labels") : NULL;
     bool ok = true;
     if (!json_is_object(root) || (labels && !json_is_null(labels) && !json_is_array(labels) && !json_is_object(labels)))
-        ok = data_user(l->e, "%s: dataset.json: expected {\"labels\": [[\"file name\", label], ...]} or {\"labels\": null}", fs->path);
+        ok = data_user(l->e, "%s: dataset.json: expected {\"labels\": [[\"file name\", label], ...]} or {\"labels\": null}",
+            fs->path);
     else if (labels && !json_is_null(labels)) {
         l->seen = xcalloc((size_t)fs->count, 1);
         ok = walk_labels(l, labels);
         if (ok && l->unknown)
-            ok = data_user(l->e, "%s: dataset.json names %lld files that are not there, first %s: mend its names or add the files",
+            ok = data_user(l->e, "%s: dataset.json names %lld files that are not there, first %s: mend its names or add the "
+                "files",
                            fs->path, (long long)l->unknown, l->first_unknown);
         for (int64_t i = 0; ok && l->labelled < fs->count && i < fs->count; i++)
             if (!l->seen[i])
-                ok = data_user(l->e, "%s: dataset.json has no label for %lld of %lld images, first %s: add them, or write {\"labels\": null}",
+                ok = data_user(l->e, "%s: dataset.json has no label for %lld of %lld images, first %s: add them, or write "
+                    "{\"labels\": null}",
                                fs->path, (long long)(fs->count - l->labelled), (long long)fs->count, fs->file[i].name);
         free(l->seen);
         free(l->first_unknown);
@@ -178,7 +182,8 @@ static void labels_from_folders(const DataFiles *fs, Dataset *ds)
     int64_t n = 0, cap = 0, top = 0, numbered = 0;
     int32_t *labels = xmalloc((size_t)fs->count * sizeof *labels);
     size_t last = 0;
-    /* Sorting whole names by bytes keeps a folder's files together, but "a-b/" before "a/": collect, then rank the folder names. */
+    /* Sorting whole names by bytes keeps a folder's files together, but "a-b/" before "a/": collect, then rank the folder
+       names. */
     for (int64_t i = 0; i < fs->count; i++) {
         const char *name = fs->file[i].name, *slash = strchr(name, '/');
         numbered += is_numbered(name);
@@ -195,7 +200,8 @@ static void labels_from_folders(const DataFiles *fs, Dataset *ds)
     }
     bool use = n > 1 && !top && numbered < fs->count && n <= DATA_MAX_CLASSES;
     if (n > 1 && top && numbered < fs->count)
-        ds->note = xasprintf("%s: images lie both in sub-folders and beside them (%lld), so the sub-folders are not taken as classes",
+        ds->note = xasprintf("%s: images lie both in sub-folders and beside them (%lld), so the sub-folders are not taken as "
+            "classes",
                              fs->path, (long long)top);
     if (use) {
         char **found = xmalloc((size_t)n * sizeof *found);

@@ -33,7 +33,8 @@ typedef struct {
 
 static bool bad(Pickle *p, const char *what)
 {
-    return data_user(p->e, "%s: not a CIFAR-10 batch: %s at byte %zu: download it again", p->where, what, (size_t)(p->at - p->start));
+    return data_user(p->e, "%s: not a CIFAR-10 batch: %s at byte %zu: download it again", p->where, what,
+        (size_t)(p->at - p->start));
 }
 
 static bool push(Pickle *p, int32_t v)

@@ -125,7 +125,8 @@ void image_bytes_to_floats(const uint8_t *hwc, int h, int w, int c, bool mirror,
 
 /* ---- grids ---- */
 
-bool image_write_grid(const char *path, const uint8_t *images, int64_t count, int h, int w, int c, int columns, char err[IMAGE_ERR])
+bool image_write_grid(const char *path, const uint8_t *images, int64_t count, int h, int w, int c, int columns,
+    char err[IMAGE_ERR])
 {
     int64_t cols = columns > 0 ? columns : (int64_t)ceil(sqrt((double)count));
     cols = MAX(1, MIN(cols, count));

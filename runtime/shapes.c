@@ -86,7 +86,8 @@ static Dataset *shapes_into(Dataset *ds, uint64_t seed)
         ds->labels[i] = (int32_t)(i % 3);
         draw_shape(ds->pixels + (size_t)i * size, ds->h, ds->labels[i], data_hash(seed, STREAM_SHAPES, (uint64_t)i));
     }
-    ds->source = xasprintf("built-in drawn set shapes:%d:%lld (seed %llu)", ds->h, (long long)ds->count, (unsigned long long)seed);
+    ds->source = xasprintf("built-in drawn set shapes:%d:%lld (seed %llu)", ds->h, (long long)ds->count,
+        (unsigned long long)seed);
     return ds;
 }
 
@@ -117,7 +118,8 @@ Dataset *read_shapes(DataErr *e, const char *path, const DataOptions *opt)
         ok = ok && *end == 0;
     }
     if (!ok || side < 4 || side > SHAPES_MAX_SIDE || count < 1 || count > 100000000) {
-        data_user(e, "%s: not a drawn set: write shapes, shapes:RES or shapes:RES:COUNT with RES 4 to %d and COUNT 1 to 100000000",
+        data_user(e, "%s: not a drawn set: write shapes, shapes:RES or shapes:RES:COUNT with RES 4 to %d and COUNT 1 to "
+            "100000000",
                   path, SHAPES_MAX_SIDE);
         return NULL;
     }

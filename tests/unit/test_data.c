@@ -263,16 +263,19 @@ static void test_bad_labels(void **state)
 {
     (void)state;
     static const struct { const char *json; const char *says; } row[] = {
-        {"{\"labels\": [[\"00000/img00000000.png\", 3], [\"00000/imgX.png\", 1]]}", "names 1 files that are not there, first 00000/imgX.png"},
+        {"{\"labels\": [[\"00000/img00000000.png\", 3], [\"00000/imgX.png\", 1]]}", "names 1 files that are not there, first "
+            "00000/imgX.png"},
         {"{\"labels\": [[\"00000/img00000000.png\", 3]]}", "no label for 1 of 2 images, first 00000/img00000001.png"},
         {"{\"labels\": []}", "no label for 2 of 2"},
         {"{\"labels\": [[\"00000/img00000000.png\", 3], [\"00000/img00000000.png\", 3]]}", "listed twice"},
         {"{\"labels\": [[\"00000/img00000000.png\", -1], [\"00000/img00000001.png\", 1]]}", "is -1, out of range"},
-        {"{\"labels\": [[\"00000/img00000000.png\", 4000000000], [\"00000/img00000001.png\", 1]]}", "is 4000000000, out of range"},
+        {"{\"labels\": [[\"00000/img00000000.png\", 4000000000], [\"00000/img00000001.png\", 1]]}",
+            "is 4000000000, out of range"},
         {"{\"labels\": [[\"00000/img00000000.png\", 1.5], [\"00000/img00000001.png\", 1]]}", "neither a whole number"},
         {"{\"labels\": [[\"00000/img00000000.png\", null], [\"00000/img00000001.png\", 1]]}", "is null"},
         {"{\"labels\": [[\"00000/img00000000.png\", \"cat\"], [\"00000/img00000001.png\", 1]]}", "neither a whole number"},
-        {"{\"labels\": [[\"00000/img00000000.png\", [1, 2]], [\"00000/img00000001.png\", 1]]}", "a number where others are lists"},
+        {"{\"labels\": [[\"00000/img00000000.png\", [1, 2]], [\"00000/img00000001.png\", 1]]}", "a number where others are "
+            "lists"},
         {"{\"labels\": [[\"00000/img00000000.png\", 1], [\"00000/img00000001.png\", [1]]]}", "a list where others are numbers"},
         {"{\"labels\": [[\"00000/img00000000.png\", [1, 2]], [\"00000/img00000001.png\", [1]]]}", "another length"},
         {"{\"labels\": [[\"00000/img00000000.png\", []], [\"00000/img00000001.png\", []]]}", "length"},
@@ -328,7 +331,8 @@ static void test_bad_zips(void **state)
             break;
         }
     put(at("cut.zip"), whole, n);
-    bad(at("cut.zip"), NULL, EXIT_USER, "1 of 2 images cannot be used", "00000/img0000000", "damaged zip entry", "replace or remove");
+    bad(at("cut.zip"), NULL, EXIT_USER, "1 of 2 images cannot be used", "00000/img0000000", "damaged zip entry",
+        "replace or remove");
     free(whole);
     Entry e[] = {{"a.txt", text("x")}};
     put_zip(path, e, 1);
@@ -418,7 +422,8 @@ static void test_bad_folders(void **state)
 
     for (int i = 0; i < 60; i++)
         put_png(at("mixed/%02d.png", i), i % 7 == 3 ? 9 : 8, 8, 3, i);
-    bad(at("mixed"), NULL, EXIT_USER, "9 of 60 images", "\n  03.png: 8x9", "\n  31.png", "and 4 more", "mixed sizes: the first image, 00.png, is 8x8",
+    bad(at("mixed"), NULL, EXIT_USER, "9 of 60 images", "\n  03.png: 8x9", "\n  31.png", "and 4 more",
+        "mixed sizes: the first image, 00.png, is 8x8",
         "--resolution 8");
     Dataset *ds = good(at("mixed"), &(DataOptions){.resolution = 6, .resize = true});
     assert_int_equal(ds->h, 6);
@@ -567,7 +572,8 @@ static void test_cifar_python(void **state)
     put_pickle(path, evil, strlen(evil));
     bad(path, NULL, EXIT_USER, "the outermost value is no dict");
     assert_int_not_equal(access("/tmp/ect-data-evil", F_OK), 0);
-    static const char *const junk[] = {".", "e.", "s.", "a.", "R.", "t.", "u.", "0.", "1.", "2.", "h\x05.", "q\x01.", "(((((", "\x93.", "]2a.",
+    static const char *const junk[] = {".", "e.", "s.", "a.", "R.", "t.", "u.", "0.", "1.", "2.", "h\x05.", "q\x01.", "(((((",
+        "\x93.", "]2a.",
                                        "T\xff\xff\xff\x7f", "\x8e\xff\xff\xff\xff\xff\xff\xff\xff", "g-5\n.", "]p99999999999\n.",
                                        "}(U\x04" "datau.", "}U\x04" "data}sU\x06labels]s.", "}U\x06labelsNs."};
     for (size_t i = 0; i < COUNT(junk); i++) {
@@ -663,7 +669,8 @@ static void test_shapes(void **state)
     assert_int_equal(a->h, 16);
     assert_int_equal(a->c, 1);
     dataset_free(a);
-    static const char *const wrong[] = {"shapes:", "shapes:x", "shapes:16:", "shapes:16:0", "shapes:1", "shapes:99999", "shapes:16:5:6",
+    static const char *const wrong[] = {"shapes:", "shapes:x", "shapes:16:", "shapes:16:0", "shapes:1", "shapes:99999",
+        "shapes:16:5:6",
                                         "shapes:16x16", "shapes:-4", "shapes:16:99999999999999999999"};
     for (size_t i = 0; i < COUNT(wrong); i++)
         bad(wrong[i], NULL, EXIT_USER, wrong[i], "shapes:RES:COUNT");
@@ -706,8 +713,8 @@ static void test_real(void **state)
 {
     (void)state;
     char path[512];
-    const char *slash = strstr(__FILE__, "tests/unit/");
-    snprintf(path, sizeof path, "%.*stests/data/real/cifar40.zip", slash ? (int)(slash - __FILE__) : 0, __FILE__);
+    const char *src = getenv("SRC");
+    snprintf(path, sizeof path, "%s/tests/data/real/cifar40.zip", src ? src : ".");
     if (!file_exists(path))
         skip();
     Dataset *ds = good(path, &(DataOptions){.resolution = 32, .channels = 3});
@@ -743,7 +750,8 @@ static int drop_dir(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_zip), cmocka_unit_test(test_bad_labels), cmocka_unit_test(test_bad_zips), cmocka_unit_test(test_folder),
+        cmocka_unit_test(test_zip), cmocka_unit_test(test_bad_labels), cmocka_unit_test(test_bad_zips),
+            cmocka_unit_test(test_folder),
         cmocka_unit_test(test_bad_folders), cmocka_unit_test(test_cifar_binary), cmocka_unit_test(test_cifar_python),
         cmocka_unit_test(test_mnist), cmocka_unit_test(test_shapes), cmocka_unit_test(test_split), cmocka_unit_test(test_real),
     };

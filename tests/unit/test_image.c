@@ -58,7 +58,8 @@ static void to_strbuf(png_structp png, png_bytep p, png_size_t n)
 }
 
 /* A PNG of any type and depth, optionally interlaced. */
-static StrBuf png_of(const uint8_t *rows, size_t stride, int h, int w, int type, int depth, int interlace, const png_color *palette)
+static StrBuf png_of(const uint8_t *rows, size_t stride, int h, int w, int type, int depth, int interlace,
+    const png_color *palette)
 {
     StrBuf b = {0};
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
@@ -239,7 +240,8 @@ static void test_byte_rules(void **state)
 {
     (void)state;
     static const struct { float x; int metric, grid; } row[] = {
-        {-1, 0, 0}, {1, 255, 255}, {0, 128, 128}, {-2, 0, 0}, {2, 255, 255}, {0.5f, 191, 191}, {-0.996f, 1, 1}, {0.999f, 255, 255},
+        {-1, 0, 0}, {1, 255, 255}, {0, 128, 128}, {-2, 0, 0}, {2, 255, 255}, {0.5f, 191, 191}, {-0.996f, 1, 1}, {0.999f, 255,
+            255},
         {-0.9999f, 0, 0}, {NAN, 0, 0}, {INFINITY, 255, 255}, {-INFINITY, 0, 0}, {1e30f, 255, 255}};
     for (size_t i = 0; i < COUNT(row); i++) {
         assert_int_equal(image_byte(row[i].x, BYTES_METRIC), row[i].metric);

@@ -31,7 +31,8 @@ static void test_stream(void **state)
     float labels[60 * 3], some[30 * 3];
     float *all = take(ds, 4, true, 0, 1, 60, labels);
     /* Batches of any size, started anywhere, are pieces of the same stream, across epochs too. */
-    static const struct { int start, batch, n; } row[] = {{0, 4, 60}, {0, 60, 60}, {7, 1, 3}, {8, 5, 30}, {13, 7, 28}, {30, 30, 30}};
+    static const struct { int start, batch, n; } row[] = {{0, 4, 60}, {0, 60, 60}, {7, 1, 3}, {8, 5, 30}, {13, 7, 28}, {30, 30,
+        30}};
     for (size_t i = 0; i < COUNT(row); i++) {
         float *part = take(ds, 4, true, row[i].start, row[i].batch, row[i].n, NULL);
         assert_memory_equal(part, all + row[i].start * SIZE, (size_t)row[i].n * SIZE * sizeof *part);
@@ -130,7 +131,8 @@ static void test_one_image_and_early_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stream), cmocka_unit_test(test_epochs), cmocka_unit_test(test_flip), cmocka_unit_test(test_order_is_fair),
+        cmocka_unit_test(test_stream), cmocka_unit_test(test_epochs), cmocka_unit_test(test_flip),
+            cmocka_unit_test(test_order_is_fair),
         cmocka_unit_test(test_one_image_and_early_end),
     };
     prog_name = "test_loader";
