@@ -80,7 +80,7 @@ void graph_drop(Graph *g);
 const Axis *find_axis(const Node *n, Sym role);      /* NULL when absent */
 int64_t node_elements(const Node *n);
 
-/* ---- builders (graph.c): check their operands with CHECK_BUG (elaborate reports the user's mistakes first), fold constants and trivial
+/* ---- builders (build.c): check their operands with CHECK_BUG (elaborate reports the user's mistakes first), fold constants and trivial
         identities (x*1, x+0, x/1, empty rename, expand of expand...), intern, return the id ---- */
 Ref mk_input(Graph *g, Sym name, int n_axes, const Axis *axes);
 Ref mk_param(Graph *g, int index, Sym set, int n_axes, const Axis *axes);
