@@ -217,11 +217,10 @@ static void with_body(Printer *p, const Node *n, int indent)
     Arena *a = p->a;
     doc_layout(&p->out, CAT(head(p, n), text(p, " {")), indent, WIDTH);
     p->out.s[--p->out.len] = 0;                                         /* the `{` only reserved its place */
+    size_t start = p->out.len;
     body(p, has_items_body(n) ? &n->items : &n->body->items, braces_of(n), indent);
     if (!n->other) return;
-    Loc end = n->body->loc;
-    bool below = n->other->loc.line > end.end_line && end.line == end.end_line;
-    if (p->out.s[p->out.len - 1] == '}' && below) {
+    if (n->other->loc.line > n->body->loc.end_line && !strchr(p->out.s + start, '\n')) {    /* else below a short body */
         sb_putc(&p->out, '\n');
         indent_to(p, indent);
     } else {

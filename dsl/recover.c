@@ -240,7 +240,7 @@ void syntax_error(Parser *p, Loc at, const char *expected)
     if (report_brackets(p, at)) return;
     int n = loc_len(at);
     const char *text = loc_text(at);
-    if (is_reserved(p->last.code) && !strcmp(expected, "name")) {
+    if (is_reserved(p->last.code) && !strncmp(expected, "name", 4)) {
         Diag *d = diag_error(at, ERR_reserved_word, "`%.*s` is a reserved word and cannot be a name", n, text);
         diag_help(d, "choose another name, for example `%.*s_`", n, text);
         return;
