@@ -46,10 +46,11 @@ static void decode(Emit *e, const char *flat, const Axis *v, int n)
     int64_t inner = 1;
     for (int i = n; i-- > 0;) {
         const char *name = loop_c_name(e, v[i].role);
-        if (inner == 1 && i == 0) line(e, "const int %s = %s; (void)%s;", name, flat, name);
-        else if (inner == 1) line(e, "const int %s = %s %% %lld; (void)%s;", name, flat, (long long)v[i].size, name);
-        else if (i == 0) line(e, "const int %s = %s / %lld; (void)%s;", name, flat, (long long)inner, name);
-        else line(e, "const int %s = %s / %lld %% %lld; (void)%s;", name, flat, (long long)inner, (long long)v[i].size, name);
+        if (v[i].size == 1) continue;
+        if (inner == 1 && i == 0) line(e, "const int %s = %s;", name, flat);
+        else if (inner == 1) line(e, "const int %s = %s %% %lld;", name, flat, (long long)v[i].size);
+        else if (i == 0) line(e, "const int %s = %s / %lld;", name, flat, (long long)inner);
+        else line(e, "const int %s = %s / %lld %% %lld;", name, flat, (long long)inner, (long long)v[i].size);
         inner *= v[i].size;
     }
 }
@@ -330,7 +331,7 @@ static void emit_taps_k(Emit *e)
                  (long long)((b_in ? b->base : 0) + kh * th + kw * tw), (long long)MAX(bn == 1 ? C : KI, bn == 1 ? bk : bn), first ? "0.0f" : "1.0f",
                  (long long)kh, (long long)kw);
     open_block(e, "for (int row = 0; row < rows; row++)");
-    if (v.h) line(e, "const int %s = row0 + row; (void)%s;", loop_c_name(e, v.h->axis), loop_c_name(e, v.h->axis));
+    if (v.h) line(e, "const int %s = row0 + row;", loop_c_name(e, v.h->axis));
     const char *w = loop_c_name(e, v.w->axis);
     open_block(e, "for (int %s = 0; %s < W; %s++)", w, w, w);
     e->acc[0] = arena_printf(k->arena, "c_tile[(row*PITCH + %s)*CO + %s]", w, flat_text(e, k->nn, k->n_n, "0"));
@@ -379,7 +380,7 @@ static void emit_taps_out(Emit *e)
     line(e, "const int row0 = task %% TILES * ROWS, rows = H - row0 < ROWS ? H - row0 : ROWS;");
     fill_stage(e, a, &v, "row0", "rows + HALO", ci, n_ci);
     open_block(e, "for (int r = 0; r < rows; r++)");
-    if (v.h) line(e, "const int %s = row0 + r; (void)%s;", loop_c_name(e, v.h->axis), loop_c_name(e, v.h->axis));
+    if (v.h) line(e, "const int %s = row0 + r;", loop_c_name(e, v.h->axis));
     if (v.pitch > v.W) line(e, "__builtin_memset(dy + (r*PITCH + W)*CO, 0, sizeof(float) * (PITCH - W)*CO);");
     const char *w = loop_c_name(e, v.w->axis);
     open_block(e, "for (int %s = 0; %s < W; %s++)", w, w, w);

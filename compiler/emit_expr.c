@@ -44,12 +44,24 @@ const char *index_text(Emit *e, IRef i)
     return take(e, &b);
 }
 
+/* The whole right-hand side of a statement: without the outermost parentheses that a nested expression would need. */
 const char *expr_text(Emit *e, KRef v)
 {
     StrBuf b = {0}, *keep = e->b;
     e->b = &b;
     print_expr(e, v);
     e->b = keep;
+    int depth = 0;
+    size_t end = 0;
+    for (size_t i = 0; i < b.len && b.s[0] == '('; i++) {
+        depth += b.s[i] == '(' ? 1 : b.s[i] == ')' ? -1 : 0;
+        if (depth == 0) { end = i; break; }
+    }
+    if (end && end == b.len - 1) {
+        memmove(b.s, b.s + 1, b.len - 2);
+        b.len -= 2;
+        b.s[b.len] = 0;
+    }
     return take(e, &b);
 }
 

@@ -60,7 +60,7 @@ static int count_uses(const Graph *g, const Readers *rd, Ref r, const bool *is_o
             *only = w;
             int64_t e = node_elements(N(g, w));
             for (int j = 0; j < N(g, w)->n_in; j++) e = MAX(e, node_elements(N(g, N(g, w)->in[j])));
-            if (N(g, w)->op == OP_contract) e = node_elements(N(g, r));        /* a stage evaluates each element once */
+            if (N(g, w)->op == OP_contract) e = 0;   /* a stage evaluates each element once */
             *largest = MAX(*largest, e);
         }
         if (n > 1000) break;

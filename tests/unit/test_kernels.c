@@ -323,7 +323,7 @@ static void run_case(const char *name, Ref (*build)(Case *), int threads)
         free(got);
     }
     /* not closed: idle OpenMP threads may still run in libraries it brought in */
-    remove_tree(dir);
+    if (!getenv("ECT_KEEP")) remove_tree(dir);
     for (int i = 0; i < l->n_buf; i++) if (l->buf[i].kind != BUF_ARENA) free(buf[i]);
     for (int i = 0; i < l->n_draw; i++) free(draws[i]);
     for (int i = 0; i < b.n; i++) free(b.b[i].v);
