@@ -99,6 +99,13 @@ bool file_equal(const File *a, const File *b)
 }
 
 /* ---- dump P ---- */
+static void dump(StrBuf *b, const Node *n, const char *role, int indent, bool places);
+
+static void dump_list(StrBuf *b, const NodeList *l, const char *role, int indent, bool places)
+{
+    for (int i = 0; i < l->n; i++) dump(b, l->v[i], role, indent, places);
+}
+
 static void dump(StrBuf *b, const Node *n, const char *role, int indent, bool places)
 {
     if (!n) return;
@@ -117,7 +124,7 @@ static void dump(StrBuf *b, const Node *n, const char *role, int indent, bool pl
     if (n->parens) sb_puts(b, " parens");
     if (n->section) sb_printf(b, " section=%d", n->section);
     if (places) sb_printf(b, " @%d:%d-%d:%d", n->loc.line, n->loc.col, n->loc.end_line, n->loc.end_col);
-#define F(field) for (int i = 0; i < n->field.n; i++) dump(b, n->field.v[i], !strcmp(#field, "items") ? "" : #field, indent + 1, places);
+#define F(field) dump_list(b, &n->field, !strcmp(#field, "items") ? "" : #field, indent + 1, places);
     LISTS(F)
 #undef F
 #define F(field) dump(b, n->field, #field, indent + 1, places);

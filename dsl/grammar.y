@@ -79,7 +79,8 @@ static void ect_yyerror(Loc *at, Parser *p, const char *message)
     RETURN "return" FN "fn" LIKE "like" FROM "from" AS "as" WAS "was" BY "by" REARRANGE "rearrange" SHARE "share" EACH "each"
     STATE "state" RUNTIME "runtime" TRUE "true" FALSE "false"
 %token <sym> IMPORT "import" CONFIG "config" STREAM "stream" BLOCK "block" LOSS "loss" PROGRAM "program" TRAINING "training"
-    TRAIN "train" SAMPLE "sample" OPTIMIZER "optimizer" EMA "ema" DATA "data" MINIMIZE "minimize" GRADIENT "gradient" REPORT "report"
+    TRAIN "train" SAMPLE "sample" OPTIMIZER "optimizer" EMA "ema" DATA "data" MINIMIZE "minimize" GRADIENT "gradient"
+    REPORT "report"
 %token ARROW "->" UPDATE ":=" FLOORDIV "//" EQ "==" NE "!=" LE "<=" GE ">=" AND "&&" OR "||" DOTDOT ".."
 %token START_FILE "file" START_EXPR "expression"
 %token YYEOF 0 "end of file"
@@ -87,7 +88,8 @@ static void ect_yyerror(Loc *at, Parser *p, const char *message)
 %type <sym> word
 %type <node> name path decl cfg ty tensor alts param axis factor body stmt elif bind us opt_as opt_was titem
 %type <node> expr else_expr or and cmp range add mul unary pow draw postfix prim arg item
-%type <list> paths names cfgs params params1 cparams axes axes1 factors stmts binds uses titems exprs exprs1 args args1 items items1
+%type <list> paths names cfgs params params1 cparams axes axes1 factors stmts binds uses titems exprs exprs1
+%type <list> args args1 items items1
 %type <flag> training
 
 %start start

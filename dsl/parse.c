@@ -54,8 +54,10 @@ static Parser *parser_new(Arena *a, File *file, int start)
 /* ---- strings ---- */
 static void string_piece(Parser *p, NodeList *items, Loc loc, StrBuf *text)
 {
-    if (text->len)
-        list_push(p->arena, items, parser_node(p, (Node){.kind = E_TEXT, .loc = loc, .text = arena_strndup(p->arena, text->s, text->len)}));
+    if (text->len) {
+        char *copy = arena_strndup(p->arena, text->s, text->len);
+        list_push(p->arena, items, parser_node(p, (Node){.kind = E_TEXT, .loc = loc, .text = copy}));
+    }
     sb_free(text);
 }
 
@@ -97,7 +99,8 @@ Node *parser_string(Parser *p, Loc loc)
         if (s[i] == '\\') {
             const char *at = strchr("\"\\nt", next);
             if (!at) {
-                Diag *d = diag_error(within(loc, i, i + 2), ERR_bad_string, "`\\%c` means nothing in a string", next < ' ' ? '?' : next);
+                Loc here = within(loc, i, i + 2);
+                Diag *d = diag_error(here, ERR_bad_string, "`\\%c` means nothing in a string", next < ' ' ? '?' : next);
                 diag_help(d, "the escapes are \\\" \\\\ \\n \\t; a brace is {{ or }}");
             }
             sb_putc(&text, next == 'n' ? '\n' : next == 't' ? '\t' : next);
@@ -147,7 +150,8 @@ static bool check_bytes(int file, const char *text, size_t len)
     size_t line_start = 0;
     int line = 1;
     if (len > MAX_FILE_BYTES) {
-        Diag *d = diag_error((Loc){file, 1, 1, 1, 1}, ERR_too_long, "the file holds %zu bytes, more than %d", len, MAX_FILE_BYTES);
+        Loc start = {file, 1, 1, 1, 1};
+        Diag *d = diag_error(start, ERR_too_long, "the file holds %zu bytes, more than %d", len, MAX_FILE_BYTES);
         diag_help(d, "is this the right file? A model is text of a few kilobytes");
         return false;
     }

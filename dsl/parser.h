@@ -57,7 +57,7 @@ void lex_end(Parser *p);
 /* recover.c */
 int next_token(Value *value, Loc *loc, Parser *p);      /* what the grammar calls */
 void mark_body(Parser *p);                              /* the innermost `{` opens statements */
-bool recover(Parser *p);                                /* after an error: skip to the next statement; false at the end of the text */
+bool recover(Parser *p);                                /* after an error: skip to the next statement; false at the end */
 void syntax_error(Parser *p, Loc at, const char *expected);
 
 /* parse.c */

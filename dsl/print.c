@@ -104,7 +104,8 @@ static Doc *head(Printer *p, const Node *n)
                    print_list(a, &n->items, print_expr));
     case TRAIN_DATA: return CAT(text(p, "data "), text(p, n->name));
     case TRAIN_EMA:
-        return CAT(text(p, "ema "), n->as ? CAT(text(p, "as "), print_expr(a, n->as), text(p, " = ")) : NULL, print_expr(a, n->value));
+        return CAT(text(p, "ema "), n->as ? CAT(text(p, "as "), print_expr(a, n->as), text(p, " = ")) : NULL,
+                   print_expr(a, n->value));
     case S_PARAM: return CAT(text(p, "param "), print_bind(a, n));
     case S_ASSIGN: return CAT(text(p, n->name), text(p, " = "), print_expr(a, n->value));
     case S_UPDATE: return CAT(text(p, n->name), text(p, " := "), print_expr(a, n->value));
@@ -151,7 +152,7 @@ static Doc *one_line_body(Printer *p, const NodeList *items, Loc braces)
 
 static Loc braces_of(const Node *n)
 {
-    return has_items_body(n) ? (Loc){n->loc.file, n->name_loc.line, n->name_loc.col, n->loc.end_line, n->loc.end_col} : n->body->loc;
+    return has_items_body(n) ? loc_join(n->name_loc, (Loc){n->loc.file, 0, 0, n->loc.end_line, n->loc.end_col}) : n->body->loc;
 }
 
 static Doc *one_line(Printer *p, const Node *n)

@@ -134,7 +134,9 @@ static Doc *plain(Arena *a, const Node *n, bool close)
     case E_STRING: return CAT(txt(a, "\""), txt(a, n->text), txt(a, "\""));
     case E_TEXT: return txt(a, n->text);
     case E_LIST: return fill(a, "[", &n->items, expr, "]");
-    case E_FN: return CAT(txt(a, "fn"), params(a, &n->params), txt(a, " ="), doc_group(a, doc_nest(a, 4, CAT(doc_line(a), expr(a, n->value)))));
+    case E_FN:
+        return CAT(txt(a, "fn"), params(a, &n->params), txt(a, " ="),
+                   doc_group(a, doc_nest(a, 4, CAT(doc_line(a), expr(a, n->value)))));
     case E_IF: return doc_group(a, choice(a, n, "if "));
     case E_ROWS: return doc_group(a, choice(a, n, "rows "));
     case E_UNARY: return CAT(txt(a, op_text(n->op)), close ? tight(a, n->value) : expr(a, n->value));
@@ -144,9 +146,11 @@ static Doc *plain(Arena *a, const Node *n, bool close)
     case E_FIELD: return CAT(expr(a, n->value), txt(a, "."), txt(a, n->name));
     case E_AT: return CAT(expr(a, n->value), txt(a, "@"), txt(a, n->name));
     case E_DRAW:
-        return CAT(expr(a, n->value), n->like ? CAT(txt(a, " like "), expr(a, n->like)) : NULL, txt(a, " from "), txt(a, n->name));
+        return CAT(expr(a, n->value), n->like ? CAT(txt(a, " like "), expr(a, n->like)) : NULL, txt(a, " from "),
+                   txt(a, n->name));
     case E_REARRANGE: {
-        Doc *value = doc_group(a, CAT(doc_soft(a), expr(a, n->value))), *to = doc_group(a, CAT(doc_line(a), txt(a, "-> "), type(a, n->to)));
+        Doc *value = doc_group(a, CAT(doc_soft(a), expr(a, n->value)));
+        Doc *to = doc_group(a, CAT(doc_line(a), txt(a, "-> "), type(a, n->to)));
         return CAT(txt(a, "rearrange("), doc_nest(a, 4, CAT(value, txt(a, ": "), type(a, n->type), to)), txt(a, ")"));
     }
     case ARG: case ARG_BY: return arg(a, n);

@@ -14,7 +14,8 @@ static bool in_set(int code, const int *set, size_t n)
 
 static bool only_declares(int code)
 {
-    return SET(code, TOK_IMPORT, TOK_CONFIG, TOK_STREAM, TOK_BLOCK, TOK_FN, TOK_LOSS, TOK_PROGRAM, TOK_TRAIN, TOK_SAMPLE, TOK_OPTIMIZER, TOK_EMA);
+    return SET(code, TOK_IMPORT, TOK_CONFIG, TOK_STREAM, TOK_BLOCK, TOK_FN, TOK_LOSS, TOK_PROGRAM, TOK_TRAIN,
+               TOK_SAMPLE, TOK_OPTIMIZER, TOK_EMA);
 }
 
 static bool declares(int code)
@@ -24,7 +25,8 @@ static bool declares(int code)
 
 static bool starts_statement(int code)
 {
-    return SET(code, TOK_LET, TOK_VAR, TOK_CONST, TOK_USE, TOK_PARAM, TOK_RETURN, TOK_IF, TOK_FOR, TOK_SHARE, TOK_EACH, TOK_RUNTIME, TOK_STATE, TOK_REPORT, TOK_MINIMIZE, TOK_GRADIENT, TOK_OPTIMIZER, TOK_EMA);
+    return SET(code, TOK_LET, TOK_VAR, TOK_CONST, TOK_USE, TOK_PARAM, TOK_RETURN, TOK_IF, TOK_FOR, TOK_SHARE,
+               TOK_EACH, TOK_RUNTIME, TOK_STATE, TOK_REPORT, TOK_MINIMIZE, TOK_GRADIENT, TOK_OPTIMIZER, TOK_EMA);
 }
 
 static bool is_reserved(int code)
@@ -233,7 +235,8 @@ void syntax_error(Parser *p, Loc at, const char *expected)
 {
     if (p->stop || loc_equal(p->recovered_at, p->last.loc)) return;
     if (p->inside_string) {
-        Diag *d = diag_error(at, ERR_bad_string, "`{...}` in a string holds one expression%s", p->last.code ? "" : ", and this one is not complete");
+        Diag *d = diag_error(at, ERR_bad_string, "`{...}` in a string holds one expression%s",
+                             p->last.code ? "" : ", and this one is not complete");
         diag_help(d, "a brace that is meant as text is written {{ or }}");
         return;
     }
@@ -247,8 +250,9 @@ void syntax_error(Parser *p, Loc at, const char *expected)
     }
     Loc end = {p->prev.loc.file, p->prev.loc.end_line, p->prev.loc.end_col, p->prev.loc.end_line, p->prev.loc.end_col};
     if (!p->last.code && p->prev.loc.file) at = end;
-    Diag *d = p->last.code ? diag_error(at, ERR_syntax, "unexpected `%.*s`%s%s", n, text, *expected ? ", expected " : "", expected)
-                           : diag_error(at, ERR_syntax, "the text ends too early%s%s", *expected ? ", expected " : "", expected);
+    const char *sep = *expected ? ", expected " : "";
+    Diag *d = p->last.code ? diag_error(at, ERR_syntax, "unexpected `%.*s`%s%s", n, text, sep, expected)
+                           : diag_error(at, ERR_syntax, "the text ends too early%s%s", sep, expected);
     if (p->last.code == '=' && strstr(expected, "`{`")) diag_help(d, "equality is written `==`");
     else if (SET(p->last.code, TOK_LET, TOK_VAR, TOK_CONST, TOK_PARAM, TOK_RETURN) && top_brace(p) < 0)
         diag_help(d, "statements stand in a block; a file declares config, stream, fn, block, use, runtime, loss, program ...");

@@ -57,7 +57,8 @@ void die_at(const char *file, int line, const char *fmt, ...)
     va_start(ap, fmt);
     vfprintf(stderr, fmt, ap);
     va_end(ap);
-    fprintf(stderr, "\n%s: this is a fault of the program, not of your input; please report it with the command you ran\n", prog_name);
+    fprintf(stderr, "\n%s: this is a fault of the program, not of your input; please report it with the command you ran\n",
+            prog_name);
     exit(EXIT_BUG);
 }
 

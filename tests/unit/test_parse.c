@@ -139,8 +139,8 @@ static void tree_differs(void **state)
 {
     (void)state;
     Arena *a = arena_new();
-    const char *const texts[] = {"fn f(x) = x + 1", "fn f(x) = x - 1", "fn f(x) = (x + 1)", "fn f(x) = x + 1.0", "fn g(x) = x + 1",
-                                 "fn f(x) = f(x; 1)", "fn f(x) = f(x, 1)"};
+    const char *const texts[] = {"fn f(x) = x + 1", "fn f(x) = x - 1", "fn f(x) = (x + 1)", "fn f(x) = x + 1.0",
+                                 "fn g(x) = x + 1", "fn f(x) = f(x; 1)", "fn f(x) = f(x, 1)"};
     for (size_t i = 0; i < COUNT(texts); i++)
         for (size_t j = 0; j < COUNT(texts); j++) assert_int_equal(file_equal(parse(a, texts[i]), parse(a, texts[j])), i == j);
     arena_drop(a);
@@ -174,7 +174,8 @@ static void wrong_texts(void **state)
         {"fn f(x) = x }", 109, 1, 13, 1},
         {"fn f(in) = 1", 111, 1, 6, 1},
         {"block A()(x: [n]) -> [n] {\n  if x > 0 {\n  return x\n}\n\nblock B()(x: [n]) -> [n] { return x }\n", 109, 1, 26, 1},
-        {"block A()(x: [n]) -> [n] {\n  let a = )\n  let in = 2\n  return x\n}\nfn f(x = \nfn g(x) = 3\nfn h(x) = *\n", 109, 2, 11, 4},
+        {"block A()(x: [n]) -> [n] {\n  let a = )\n  let in = 2\n  return x\n}\n"
+         "fn f(x = \nfn g(x) = 3\nfn h(x) = *\n", 109, 2, 11, 4},
         {"train(x: [n]) {\n  let a = 3\n  minimize +\n  optimizer A\n}\nfn f(x) = *", 101, 2, 3, 3},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -211,7 +212,8 @@ static void extremes(void **state)
         {"fn f(x) = ", "x + ", "x", 2500000, 110}, {"fn f(x) = ", "(", "", 100000, 108}, {"fn f(x) = ", "-", "x", 100000, 108},
         {"fn f(x) = ", "x + ", "x", 25000, 108},   {"fn f(x) = x", ".a", "", 50000, 108}, {"fn f(x) = ", "x^", "x", 50000, 108},
         {"fn f(x) = ", "if a { b } else ", "{ c }", 25000, 108}, {"fn f(x) = ", "fn(a) = ", "a", 25000, 108},
-        {"block A()(x: [n]) -> [n] { ", "if a { ", "", 500, 108}, {"block A()(x: [n]) -> [n] { ", "if a { } else ", "{ } }", 5000, 108},
+        {"block A()(x: [n]) -> [n] { ", "if a { ", "", 500, 108},
+        {"block A()(x: [n]) -> [n] { ", "if a { } else ", "{ } }", 5000, 108},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         Arena *a = arena_new();
