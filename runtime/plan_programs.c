@@ -31,7 +31,7 @@ static int find_string(const char *const *v, int n, const char *name)
 }
 
 /* Lookup of inputs and outputs while a program is read. */
-typedef struct { PlanProgram *g; PlanName *inputs, *outputs; int carry_cap; } Scope;
+typedef struct { PlanProgram *g; PlanName *inputs, *outputs; int carry_cap; bool has_grad; } Scope;
 
 /* A tensor that has a declaration: shape from there; its own, if given, must be the same. */
 static void bind(PlanReader *r, const json_t *o, PlanBuffer *b, const PlanShape *declared)
@@ -57,6 +57,10 @@ static void read_buffer(PlanReader *r, const json_t *o, PlanBuffer *b, Scope *s,
     if (r->err) return;
     b->kind = kinds[k].kind;
     if (b->kind == BUF_ARENA || b->kind == BUF_PARAM || b->kind == BUF_GRAD) b->offset = plan_int(r, o, "offset", 0, MAX_ELEMENTS);
+    bool flat = b->kind == BUF_STATE || b->kind == BUF_FLAT, update = seg->phase == PHASE_UPDATE;
+    if (flat && !update) plan_bad(r, "a buffer of kind %s outside the update", kind);
+    if (update && (b->kind == BUF_INPUT || b->kind == BUF_OUTPUT)) plan_bad(r, "a buffer of kind %s in the update", kind);
+    if (b->kind == BUF_GRAD && !s->has_grad) plan_bad(r, "a buffer of kind grad in a program without gradients");
     switch (b->kind) {
     case BUF_ARENA:
         if ((b->offset + b->elements) * 4 > seg->peak_bytes) plan_bad(r, "it ends beyond the arena's `peak_bytes`");
@@ -214,12 +218,15 @@ void plan_read_program(PlanReader *r, const json_t *o, PlanProgram *g)
     s.inputs = plan_names(r, "inputs", g->n_inputs, tensor_name, g->input);
     s.outputs = plan_names(r, "outputs", g->n_outputs, tensor_name, g->output);
     g->output_param = arena_make(p->arena, int, g->n_outputs + 1);
-    bool init = !strcmp(g->name, "init");
+    bool init = !strcmp(g->name, "init"), train = !strcmp(g->name, "train_step");
+    s.has_grad = train;
+    if (init && g->n_inputs) plan_bad(r, "it may not have inputs");
     for (int i = 0; i < g->n_outputs && !r->err; i++) {
         PlanTensor *t = &g->output[i];
         bool grad = !strncmp(t->name, "grad.", 5);
         int k = grad || init ? plan_name_index(r->params, p->n_params, t->name + (grad ? 5 : 0)) : -1;
         g->output_param[i] = grad ? k : -1;
+        s.has_grad |= grad;
         if ((grad || init) && k < 0) plan_bad(r, "the output `%s` is of no parameter", t->name);
         else if (grad && !t->shape.n) t->shape = p->param[k].shape;
         else if ((grad || init) && !same_shape(&t->shape, &p->param[k].shape)) plan_bad(r, "the output `%s` has another shape than its parameter", t->name);
@@ -232,7 +239,11 @@ void plan_read_program(PlanReader *r, const json_t *o, PlanProgram *g)
     g->n_segments = n;
     for (int i = 0; i < n && !r->err; i++) read_segment(r, json_array_get(a, (size_t)i), &g->segment[i], &s);
     plan_at(r, "program `%.100s`", g->name);
-    if (!r->err && !strcmp(g->name, "train_step") && (n != 2 || g->segment[0].phase != PHASE_MICRO || g->segment[1].phase != PHASE_UPDATE))
+    for (int i = 0; i < n && !r->err; i++) {
+        if (g->segment[i].phase == PHASE_UPDATE && !train) plan_bad(r, "only train_step has an update");
+        if (train && g->segment[i].each) plan_bad(r, "a repeated segment in train_step");
+    }
+    if (!r->err && train && (n != 2 || g->segment[0].phase != PHASE_MICRO || g->segment[1].phase != PHASE_UPDATE))
         plan_bad(r, "it must have the segments micro and update");
     if (!r->err && init && g->n_outputs != p->n_params) plan_bad(r, "it must have one output for each parameter");
 }

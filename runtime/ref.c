@@ -127,7 +127,7 @@ RefIo ref_find_input(const RefRun *r, const RefNode *n)
     int i = find(g->carry, g->n_carries, n->name);
     if (i >= 0) return tensor(r, n->name, n, &g->carry[i].shape, l->carry[i], l->carry64 ? l->carry64[i] : NULL);
     i = find(g->input, g->n_inputs, n->name);
-    if (i < 0 || !(l->in[i] || (l->in64 && l->in64[i]))) user_error("%s line %d: the program has no input `%s`", r->s->segment->graph, n->line, n->name);
+    if (i < 0 || !l->in || !(l->in[i] || (l->in64 && l->in64[i]))) user_error("%s line %d: the program has no input `%s`", r->s->segment->graph, n->line, n->name);
     return tensor(r, n->name, n, &g->input[i].shape, (float *)l->in[i], l->in64 ? (double *)l->in64[i] : NULL);
 }
 RefIo ref_find_output(const RefRun *r, const char *name, const RefNode *n)
@@ -139,9 +139,10 @@ RefIo ref_find_output(const RefRun *r, const char *name, const RefNode *n)
     int i = find(g->carry, g->n_carries, name);
     if (i >= 0) return tensor(r, name, n, &g->carry[i].shape, l->carry[i], l->carry64 ? l->carry64[i] : NULL);
     i = find(g->output, g->n_outputs, name);
-    if (i < 0) user_error("%s: the program has no output `%s`", r->s->segment->graph, name);
-    check_shape(r, name, n, &g->output[i].shape);
-    int k = g->output_param[i];
+    int k = i >= 0 ? g->output_param[i] : !strncmp(name, "grad.", 5) ? plan_param_index(r->plan, name + 5) : -1;
+    if (i < 0 && k < 0) user_error("%s: the program has no output `%s`", r->s->segment->graph, name);
+    check_shape(r, name, n, k < 0 ? &g->output[i].shape : &r->plan->param[k].shape);
+    if (k >= 0 && !l->grad) user_error("%s: `%s` in a program without gradients", r->s->segment->graph, name);
     if (k < 0) return tensor(r, name, n, &g->output[i].shape, l->out[i], l->out64 ? l->out64[i] : NULL);
     const PlanParam *p = &r->plan->param[k];
     return (RefIo){.kind = IO_GRAD, .data = l->grad + p->offset, .wide = l->grad64 ? l->grad64 + p->offset : NULL, .param = p, .elements = p->elements};

@@ -5,7 +5,7 @@
 #include "runtime/device.h"
 #include "runtime/tensor_file.h"
 
-typedef struct Vars Vars;                            /* run-time variables: scalars.c */
+typedef struct Vars Vars;                            /* run-time variables: vars.c */
 typedef struct ProgramState ProgramState;
 typedef struct {
     const Plan *plan;
