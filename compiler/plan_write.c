@@ -13,7 +13,11 @@ typedef struct {
     int n_src, cap_src; char **src;
 } Text;
 
-typedef struct { Module *m; const PlanOptions *o; Layout *params; char *dir; StrBuf j; Text *text; int n_text, cap_text; Lowered **low; int n_low, cap_low; } Writer;
+typedef struct {
+    Module *m; const PlanOptions *o; Layout *params; char *dir; StrBuf j;
+    Text *text; int n_text, cap_text;
+    Lowered **low; uint64_t *hash; int n_low, cap_low, cap_hash;   /* every segment lowered so far, with its graph's hash */
+} Writer;
 
 static void put(Writer *w, const char *path, const char *text, size_t n)
 {
@@ -83,10 +87,9 @@ static const char *class_name(const Kernel *k)
 
 static const char *const buf_kind[] = {"input", "output", "carry", "param", "grad", "flat", "state", "arena"};
 
-static void json_segment(Writer *w, Lowered *l, const char *phase)
+static void json_segment(Writer *w, Lowered *l, const Segment *s, const char *phase)
 {
     StrBuf *j = &w->j;
-    Segment *s = l->seg;
     sb_printf(j, "\n      {\"name\": \"%s\", \"graph\": \"graph/%s.txt\", ", s->name, s->name);
     json_field(j, "phase", phase);
     sb_puts(j, ", ");
@@ -131,6 +134,25 @@ static void json_segment(Writer *w, Lowered *l, const char *phase)
         sb_puts(j, "}");
     }
     sb_printf(j, "],\n       \"peak_bytes\": %lld, \"flops\": %lld, \"bytes\": %lld}", (long long)(4 * l->arena_elements), (long long)l->flops, (long long)l->bytes);
+}
+
+/* A segment's kernels. Equal graphs under the same declarations (grad, and train_step.micro) are lowered once. */
+static Lowered *lowered(Writer *w, Program *p, Segment *s)
+{
+    uint64_t h = graph_hash(s->g);
+    if (!segment_is_update(s))
+        for (int i = 0; i < w->n_low; i++)
+            if (w->hash[i] == h && w->low[i]->prog->n_in == p->n_in && w->low[i]->prog->n_out == p->n_out) return w->low[i];
+    Lowered *l = lower(w->m, p, s, w->params);
+    memplan(l);
+    for (int i = 0; i < l->n_kernel; i++) {
+        emit_c(l, l->kernel[i]);
+        l->kernel[i]->text = text_of(w, l, l->kernel[i]);
+    }
+    vec_push(w->low, w->n_low, w->cap_low, l);
+    w->n_low--;
+    vec_push(w->hash, w->n_low, w->cap_hash, h);
+    return l;
 }
 
 static void json_head(Writer *w)
@@ -272,21 +294,15 @@ void plan_write(Module *m, const PlanOptions *o)
                              "\"draws\": [], \"steps\": [], \"peak_bytes\": 0, \"flops\": 0, \"bytes\": 0}", sg->name, sg->name);
                 continue;
             }
-            Lowered *l = lower(m, pr, sg, w.params);
-            memplan(l);
-            for (int i = 0; i < l->n_kernel; i++) {
-                emit_c(l, l->kernel[i]);
-                l->kernel[i]->text = text_of(&w, l, l->kernel[i]);
-            }
+            Lowered *l = lowered(&w, pr, sg);
             if (o->memory_dump)
                 for (int i = 0; i < l->n_buf; i++)
                     if (l->buf[i].kind == BUF_ARENA)
                         sb_printf(o->memory_dump, "%s %s offset %lld elements %lld steps %d..%d\n", sg->name, l->buf[i].name, (long long)l->buf[i].offset,
                                   (long long)l->buf[i].elements, l->buf[i].first, l->buf[i].last);
-            json_segment(&w, l, phase);
+            json_segment(&w, l, sg, phase);
             flops += l->flops; bytes += l->bytes; kernels += l->n_kernel;
             peak = MAX(peak, 4 * l->arena_elements);
-            vec_push(w.low, w.n_low, w.cap_low, l);
         }
         sb_puts(j, "]}");
         if (!init && !o->quiet)
@@ -330,6 +346,6 @@ void plan_write(Module *m, const PlanOptions *o)
     if (had) remove_tree(old);
     free(old);
     for (int i = 0; i < w.n_low; i++) lowered_free(w.low[i]);
-    free(w.low); free(w.text); free(w.params); free(w.dir);
+    free(w.low); free(w.hash); free(w.text); free(w.params); free(w.dir);
     sb_free(j);
 }
