@@ -78,8 +78,9 @@ struct Env {
     int rows;                        /* nesting of `rows` when it was made */
 };
 
+typedef struct Top_ Top;
 typedef enum { TOP_CONFIG, TOP_STREAM, TOP_DECL, TOP_FN, TOP_USE, TOP_RUNTIME } TopKind;
-typedef struct {
+struct Top_ {
     TopKind kind;
     Sym name;
     Ast *ast;                        /* BIND, E_NAME, USE or the declaration */
@@ -88,13 +89,14 @@ typedef struct {
     Value v;
     int state;                       /* 0 not evaluated, 1 being evaluated, 2 done */
     bool used;                       /* by the text of some file (elab_check.c) */
-    bool overridden;                 /* an importing file gives this config or run-time scalar another default */
-} Top;
+    struct Top_ *by;                 /* an importing file gives this config or run-time scalar another default */
+};
 struct Module_ {
     File *f;
     Sym shown;                       /* Origin.file */
     Top *top; int n, cap;
     FileScope **import; int n_import;
+    uint64_t used_imports;           /* bit k: a name of import[k] is used (elab_check.c) */
     bool main, std;
     Env *env;                        /* the empty environment at file level */
 };
@@ -149,14 +151,14 @@ struct Elab {
     Graph *g;
     ProgramKind program;
     bool training;
-    Frame *frame;
+    Frame *frame, base;              /* base: the program's own */
     Trail *trail;
     int rows; Ref gate[16];
     struct { Sym name; Value v; } *report; int n_report, cap_report;
     Value loss; bool has_loss;
     DrawRecord *draw; int n_draw, cap_draw;
     /* optimizer and ema bodies */
-    struct Update *update;
+    struct Update *update;           /* elab_update.c */
     /* over all programs */
     Slot *root;
     int n_serial, n_emas; Sym ema[16];
@@ -260,9 +262,21 @@ Value draw(Elab *e, Ast *x, Env *env);
 void enter(Elab *e, Trail *t, Sym what, Sym path, Loc at);
 void leave(Elab *e);
 
-/* ---- elab_program.c ---- */
+/* ---- elab_program.c: programs, loss and gradients, sampling ---- */
 void make_programs(Elab *e);
-bool exec_update(Elab *e, const Ast *s, Env *env);       /* state, runtime, := in optimizer and ema bodies */
+Program *begin_program(Elab *e, const char *name, ProgramKind kind, bool training);
+void begin_segment(Elab *e, Program *p, const char *name);
+bool declare_inputs(Elab *e, Program *p, const NodeList *params, Env *sizes, Env *env);
+void add_output(Elab *e, Program *p, Sym name, Value v);
+bool uses_name(const Ast *x, Sym name);
+void fill_params(Elab *e);                               /* Module.params in storage order */
+const Ast *train_item(const Ast *train, NodeKind kind);
+
+/* ---- elab_sample.c, elab_update.c ---- */
+void make_sample(Elab *e, FileScope *f, const Ast *s);
+void make_update(Elab *e, FileScope *f, const Ast *train, Program *p);
+void name_emas(Elab *e, FileScope *f, const Ast *train);
+void exec_update(Elab *e, const Ast *s, Env *env);       /* state, runtime, := in optimizer and ema bodies */
 
 /* ---- elab_check.c: what can be judged on the text alone ---- */
 void check_text(Elab *e);

@@ -47,6 +47,10 @@ Ref as_ref(Elab *e, Value v, Loc at)
 Ref as_bool(Elab *e, Value v, Loc at)
 {
     if (v.kind == V_POISON || e->stop) return 0;
+    if (!e->g) {
+        fail(e, at, ERR_not_compile_time, "there are no tensors here");
+        return 0;
+    }
     set_origin(e, at);
     if (v.kind == V_BOOL) return mk_binary(e->g, OP_eq, mk_const(e->g, 1), mk_const(e->g, v.b));
     if (v.kind == V_RUNTIME && v.host->is_bool)
