@@ -20,7 +20,7 @@ void line(Emit *e, const char *fmt, ...) PRINTF(2, 3);          /* one indented 
 void open_block(Emit *e, const char *fmt, ...) PRINTF(2, 3);    /* line + "{" , indent */
 void close_block(Emit *e);
 const char *index_text(Emit *e, IRef i);             /* arena text of an index expression */
-void print_expr(Emit *e, KRef v);                    /* appends to e->b, no newline */
+void emit_expr(Emit *e, KRef v);                    /* appends to e->b, no newline */
 const char *expr_text(Emit *e, KRef v);
 /* A nest over loops[0..n-1] (outermost first) computing values[]; `body` prints the statements that use them (through expr_text).
    Invariants move out of the innermost loop; conditions are decided outside of it where they can be. lo/hi override the range text of a loop. */

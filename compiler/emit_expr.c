@@ -49,7 +49,7 @@ const char *expr_text(Emit *e, KRef v)
 {
     StrBuf b = {0}, *keep = e->b;
     e->b = &b;
-    print_expr(e, v);
+    emit_expr(e, v);
     e->b = keep;
     int depth = 0;
     size_t end = 0;
@@ -121,11 +121,11 @@ static void print_op(Emit *e, const KExpr *x)
         p++;
         if (*p == 'n') print_const(e, x->nan);
         else if (*p == 'i') print_const(e, x->inf);
-        else print_expr(e, x->in[*p - '0']);
+        else emit_expr(e, x->in[*p - '0']);
     }
 }
 
-void print_expr(Emit *e, KRef v)
+void emit_expr(Emit *e, KRef v)
 {
     const KExpr *x = &e->k->expr[v];
     if (e->tmp && e->tmp[v]) { sb_puts(e->b, e->tmp[v]); return; }
@@ -145,13 +145,13 @@ void print_expr(Emit *e, KRef v)
         break;
     }
     case K_SELECT:
-        if (e->decided && e->decided[v]) { print_expr(e, x->in[e->decided[v] - 1]); break; }
+        if (e->decided && e->decided[v]) { emit_expr(e, x->in[e->decided[v] - 1]); break; }
         sb_putc(e->b, '(');
         print_cond(e, x);
         sb_puts(e->b, " ? ");
-        print_expr(e, x->in[0]);
+        emit_expr(e, x->in[0]);
         sb_puts(e->b, " : ");
-        print_expr(e, x->in[1]);
+        emit_expr(e, x->in[1]);
         sb_putc(e->b, ')');
         break;
     }

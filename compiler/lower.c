@@ -199,7 +199,7 @@ static KRef view(Lower *c, Ref r, const IRef *idx)
 {
     const Node *n = N(c->l->g, r), *in = N(c->l->g, n->in[0]);
     Kernel *k = c->k;
-    IRef sub[MAX_AXES];
+    IRef sub[MAX_AXES] = {0};
     Cond cond[2];
     int n_cond = 0;
     if (n->op == OP_concat) {
