@@ -2,9 +2,6 @@
    Assumes that graph values belong to the graph of the segment being built (e->g). */
 #ifndef ECT_ELAB_H
 #define ECT_ELAB_H
-#define Node Ast                     /* the tree's node and the graph's node have one name; here the tree's is Ast */
-#include "dsl/parse.h"
-#undef Node
 #include "compiler/elaborate.h"
 
 typedef struct Elab Elab;

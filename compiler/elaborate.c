@@ -47,9 +47,11 @@ static void drop_elab(Elab *e)
     free(e);
 }
 
-static Module *elaborate(Elab *e, const FileList *files, int n_defines, const Define *defines)
+Module *elaborate(const FileList *files, int n_defines, const Define *defines)
 {
+    Elab *e = xcalloc(1, sizeof *e);
     Module *m = e->m = xcalloc(1, sizeof *m);
+    e->arena = arena_new();
     m->arena = arena_new();
     e->n_defines = n_defines;
     e->defines = defines;
@@ -71,18 +73,22 @@ static Module *elaborate(Elab *e, const FileList *files, int n_defines, const De
 
 Module *elaborate_file(const char *path, int n_defines, const Define *defines)
 {
-    Elab *e = xcalloc(1, sizeof *e);
-    e->arena = arena_new();
-    FileList files = parse_program(e->arena, path);
-    return elaborate(e, &files, n_defines, defines);
+    Arena *trees = arena_new();
+    FileList files = parse_program(trees, path);
+    Module *m = elaborate(&files, n_defines, defines);
+    free(files.v);
+    arena_drop(trees);
+    return m;
 }
 
 Module *elaborate_text(const char *name, const char *text, size_t len, int n_defines, const Define *defines)
 {
-    Elab *e = xcalloc(1, sizeof *e);
-    e->arena = arena_new();
-    FileList files = parse_program_text(e->arena, name, text, len);
-    return elaborate(e, &files, n_defines, defines);
+    Arena *trees = arena_new();
+    FileList files = parse_program_text(trees, name, text, len);
+    Module *m = elaborate(&files, n_defines, defines);
+    free(files.v);
+    arena_drop(trees);
+    return m;
 }
 
 void module_drop(Module *m)

@@ -2,14 +2,15 @@
    Assumes the trees of dsl/parse.h and reports through dsl/loc.h. */
 #ifndef ECT_ELABORATE_H
 #define ECT_ELABORATE_H
-#include "compiler/graph.h"
+#include "compiler/both.h"
 
 typedef struct { const char *name, *value; } Define;     /* -D name=value */
 
-/* Reads MODEL and all it imports, checks and elaborates. `shown` is the name messages and origins use (NULL: base name of path).
-   NULL when errors were reported (diag_count() > 0); they are not printed here. The Module owns its arena and graphs. */
+/* Checks and elaborates what parse_program returned (imports first, the main file last). NULL when errors were reported, by the parser or
+   here (diag_count() > 0); they are not printed. The Module owns its arena and graphs and does not need the trees afterwards. */
+Module *elaborate(const FileList *files, int n_defines, const Define *defines);
+/* Both steps at once, for a file or a text in memory (imports are looked for beside `name`). */
 Module *elaborate_file(const char *path, int n_defines, const Define *defines);
-/* The same for a text held in memory; imports are looked for beside `name`. */
 Module *elaborate_text(const char *name, const char *text, size_t len, int n_defines, const Define *defines);
 void module_drop(Module *m);
 

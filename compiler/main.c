@@ -1,0 +1,283 @@
+/* ectc: options and commands; compiling walks passes.def.
+   Assumes commands leave located errors in dsl/loc.h; they are printed here, and exit statuses decided. */
+#include "compiler/elaborate.h"
+#include "compiler/plan_write.h"
+#include <errno.h>
+
+enum { TREES = 1, GRAPHS = 2, PLAIN = 4, SIMPLE = 8 };
+
+typedef struct {
+    const char *model, *out, *dump;
+    char from;                       /* 0: from the start */
+    int n_defines, cap_defines;
+    Define *define;
+    /* the state that passes hand on */
+    int facts;
+    Arena *trees;
+    FileList files;
+    Module *m;
+    Graph *lone;                     /* --from: one graph, without a module */
+} Run;
+
+/* ---- passes ---- */
+static void run_parse(Run *r)
+{
+    r->trees = arena_new();
+    r->files = parse_program(r->trees, r->model);
+}
+
+static void run_elaborate(Run *r)
+{
+    r->m = elaborate(&r->files, r->n_defines, r->define);
+}
+
+/* Calls f once for each graph: grad and train_step.micro are one. */
+static void each_graph(Run *r, void f(Graph *), void after(const Graph *, const char *), const char *name)
+{
+    if (r->lone) {
+        f(r->lone);
+        after(r->lone, name);
+        return;
+    }
+    const Graph *grad = NULL;
+    for (int i = 0; i < r->m->n_programs; i++)
+        for (int k = 0; k < r->m->programs[i].n_seg; k++) {
+            Graph *g = r->m->programs[i].seg[k].g;
+            if (g == grad) continue;
+            f(g);
+            after(g, name);
+            if (r->m->programs[i].name == sym("grad")) grad = g;
+        }
+}
+
+static void run_expand_composites(Run *r) { each_graph(r, expand_composites, verify, "expand_composites"); }
+static void run_simplify(Run *r) { each_graph(r, simplify, verify, "simplify"); }
+
+static bool wanted(const Run *r, char letter) { return r->dump && strchr(r->dump, letter); }
+
+static void run_plan_write(Run *r)
+{
+    StrBuf kernels = { 0 }, memory = { 0 };
+    PlanOptions o = { .out = r->out, .kernels_dump = wanted(r, 'H') ? &kernels : NULL, .memory_dump = wanted(r, 'M') ? &memory : NULL };
+    plan_write(r->m, &o);
+    if (memory.s) fputs(memory.s, stdout);
+    if (kernels.s) fputs(kernels.s, stdout);
+    sb_free(&kernels);
+    sb_free(&memory);
+}
+
+typedef struct { char letter; const char *name; void (*run)(Run *); int needs, gives, breaks; const char *sentence; } Pass;
+static const Pass passes[] = {
+#define PASS(letter, function, needs, gives, breaks, sentence) { letter, #function, run_##function, needs, gives, breaks, sentence },
+#include "compiler/passes.def"
+#undef PASS
+};
+static const struct { char letter; const char *sentence; } parts[] = {
+    { 'M', "part of W: buffers with offsets and lives" }, { 'H', "part of W: the kernels' text" },
+};
+
+static const Pass *find_pass(char letter)
+{
+    for (size_t i = 0; i < COUNT(passes); i++)
+        if (passes[i].letter == letter) return &passes[i];
+    return NULL;
+}
+
+static void dump_graph(const Run *r, const char *name, const Graph *g, const char *pass)
+{
+    StrBuf b = { 0 };
+    sb_printf(&b, "# %s after %s\n", name, pass);
+    graph_print(&b, r->m, g);
+    fputs(b.s, stdout);
+    sb_free(&b);
+}
+
+static void dump(const Run *r, const Pass *p)
+{
+    if (p->letter == 'P') {
+        for (int i = 0; i < r->files.n; i++) {
+            char *s = ast_dump(r->files.v[i], false);
+            printf("# %s\n%s", r->files.v[i]->path, s);
+            free(s);
+        }
+    } else if (r->lone) {
+        dump_graph(r, r->model, r->lone, p->name);
+    } else {
+        for (int i = 0; r->m && p->letter != 'W' && i < r->m->n_programs; i++)
+            for (int k = 0; k < r->m->programs[i].n_seg; k++) dump_graph(r, r->m->programs[i].seg[k].name, r->m->programs[i].seg[k].g, p->name);
+    }
+}
+
+static int finish(Run *r, int status)
+{
+    if (diag_count()) {
+        diag_print(stderr);
+        status = EXIT_USER;
+    }
+    module_drop(r->m);
+    graph_drop(r->lone);
+    free(r->files.v);
+    if (r->trees) arena_drop(r->trees);
+    free(r->define);
+    return status;
+}
+
+static int walk(Run *r)
+{
+    bool started = !r->from;
+    for (size_t i = 0; i < COUNT(passes); i++) {
+        const Pass *p = &passes[i];
+        started = started || p->letter == r->from;
+        if (!started || (p->letter == 'W' && !r->out)) continue;
+        if ((r->facts & p->needs) != p->needs) die("pass `%s` comes too early", p->name);
+        p->run(r);
+        r->facts = (r->facts & ~p->breaks) | p->gives;
+        if (wanted(r, p->letter) && !(p->letter == 'E' && diag_count())) dump(r, p);
+        if (diag_count()) break;
+    }
+    return finish(r, EXIT_OK);
+}
+
+/* ---- --from: a graph text in place of a model ---- */
+static void read_graph(Run *r)
+{
+    size_t n;
+    char *text = read_file(r->model, &n), *err = NULL;
+    if (!text) user_error("cannot read %s: %s", r->model, strerror(errno));
+    if (strlen(text) != n) user_error("%s: the text holds a NUL byte", r->model);
+    r->m = NULL;
+    r->lone = graph_parse(text, NULL, &err);
+    free(text);
+    if (!r->lone) user_error("%s: %s", r->model, err);
+    r->facts = TREES | GRAPHS | PLAIN | SIMPLE;
+}
+
+/* ---- commands ---- */
+static void usage(FILE *to)
+{
+    fputs("usage: ectc MODEL.dsl -o PLAN [-D name=value]... [options]    compile a model\n"
+          "       ectc check MODEL.dsl [-D name=value]...                check it, write nothing\n"
+          "       ectc fmt [--check | -w] FILE...                        canonical text to stdout; --check: exit 1 if it differs; -w: rewrite\n"
+          "       ectc explain [CODE]                                    the page of an error code, or the list of codes\n"
+          "\n"
+          "  -o PLAN          directory to write; an existing plan there is replaced\n"
+          "  -D name=value    give a `config` of the model another value: -D res=16 -D 'mult=[1,2]'\n"
+          "  --target cpu     what to compile for (cpu)\n"
+          "  -d LETTERS       print what passes leave, to stdout\n"
+          "  --from LETTER    MODEL is a graph text (as -d prints it): start at this pass\n"
+          "  --help, --version\n"
+          "\npasses:\n", to);
+    for (size_t i = 0; i < COUNT(passes); i++) fprintf(to, "  %c  %-18s %s\n", passes[i].letter, passes[i].name, passes[i].sentence);
+    for (size_t i = 0; i < COUNT(parts); i++) fprintf(to, "  %c  %-18s %s\n", parts[i].letter, "", parts[i].sentence);
+    fputs("\nexit status: 0 ok, 1 a mistake in the input, 2 the machine's fault, 3 a bug of ectc\n", to);
+}
+
+/* The value of an option that takes one: the rest of the word, or the next. */
+static const char *option_value(int argc, char **argv, int *i, const char *option)
+{
+    if (*i + 1 >= argc) user_error("%s needs a value\n  help: ectc --help", option);
+    return argv[++*i];
+}
+
+static void add_define(Run *r, const char *text)
+{
+    const char *eq = strchr(text, '=');
+    if (!eq || eq == text) user_error("-D %s: write -D name=value", text);
+    vec_push(r->define, r->n_defines, r->cap_defines, ((Define){ symn(text, (size_t)(eq - text)), eq + 1 }));
+}
+
+static void check_letters(const char *letters)
+{
+    for (const char *p = letters; *p; p++) {
+        bool known = find_pass(*p) != NULL;
+        for (size_t i = 0; i < COUNT(parts); i++) known = known || parts[i].letter == *p;
+        if (!known) user_error("-d %s: no pass has the letter `%c`\n  help: ectc --help lists them", letters, *p);
+    }
+}
+
+static int compile(int argc, char **argv, bool check_only)
+{
+    Run r = { 0 };
+    for (int i = 0; i < argc; i++) {
+        const char *a = argv[i];
+        if (!strcmp(a, "-D")) add_define(&r, option_value(argc, argv, &i, a));
+        else if (!strncmp(a, "-D", 2)) add_define(&r, a + 2);
+        else if (!strcmp(a, "-d")) check_letters(r.dump = option_value(argc, argv, &i, a));
+        else if (!strcmp(a, "-o") && !check_only) r.out = option_value(argc, argv, &i, a);
+        else if (!strcmp(a, "--target") && !check_only) {
+            const char *t = option_value(argc, argv, &i, a);
+            if (strcmp(t, "cpu")) user_error("--target %s: this ectc compiles for cpu", t);
+        } else if (!strcmp(a, "--from") && !check_only) {
+            const char *l = option_value(argc, argv, &i, a);
+            if (strlen(l) != 1 || (*l != 'X' && *l != 'S')) user_error("--from %s: a graph can enter at X or S", l);
+            r.from = *l;
+        } else if (a[0] == '-' && a[1]) {
+            static const char *const known[] = { "-D", "-d", "-o", "--target", "--from", "--help", "--version" };
+            const char *near = suggest(a, known, COUNT(known));
+            user_error("unknown option %s\n  help: %s%s%s", a, near ? "did you mean " : "ectc --help", near ? near : "", near ? "?" : "");
+        } else if (r.model) user_error("one model at a time: %s and %s", r.model, a);
+        else r.model = a;
+    }
+    if (!r.model) user_error("no model given\n  help: ectc models/unet_ect.dsl -o plan");
+    if (!check_only && !r.out && !r.dump) user_error("nowhere to write: give -o PLAN, or say `ectc check %s`", r.model);
+    if (r.from && r.out) user_error("--from reads a graph without its model: there is no plan to write");
+    if (r.from) read_graph(&r);
+    int status = walk(&r);
+    if (check_only && status == EXIT_OK && !r.dump) printf("%s: no errors\n", r.model);
+    return status;
+}
+
+static int format(int argc, char **argv)
+{
+    bool check = false, rewrite = false;
+    int status = EXIT_OK, files = 0;
+    for (int i = 0; i < argc; i++) {
+        if (!strcmp(argv[i], "--check")) check = true;
+        else if (!strcmp(argv[i], "-w")) rewrite = true;
+        else if (argv[i][0] == '-' && argv[i][1]) user_error("unknown option %s\n  help: ectc fmt [--check | -w] FILE...", argv[i]);
+        else files++;
+    }
+    if (!files) user_error("no file given\n  help: ectc fmt [--check | -w] FILE...");
+    if (check && rewrite) user_error("--check and -w exclude each other");
+    for (int i = 0; i < argc; i++) {
+        if (argv[i][0] == '-' && argv[i][1]) continue;
+        Arena *a = arena_new();
+        File *f = parse_file(a, argv[i]);
+        if (!f || diag_count()) {
+            diag_print(stderr);
+            diag_reset();
+            status = EXIT_USER;
+        } else {
+            char *text = ast_print(f);
+            size_t n;
+            const char *old = source_text(f->file, &n);
+            bool same = n == strlen(text) && !memcmp(old, text, n);
+            if (check && !same) {
+                fprintf(stderr, "%s is not in canonical form\n  help: ectc fmt -w %s\n", argv[i], argv[i]);
+                status = EXIT_USER;
+            }
+            if (rewrite && !same && !write_file_atomic(argv[i], text, strlen(text))) machine_error("cannot write %s: %s", argv[i], strerror(errno));
+            if (!check && !rewrite) fputs(text, stdout);
+            free(text);
+        }
+        arena_drop(a);
+    }
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    prog_name = "ectc";
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return usage(stdout), EXIT_OK;
+        if (!strcmp(argv[i], "--version")) return puts("ectc " ECT_VERSION), EXIT_OK;
+    }
+    if (argc < 2) return usage(stderr), EXIT_USER;
+    if (!strcmp(argv[1], "explain")) {
+        if (argc > 3) user_error("explain takes one code\n  help: ectc explain E0203");
+        return explain_code(argc > 2 ? argv[2] : NULL, stdout);
+    }
+    if (!strcmp(argv[1], "fmt")) return format(argc - 2, argv + 2);
+    if (!strcmp(argv[1], "check")) return compile(argc - 2, argv + 2, true);
+    return compile(argc - 1, argv + 1, false);
+}
