@@ -482,7 +482,14 @@ static void *load_bytes(const char *bytes, size_t len, const char **why)
         if (fd >= 0) close(fd);
         return NULL;
     }
-    char *path = xasprintf("/proc/self/fd/%d", fd);
+    /* dlopen takes two files of one name for one file, and descriptors are used again: each gets a name of its own. */
+    static int serial;
+    StrBuf name = {0};
+    sb_puts(&name, "/proc/self/fd/");
+    for (int i = 0; i < serial; i++) sb_puts(&name, "./");
+    sb_printf(&name, "%d", fd);
+    serial++;
+    char *path = name.s;
     void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!lib) *why = dlerror();
     free(path);

@@ -86,7 +86,6 @@ int options_parse(const char *usage, const char *about, Option *o, int n, int ar
             if (i + 1 >= argc) user_error("%s wants a value: %s", shown, found->arg);
             value = argv[++i];
         }
-        if ((found->kind == OPT_TEXT || found->kind == OPT_INT) && found->given) user_error("%s is given twice", shown);
         take(found, shown, value);
         free(shown);
         free(bare);

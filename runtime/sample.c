@@ -6,6 +6,7 @@
 #include "runtime/memory.h"
 #include "runtime/options.h"
 #include "runtime/sample.h"
+#include "runtime/signals.h"
 #include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -102,6 +103,7 @@ int cmd_sample(int argc, char **argv)
 {
     Args a = {.device = "auto", .count = 64};
     const char *plan_dir;
+    signals_as_errors();
     parse(&a, argc, argv, &plan_dir);
     char *err = NULL;
     Plan *plan = plan_load(plan_dir, &err);

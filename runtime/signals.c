@@ -16,6 +16,12 @@ static void handler(int sig)
     if (write(2, notice, notice_len) < 0) return;
 }
 
+void signals_as_errors(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
 void signals_catch(const char *what_happens)
 {
     notice_len = strlen(what_happens);
@@ -26,8 +32,6 @@ void signals_catch(const char *what_happens)
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
     sigaction(SIGHUP, &a, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);                        /* a file size limit is an error of write, not the end */
 }
 
 bool signals_stop(void)

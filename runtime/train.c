@@ -171,6 +171,7 @@ static uint64_t train_loop(Loop *l)
 int cmd_train(int argc, char **argv)
 {
     Train t;
+    signals_as_errors();
     train_setup(&t, argc, argv);
     Session *s = t.s;
     uint64_t start = s->step - 1;

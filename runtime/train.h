@@ -78,6 +78,7 @@ typedef struct {
     bool can_sample;
     char *dir, *resume_from, *run_json, *config_json, *hash;
     uint64_t total_steps, per_step;                  /* per_step: images in one update */
+    void *resumed;                                   /* json_t: the options of the run that is resumed; texts point into it */
     FILE *metrics;
     char *metrics_path;
 } Train;

@@ -159,9 +159,10 @@ static bool same_name(const char *a, const char *b)
     return n == strcspn(b, "=") && !strncmp(a, b, n);
 }
 
-static void merge_options(TrainOptions *o, const Checkpoint *c)
+static void merge_options(Train *t, const Checkpoint *c)
 {
-    json_t *j = c->run ? json_loads(c->run, 0, NULL) : NULL, *v;
+    TrainOptions *o = &t->o;
+    json_t *j = t->resumed = c->run ? json_loads(c->run, 0, NULL) : NULL, *v;
     if (!json_is_object(j)) return;
     int64_t seed = json_integer_value(json_object_get(j, "seed")), acc = json_integer_value(json_object_get(j, "accumulate"));
     bool flip = json_is_true(json_object_get(j, "flip"));
@@ -172,7 +173,7 @@ static void merge_options(TrainOptions *o, const Checkpoint *c)
     if (o->accumulate_given && o->accumulate != acc) warn("--accumulate differs from the run's (%lld)", (long long)acc);
     if (o->flip_given && !flip) warn("--flip differs from the run's");
     o->seed = seed;
-    if (!o->data_given && data) o->data = xstrdup(data);
+    if (!o->data_given && data) o->data = data;
     if (!o->accumulate_given && acc >= 1) o->accumulate = acc;
     o->flip |= flip;
     if (!o->validate_given && held > 0) o->validate_images = held;
@@ -183,12 +184,11 @@ static void merge_options(TrainOptions *o, const Checkpoint *c)
         const char *old = json_string_value(v);
         for (int k = 0; old && k < o->set.n; k++)
             if (same_name(old, o->set.v[k])) old = NULL;
-        if (old) vec_push(merged.v, merged.n, merged.cap, xstrdup(old));
+        if (old) vec_push(merged.v, merged.n, merged.cap, old);
     }
     for (int k = 0; k < o->set.n; k++) vec_push(merged.v, merged.n, merged.cap, o->set.v[k]);
     free(o->set.v);
     o->set = merged;
-    json_decref(j);
 }
 
 static void find_resume(Train *t)
@@ -198,7 +198,7 @@ static void find_resume(Train *t)
         user_error("--resume: %s holds no good checkpoint; start again without --resume (--overwrite replaces what is there)", t->o.out);
     Checkpoint c;
     TensorFile *f = checkpoint_open(t->resume_from, &c);
-    merge_options(&t->o, &c);
+    merge_options(t, &c);
     if (c.plan && strcmp(c.plan, t->hash)) warn("the plan is another one than %s was made with; the run will not be the same", t->resume_from);
     tensor_file_close(f);
 }
@@ -238,6 +238,13 @@ static void put_config_json(Train *t)
     t->config_json = b.s;
 }
 
+static int64_t parameter_count(const Plan *p)
+{
+    int64_t n = 0;
+    for (int i = 0; i < p->n_params; i++) n += p->param[i].elements;
+    return n;
+}
+
 static void write_config(Train *t, uint64_t need)
 {
     const TrainOptions *o = &t->o;
@@ -266,12 +273,12 @@ static void write_config(Train *t, uint64_t need)
     jput_text(&b, "init", o->init);
     jput_text(&b, "resumed_from", t->resume_from);
     jput_text(&b, "device", t->s->cls->name);
-    jput_int(&b, "threads", o->threads);
+    jput_int(&b, "threads", t->s->threads);
     jput_int(&b, "batch", t->feed.rows);
     jput_int(&b, "images_per_step", (int64_t)t->per_step);
     jput_int(&b, "steps", (int64_t)t->total_steps);
     jput_int(&b, "images", (int64_t)(t->total_steps * t->per_step));
-    jput_int(&b, "parameters", p->param_elements);
+    jput_int(&b, "parameters", parameter_count(p));
     jput_int(&b, "memory_bytes", (int64_t)need);
     jput_int(&b, "checkpoint_every", o->checkpoint_every);
     jput_int(&b, "keep", o->keep);
@@ -280,18 +287,14 @@ static void write_config(Train *t, uint64_t need)
     jput_int(&b, "validate_every", o->validate_every);
     jput_bool(&b, "halt_on_nonfinite", o->halt);
     jput_end(&b);
-    sb_putc(&b, '\n');
-    char *path = xasprintf("%s/config.json", t->dir);
-    if (!write_file_atomic(path, b.s, b.len)) machine_error("cannot write %s: %s", path, strerror(errno));
+    json_t *j = json_loads(b.s, 0, NULL);
+    CHECK_BUG(j);
+    char *text = json_dumps(j, JSON_INDENT(2)), *path = xasprintf("%s/config.json", t->dir);
+    if (!write_file_atomic(path, text, strlen(text))) machine_error("cannot write %s: %s", path, strerror(errno));
+    json_decref(j);
+    free(text);
     free(path);
     sb_free(&b);
-}
-
-static int64_t parameter_count(const Plan *p)
-{
-    int64_t n = 0;
-    for (int i = 0; i < p->n_params; i++) n += p->param[i].elements;
-    return n;
 }
 
 static void print_config(Train *t, uint64_t need)
@@ -316,7 +319,7 @@ static void print_config(Train *t, uint64_t need)
     log_row("batch", "%d x %lld = %llu images a step", t->feed.rows, (long long)o->accumulate, (unsigned long long)t->per_step);
     log_row("length", "%llu steps, %llu images", (unsigned long long)t->total_steps, (unsigned long long)(t->total_steps * t->per_step));
     log_row("seed", "%lld", (long long)t->s->seed);
-    log_row("device", "%s, %d threads, %.0f MB needed", t->s->cls->name, t->s->threads > 0 ? t->s->threads : omp_get_max_threads(), (double)need / 1048576);
+    log_row("device", "%s, %d threads, %.0f MB needed", t->s->cls->name, t->s->threads, (double)need / 1048576);
     log_row("run", "%s", t->dir);
     fflush(stdout);
     sb_free(&b);
@@ -412,4 +415,5 @@ void train_finish(Train *t)
     free(t->config_json);
     free(t->hash);
     free(t->o.set.v);
+    json_decref(t->resumed);
 }
