@@ -1,0 +1,213 @@
+/* Runs every program of a plan on cpu, ref and ref64 with the same weights, inputs and draws, and compares: cpu and ref with ref64 within the
+   tolerances of the oracle; byte for byte cpu with itself, with another number of threads, and with its own draws fed back as inputs.
+   Assumes a plan made at a small batch. Weights are by formula, so that no gradient vanishes as it would at the initial values. */
+#include "tests/tools/tool.h"
+#include "runtime/plan.h"
+
+static const struct { const char *program; double tolerance; } tolerances[] = {
+    {"loss", 2e-3}, {"grad", 5e-3}, {"train_step", 2e-2}, {"sample", 2e-5},
+};
+static const double OTHER_TOLERANCE = 1e-5;
+enum { ITERATIONS = 3 };
+
+static const char *rt, *weights, *plan_dir;
+static bool has_stage, quick;
+
+static double uniform(const char *name, uint64_t i)                    /* in [-1, 1] */
+{
+    float v = formula(name, i, 2, 1);
+    return v;
+}
+/* Values like those the program gets in use: one-hot labels, noise levels, images in [-1, 1], regression tables. */
+static double input_value(const char *name, const PlanShape *s, int64_t e)
+{
+    if (!strcmp(name, "sigma")) return exp(4 * uniform(name, (uint64_t)e) - 0.5);
+    if (!strcmp(name, "labels")) {
+        int64_t classes = s->size[s->n - 1];
+        return e % classes == (e / classes) % classes;
+    }
+    if (!strcmp(name, "z")) return 1.7 * uniform(name, (uint64_t)e);
+    return uniform(name, (uint64_t)e);
+}
+static void write_inputs(const PlanProgram *p, const char *path, bool train)
+{
+    char *err = NULL;
+    TensorWriter *w = tensor_writer_new(path);
+    int64_t lead = train ? ITERATIONS : 1;
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < p->n_inputs; i++) {
+            const PlanShape *s = &p->input[i].shape;
+            int64_t n = shape_elements(s), size[TENSOR_MAX_DIMS + 1];
+            if (!n) continue;
+            if (!pass) {
+                size[0] = lead;
+                for (int k = 0; k < s->n; k++) size[k + train] = s->size[k];
+                tensor_writer_declare(w, p->input[i].name, DT_F32, s->n + train, size);
+                continue;
+            }
+            float *v = xmalloc((size_t)(n * lead) * sizeof *v);
+            for (int64_t e = 0; e < n * lead; e++) v[e] = (float)input_value(p->input[i].name, s, e);
+            tensor_writer_data(w, v, (size_t)(n * lead) * sizeof *v);
+            free(v);
+        }
+    if (!tensor_writer_commit(w, &err)) machine_error("%s", err);
+}
+
+/* Runs a program; the path of its output, or NULL. */
+static char *execute(const PlanProgram *p, const char *device, const char *threads, const char *in, const char *dump, const char *tag)
+{
+    Args a = {0};
+    char *out = xasprintf("%s/%s.%s%s.safetensors", tmp_dir, p->name, device, tag);
+    const char *fixed[] = {rt, "run", plan_dir, p->name, "--in", in, "--out", out, "--device", device, "--seed", "5", "--threads", threads};
+    for (size_t i = 0; i < COUNT(fixed); i++) add(&a, fixed[i]);
+    if (weights) { add(&a, "--weights"); add(&a, weights); }
+    if (!strcmp(p->name, "train_step")) { add(&a, "--iters"); add(&a, xasprintf("%d", ITERATIONS)); }
+    bool repeats = false;
+    for (int i = 0; i < p->n_segments; i++) repeats |= p->segment[i].each != NULL;
+    for (int i = 0; repeats && i < 2; i++) { add(&a, "--mid"); add(&a, i ? "0.3" : "0.821"); }
+    if (has_stage && p->training) { add(&a, "--set"); add(&a, "stage=2"); }
+    if (dump) { add(&a, "--dump-draws"); add(&a, dump); }
+    char *text = run(&a);
+    free(text);
+    return text ? out : NULL;
+}
+static bool same_bytes(const char *what, const PlanProgram *p, const char *a, const char *b)
+{
+    if (!a || !b) return false;
+    size_t na = 0, nb = 0;
+    char *x = read_file(a, &na), *y = read_file(b, &nb);
+    bool same = x && y && na == nb && !memcmp(x, y, na);
+    if (!same) {
+        printf("FAIL %s: %s: bytes differ\n", p->name, what);
+        TensorFile *f = open_tensors(NULL, a), *g = open_tensors(NULL, b);
+        for (int i = 0, shown = 0; i < f->n && shown < 5; i++) {
+            const TensorEntry *t = tensor_find(g, f->tensor[i].name);
+            if (!t || t->bytes != f->tensor[i].bytes || memcmp(t->data, f->tensor[i].data, t->bytes)) printf("     %s\n", f->tensor[i].name), shown++;
+        }
+        tensor_file_close(f);
+        tensor_file_close(g);
+    }
+    free(x);
+    free(y);
+    return same;
+}
+/* got against want (ref64). Training steps: all parameters together, relative to how far they moved; gradients of size 0 in exact arithmetic
+   are measured against the largest gradient. */
+static bool near(const PlanProgram *p, const char *device, const char *got_path, const char *want_path)
+{
+    if (!got_path || !want_path) return false;
+    TensorFile *got = open_tensors(NULL, got_path), *want = open_tensors(NULL, want_path), *start = NULL;
+    double tolerance = OTHER_TOLERANCE, largest = 0, worst = 0, moved = 0, apart = 0;
+    const char *where = "";
+    for (size_t i = 0; i < COUNT(tolerances); i++) if (!strcmp(tolerances[i].program, p->name)) tolerance = tolerances[i].tolerance;
+    bool train = !strcmp(p->name, "train_step");
+    if (train && weights) start = open_tensors(NULL, weights);
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < want->n; i++) {
+            const TensorEntry *w = &want->tensor[i], *g = tensor_find(got, w->name);
+            if (!g || !same_shape(g, w)) { worst = INFINITY; where = w->name; continue; }
+            double *a = values(g), *b = values(w), norm = norm_difference(b, NULL, w->elements), e = norm_difference(a, b, w->elements);
+            const TensorEntry *s = start ? tensor_find(start, w->name) : NULL;
+            if (!s && start) {
+                const char *dot = strchr(w->name, '.');
+                if (dot) s = tensor_find(start, dot + 1);
+            }
+            if (!pass) {
+                if (starts(w->name, "grad.")) largest = fmax(largest, norm);
+            } else if (s) {
+                double *c = values(s), m = norm_difference(b, c, w->elements);
+                moved += m * m;
+                apart += e * e;
+                free(c);
+            } else {
+                double floor_norm = starts(w->name, "grad.") ? 1e-3 * largest : 0;
+                e = relative(e, fmax(norm, floor_norm));
+                if (!(e <= worst)) { worst = isnan(e) ? INFINITY : e; where = w->name; }
+            }
+            free(a);
+            free(b);
+        }
+    double all = relative(sqrt(apart), sqrt(moved));
+    if (!(all <= worst)) { worst = isnan(all) ? INFINITY : all; where = "all parameters"; }
+    bool good = worst <= tolerance;
+    printf("%s %-16s %-4s against ref64: %.2e (<= %.0e) %s\n", good ? "ok  " : "FAIL", p->name, device, worst, tolerance, where);
+    if (start) tensor_file_close(start);
+    tensor_file_close(got);
+    tensor_file_close(want);
+    return good;
+}
+/* Appends the draws' file to the inputs' file, as one. */
+static char *with_draws(const char *in, const char *draws)
+{
+    char *path = xasprintf("%s/both.safetensors", tmp_dir), *err = NULL;
+    TensorFile *f[2] = {open_tensors(NULL, in), open_tensors(NULL, draws)};
+    TensorWriter *w = tensor_writer_new(path);
+    for (int pass = 0; pass < 2; pass++)
+        for (int k = 0; k < 2; k++)
+            for (int i = 0; i < f[k]->n; i++) {
+                const TensorEntry *t = &f[k]->tensor[i];
+                if (!pass) tensor_writer_declare(w, t->name, t->type, t->n_dims, t->shape);
+                else tensor_writer_data(w, t->data, t->bytes);
+            }
+    if (!tensor_writer_commit(w, &err)) machine_error("%s", err);
+    for (int k = 0; k < 2; k++) tensor_file_close(f[k]);
+    return path;
+}
+static int check_program(const PlanProgram *p)
+{
+    bool train = !strcmp(p->name, "train_step");
+    char *in = xasprintf("%s/%s.in.safetensors", tmp_dir, p->name), *draws = xasprintf("%s/draws.safetensors", tmp_dir);
+    write_inputs(p, in, train);
+    int draw_count = 0;
+    for (int i = 0; i < p->n_segments; i++) draw_count += p->segment[i].n_draws;
+    if (!strcmp(p->name, "init")) {                                    /* by the interpreter on every device */
+        char *a = execute(p, "ref", "2", in, NULL, ""), *b = execute(p, "ref", "1", in, NULL, ".again");
+        return !(same_bytes("init twice", p, a, b));
+    }
+    char *cpu = execute(p, "cpu", "2", in, draws, ""), *ref = execute(p, "ref", "2", in, NULL, "");
+    if (!cpu || !ref) { printf("FAIL %s does not run\n", p->name); return 1; }
+    char *wide = quick ? NULL : execute(p, "ref64", "2", in, NULL, "");
+    bool good = quick ? near(p, "cpu", cpu, ref) : near(p, "cpu", cpu, wide) & near(p, "ref", ref, wide);
+    good &= same_bytes("1 thread and 2 threads", p, cpu, execute(p, "cpu", "1", in, NULL, ".one"));
+    good &= same_bytes("two runs", p, cpu, execute(p, "cpu", "2", in, NULL, ".again"));
+    if (draw_count && !quick) {
+        char *both = with_draws(in, draws);
+        good &= same_bytes("its own draws as inputs, cpu", p, cpu, execute(p, "cpu", "2", both, NULL, ".draws"));
+        good &= same_bytes("its own draws as inputs, ref", p, ref, execute(p, "ref", "2", both, NULL, ".draws"));
+    }
+    return !good;
+}
+
+int main(int argc, char **argv)
+{
+    prog_name = "agree";
+    const char *only = NULL;
+    int first = 1;
+    for (; first < argc && starts(argv[first], "--"); first++) {
+        if (!strcmp(argv[first], "--quick")) quick = true;
+        else if (!strcmp(argv[first], "--bin") && first + 1 < argc) bin_dir = argv[++first];
+        else if (!strcmp(argv[first], "--only") && first + 1 < argc) only = argv[++first];
+        else user_error("usage: agree [--bin DIR] [--only PROGRAM] [--quick] PLAN      (--quick: cpu against ref in f32)");
+    }
+    if (first + 1 != argc) user_error("which plan?");
+    plan_dir = argv[first];
+    rt = xasprintf("%s/ect-rt", bin_dir);
+    make_tmp("agree");
+    char *err = NULL;
+    Plan *plan = plan_load(plan_dir, &err);
+    if (!plan) user_error("%s", err);
+    for (int i = 0; i < plan->n_runtime; i++) has_stage |= !strcmp(plan->runtime[i].name, "stage");
+    if (plan->n_params) {
+        weights = xasprintf("%s/weights.safetensors", tmp_dir);
+        if (!write_formula_weights(plan_dir, weights)) return EXIT_USER;
+    }
+    int failed = 0, ran = 0;
+    for (int i = 0; i < plan->n_programs; i++) {
+        if (only && strcmp(only, plan->program[i].name)) continue;
+        failed += check_program(&plan->program[i]);
+        fflush(stdout);
+        ran++;
+    }
+    printf("%d programs, %d failed\n", ran, failed);
+    return failed || !ran ? EXIT_USER : EXIT_OK;
+}
