@@ -72,7 +72,10 @@ bool vars_set(Vars *v, const char *assignment, char **err)
         *err = xasprintf("--set %s: write it as NAME=VALUE", assignment);
         return false;
     }
-    char *name = xasprintf("%.*s", (int)(eq - assignment), assignment), *why = NULL;
+    const char *from = assignment, *to = eq;
+    while (from < to && *from == ' ') from++;
+    while (to > from && to[-1] == ' ') to--;
+    char *name = xasprintf("%.*s", (int)(to - from), from), *why = NULL;
     Var *var = find(v, name);
     HostExpr *e = var ? expr_parse(eq + 1, &why) : NULL;
     if (!var) {
