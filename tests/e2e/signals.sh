@@ -3,7 +3,7 @@
 . "$SRC/tests/e2e/lib"
 tiny_model
 train --out whole --steps 400 >/dev/null
-wait_lines() { i=0; while [ "$(cat "$1/metrics.jsonl" 2>/dev/null | wc -l)" -lt "$2" ]; do i=$((i + 1)); [ $i -lt 600 ] || fail "no progress"; sleep 0.05; done; }
+wait_lines() { i=0; while [ "$(cat "$1/metrics.jsonl" 2>/dev/null | wc -l)" -lt "$2" ]; do i=$((i + 1)); [ $i -lt 2000 ] || fail "no progress"; sleep 0.01; done; }
 for signal in INT TERM; do
     rm -rf part
     # env restores the default action: a shell starts background commands with SIGINT ignored.
@@ -20,7 +20,7 @@ for signal in INT TERM; do
     same whole/ckpt-000400.safetensors part/ckpt-000400.safetensors
 done
 # The reference interpreter makes one step long enough for a second signal to come within it.
-"$ECTC" tiny.dsl -o plan -D batch=64 -D width=96 >/dev/null
+"$ECTC" tiny.dsl -o plan -D batch=64 -D width=64 >/dev/null
 env --default-signal=INT "$ECTRT" train plan --data shapes:8:256 --sample-every 0 --device ref --out twice --steps 100000 --accumulate 1 >out.txt 2>err.txt &
 pid=$!
 i=0

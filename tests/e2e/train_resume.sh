@@ -7,7 +7,7 @@ train --out two --steps 10 --flip --seed 3 --set lr=2e-3 >/dev/null
 expect 0 train --out two --steps 20 --resume
 says 'resumed from two/ckpt-000010'
 same one/ckpt-000020.safetensors two/ckpt-000020.safetensors
-train --out three --steps 20 --flip --seed 3 --set lr=2e-3 --threads 1 >/dev/null
+train --out three --steps 20 --flip --seed 3 --set lr=2e-3 --threads 2 >/dev/null
 same one/ckpt-000020.safetensors three/ckpt-000020.safetensors
 train --out other --steps 20 --flip --seed 4 --set lr=2e-3 >/dev/null
 cmp -s one/ckpt-000020.safetensors other/ckpt-000020.safetensors && fail "another seed gave the same checkpoint"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # A full disk during a checkpoint: status 2, a message, the earlier checkpoint whole, and the run goes on when there is room.
 . "$SRC/tests/e2e/lib"
-tiny_model
+tiny_model -D width=64
 train --out whole --steps 4 >/dev/null
 train --out run --steps 2 >/dev/null
 cp run/ckpt-000002.safetensors good
@@ -16,11 +16,11 @@ expect 0 train --out run --steps 4 --resume
 same whole/ckpt-000004.safetensors run/ckpt-000004.safetensors
 
 # The same on a file system that is really full, where one can be mounted.
-if [ "$(id -u)" = 0 ] && mkdir mnt && mount -t tmpfs -o size=1m tmpfs mnt 2>/dev/null; then
+if [ "$(id -u)" = 0 ] && mkdir mnt && mount -t tmpfs -o size=1500k tmpfs mnt 2>/dev/null; then
     trap 'umount mnt; rm -rf "$work"' EXIT
     mkdir mnt/run
     cp good mnt/run/ckpt-000002.safetensors
-    head -c 2000000 /dev/zero >mnt/fill 2>/dev/null || true
+    head -c 1000000 /dev/zero >mnt/fill 2>/dev/null || true
     expect 2 train --out mnt/run --steps 4 --resume
     same good mnt/run/ckpt-000002.safetensors
     rm mnt/fill
