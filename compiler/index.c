@@ -177,34 +177,39 @@ bool ix_linear(const Kernel *k, IRef e, int loop, int64_t *coef)
     return true;
 }
 
-/* C text; names[loop] is each loop variable's name in the text. Operands of / and % are never negative: a bias of whole multiples is added. */
+/* e / c or e % c. Operands are never negative in the text: a bias of whole multiples is added, and taken off a quotient again. */
+static void print_division(StrBuf *b, const Kernel *k, const Atom *a, const char *const *names)
+{
+    const IndexExpr *in = &k->index[a->e];
+    int64_t bias = in->lo < 0 ? (-in->lo + a->c - 1) / a->c : 0;
+    bool plain = !bias && in->n == 1 && in->c == 0 && in->t[0].k == 1 && k->atom[in->t[0].atom].kind == ATOM_LOOP;
+    if (bias && a->kind == ATOM_DIV) sb_putc(b, '(');
+    if (!plain) sb_putc(b, '(');
+    ix_print(b, k, a->e, names);
+    if (bias) sb_printf(b, " + %lld", (long long)(bias * a->c));
+    if (!plain) sb_putc(b, ')');
+    sb_printf(b, a->kind == ATOM_DIV ? "/%lld" : "%%%lld", (long long)a->c);
+    if (bias && a->kind == ATOM_DIV) sb_printf(b, " - %lld)", (long long)bias);
+}
+
+/* C text; names[loop] is each loop variable's name in the text. */
 void ix_print(StrBuf *b, const Kernel *k, IRef e, const char *const *names)
 {
     const IndexExpr *x = &k->index[e];
     if (x->n == 0) { sb_printf(b, "%lld", (long long)x->c); return; }
-    for (int pass = 0, first = 1; pass < 2; pass++)   /* large strides first: reads like nested subscripts */
-        for (int i = 0; i < x->n; i++) {
-            int64_t s = x->t[i].k;
-            if ((pass == 0) != (s > 0)) continue;
-            const Atom *a = &k->atom[x->t[i].atom];
-            sb_puts(b, first ? (s < 0 ? "-" : "") : (s < 0 ? " - " : " + "));
-            first = 0;
-            if (a->kind == ATOM_LOOP) {
-                sb_puts(b, names[a->loop]);
-            } else {
-                const IndexExpr *in = &k->index[a->e];
-                int64_t bias = in->lo < 0 ? (-in->lo + a->c - 1) / a->c : 0;
-                if (bias && a->kind == ATOM_DIV) sb_putc(b, '(');
-                bool plain = !bias && in->n == 1 && in->c == 0 && in->t[0].k == 1 && k->atom[in->t[0].atom].kind == ATOM_LOOP;
-                if (!plain) sb_putc(b, '(');
-                ix_print(b, k, a->e, names);
-                if (bias) sb_printf(b, " + %lld", (long long)(bias * a->c));
-                if (!plain) sb_putc(b, ')');
-                sb_printf(b, a->kind == ATOM_DIV ? "/%lld" : "%%%lld", (long long)a->c);
-                if (bias && a->kind == ATOM_DIV) sb_printf(b, " - %lld)", (long long)bias);
-            }
-            int64_t mag = s < 0 ? -s : s;
-            if (mag != 1) sb_printf(b, "*%lld", (long long)mag);
-        }
+    int order[64];                                   /* positive terms by falling stride, then negative ones: reads like nested subscripts */
+    for (int i = 0; i < x->n; i++) {
+        int j = i;
+        for (; j > 0 && x->t[order[j - 1]].k < x->t[i].k; j--) order[j] = order[j - 1];
+        order[j] = i;
+    }
+    for (int q = 0; q < x->n; q++) {
+        Term t = x->t[order[q]];
+        const Atom *a = &k->atom[t.atom];
+        sb_puts(b, q == 0 ? (t.k < 0 ? "-" : "") : (t.k < 0 ? " - " : " + "));
+        if (a->kind == ATOM_LOOP) sb_puts(b, names[a->loop]);
+        else print_division(b, k, a, names);
+        if (llabs(t.k) != 1) sb_printf(b, "*%lld", llabs(t.k));
+    }
     if (x->c) sb_printf(b, x->c < 0 ? " - %lld" : " + %lld", (long long)(x->c < 0 ? -x->c : x->c));
 }

@@ -1,6 +1,7 @@
 /* ect-rt: the command table.
    Each command parses its own options and answers --help. */
 #include "runtime/run.h"
+#include <unistd.h>
 
 static const struct { const char *name, *about; int (*run)(int argc, char **argv); } commands[] = {
     {"train", "train a model, or tune given weights", cmd_train},
@@ -18,9 +19,19 @@ static void help(FILE *f)
     fprintf(f, "\n`ect-rt COMMAND --help` says more; `ect-rt --version` prints the version.\n"
                "Exit status: 0 ok, 1 a mistake in what was asked, 2 the machine's trouble, 3 a bug.\n");
 }
+/* libgomp's threads spin for milliseconds at the end of a parallel region, which halves the speed as soon as another process wants the
+   processors; it reads its settings before main, so a short spin takes a second start. */
+static void short_spin(char **argv)
+{
+    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return;
+    setenv("GOMP_SPINCOUNT", "5000", 1);
+    execv("/proc/self/exe", argv);
+}
+
 int main(int argc, char **argv)
 {
     prog_name = "ect-rt";
+    short_spin(argv);
     if (argc < 2) {
         help(stderr);
         return EXIT_USER;
