@@ -1,0 +1,85 @@
+#!/bin/sh
+# Compiles every model text of the pages given (README.md and docs/*.md), and compares what they say about it with what happens.
+# Assumes ECTC and SRC from the runner. The words after ``` say what a block is:
+#   dsl               a whole file that `ectc` compiles
+#   dsl E0203         a whole file that it refuses with this one error and exit status 1
+#   dsl FILE.dsl      a whole file that stays under that name for the blocks after it
+#   text errors       what `ectc check` prints about the dsl block before it, to the letter
+#   text draws        the paths of all draws of the dsl block before it
+#   text parameters   its parameters in storage order
+# `check.sh --update FILE.md` writes what is into the `text` blocks.
+set -eu
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+update=
+[ "${1-}" != --update ] || { update=1; shift; }
+[ $# -gt 0 ] || set -- "$SRC"/README.md "$SRC"/docs/*.md
+bad=0
+
+# fail MESSAGE [FILE]
+fail() {
+    echo "$doc:$line: $1"
+    [ $# -lt 2 ] || sed 's/^/    /' "$2"
+    bad=1
+}
+
+# What a `text` block should say about the model in work/$model.
+truth() {
+    case $1 in
+    errors) (cd "$tmp/work" && "$ECTC" check "$model" 2>&1) || : ;;
+    draws) cat "$tmp/plan/graph"/*.txt | grep -o ' path "[^"]*"' | sed 's/.*"\(.*\)"/\1/' | grep -v '^draw\.init\.' | LC_ALL=C sort -u ;;
+    parameters)
+        # One parameter a line: name : NAME was : OLD roles : ROLE... shape : SIZE... order ...
+        awk '/^ "param_elements"/ { on = 0 } on { gsub(/[]["{},]/, " "); print } /^ "parameters"/ { on = 1 }' "$tmp/plan/plan.json" |
+            awk '{ axes = ""
+                   for (s = 9; s < NF && $s != "shape"; s++) ;
+                   for (i = 9; i < s; i++) axes = axes (i > 9 ? ", " : "") $i ":" $(s + 2 + i - 9)
+                   print $3 " [" axes "]" ($6 == "null" ? "" : " was " $6) }'
+        ;;
+    esac
+}
+
+check_model() {
+    status=0
+    (cd "$tmp/work" && "$ECTC" check "$model") >"$tmp/out" 2>&1 || status=$?
+    if [ -z "$code" ] && [ "$status" = 0 ]; then
+        rm -rf "$tmp/plan"
+        (cd "$tmp/work" && "$ECTC" "$model" -o "$tmp/plan") >"$tmp/out" 2>&1 || fail "no plan:" "$tmp/out"
+    elif [ -z "$code" ]; then
+        fail "exit status $status:" "$tmp/out"
+    elif [ "$status" != 1 ] || [ "$(grep -c ": error $code:" "$tmp/out")" != 1 ] || [ "$(grep -c ': error ' "$tmp/out")" != 1 ]; then
+        fail "exit status $status, and not the one error $code:" "$tmp/out"
+    fi
+}
+
+for doc; do
+    rm -rf "$tmp/blocks" "$tmp/work" && mkdir -p "$tmp/blocks" "$tmp/work"
+    : >"$tmp/blocks/list"
+    line=0
+    awk -v dir="$tmp/blocks" -f "$SRC/tests/docs/extract.awk" "$doc" >"$tmp/out" 2>&1 || fail "cannot be cut into blocks:" "$tmp/out"
+    while read -r line language word _; do
+        block=$tmp/blocks/$line.$language
+        case $language,$word in
+        dsl,*)
+            model=example.dsl code=
+            case $word in E[0-9]*) code=$word ;; *.dsl) model=$word ;; esac
+            cp "$block" "$tmp/work/$model"
+            check_model
+            ;;
+        text,errors | text,draws | text,parameters)
+            truth "$word" >"$tmp/blocks/$line.truth"
+            [ -n "$update" ] || diff -u "$block" "$tmp/blocks/$line.truth" >"$tmp/out" || fail "the page (-), and what is (+):" "$tmp/out"
+            ;;
+        esac
+    done <"$tmp/blocks/list"
+    [ -z "$update" ] || {
+        awk -v dir="$tmp/blocks" '/^```/ && skip { skip = 0 }
+            !skip { print }
+            /^```text (errors|draws|parameters)/ {
+                file = sprintf("%s/%04d.truth", dir, NR)
+                while ((getline row < file) > 0) print row
+                skip = 1
+            }' "$doc" >"$tmp/new" && cat "$tmp/new" >"$doc"
+    }
+done
+exit $bad
