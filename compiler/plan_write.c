@@ -155,12 +155,25 @@ static Lowered *lowered(Writer *w, Program *p, Segment *s)
     return l;
 }
 
+/* Images of one update: the size of n in train_step's inputs; without training, in any program's; else 1. */
+static int64_t batch_of(const Module *m)
+{
+    int64_t batch = 1;
+    for (int p = 0; p < m->n_programs; p++)
+        for (int i = 0; i < m->programs[p].n_in; i++)
+            for (int k = 0; k < m->programs[p].in[i].n_axes; k++) {
+                const Axis *x = &m->programs[p].in[i].axes[k];
+                if (x->role != sym("n") || x->size <= 0) continue;
+                batch = x->size;
+                if (!strcmp(m->programs[p].name, "train_step")) return batch;
+            }
+    return batch;
+}
 static void json_head(Writer *w)
 {
     Module *m = w->m;
     StrBuf *j = &w->j;
-    int64_t batch = 0, at = 0;
-    for (int i = 0; i < m->n_config; i++) if (!strcmp(m->config[i].name, "batch")) batch = atoll(m->config[i].value);
+    int64_t batch = batch_of(m), at = 0;
     sb_printf(j, "{\"format\": \"ect-plan\", \"version\": 1, \"ectc\": \"%s\", ", ECT_VERSION);
     json_field(j, "model", m->model_file);
     sb_printf(j, ", \"batch\": %lld,\n \"config\": [", (long long)batch);
