@@ -43,6 +43,7 @@ static void assign(Elab *e, const Ast *s, Env *env)
     if (!b || !b->var) {
         Diag *d = fail(e, s->name_loc, ERR_cannot_assign, b ? "`%s` is no `var`" : "there is no `var` called `%s`", s->name);
         if (b) diag_span(d, b->at, "declared here");
+        diag_help(d, "var %s = ... declares a name that may be given new values", s->name);
         return;
     }
     b->v = v;
@@ -55,6 +56,8 @@ static bool loop(Elab *e, const Ast *s, Env *env, Value *ret)
     if (v.kind != V_LIST) {
         Diag *d = fail(e, s->value->loc, ERR_not_iterable, "`for` runs over a list or a range a..b");
         diag_label(d, "%s", type_text(e, v));
+        if (v.kind == V_INT) diag_help(d, "0..%lld counts from 0 to %lld", (long long)v.i, (long long)v.i - 1);
+        else diag_help(d, "for i, x in [a, b] gives index and element");
         return false;
     }
     for (int i = 0; i < v.n && !e->stop; i++) {
@@ -348,7 +351,7 @@ static ParamInfo *new_param(Elab *e, Slot *s, const Ast *ast, Value init, int n,
     for (int i = 0; i < e->n_param; i++)
         if (e->param[i]->path == s->path) {
             Diag *d = fail(e, ast->name_loc, ERR_duplicate_path, "two parameters have the path `%s`", s->path);
-            diag_span(d, e->param[i]->loc, "the other");
+            if (!loc_equal(e->param[i]->loc, ast->name_loc)) diag_span(d, e->param[i]->loc, "the other");
             diag_help(d, "`use ... as \"name\"` gives an instance its own level");
             return NULL;
         }
@@ -372,6 +375,7 @@ static Value make_param(Elab *e, const Ast *s, Env *env)
     if (!is_number(init) && (init.kind != V_DIST || init.dist->kind == DRAW_BERNOULLI || !is_number(init.dist->a) || !is_number(init.dist->b))) {
         Diag *d = fail(e, s->value->loc, ERR_bad_initialiser, "a parameter starts as a number, uniform(a, b) or normal(mean, deviation)");
         diag_label(d, "%s", type_text(e, init));
+        diag_help(d, "= 0, or = xavier_uniform()(fan_in, fan_out) of std.nn");
         return poison;
     }
     for (int i = 0; i < n; i++)
@@ -398,6 +402,7 @@ static Value make_param(Elab *e, const Ast *s, Env *env)
     if (!same) {
         Diag *d = fail(e, s->name_loc, ERR_instance_mismatch, "two applications of `%s` disagree about parameter `%s`", f->slot->path, s->name);
         diag_label(d, "%s here, %s before", axes_text(e, n, ax), axes_text(e, p->n_axes, p->axes));
+        diag_help(d, "the sizes of a parameter are those of the first application; make a second instance for other sizes");
         return poison;
     }
     set_origin(e, s->name_loc);
@@ -479,7 +484,7 @@ static bool record_draw(Elab *e, Sym path, Ref r, bool shared, Loc at)
         if (d->path == path) {
             if (shared && (d->g != e->g || d->ref == r)) return true;
             Diag *g = fail(e, at, ERR_duplicate_draw, "two draws would get the path `%s`", path);
-            diag_span(g, d->at, "the other%s", shared ? ", of another shape" : "");
+            if (!loc_equal(at, d->at)) diag_span(g, d->at, "the other%s", shared ? ", of another shape" : "");
             diag_help(g, "give an instance a level of its own with `as`, or declare another stream; `share` is for draws meant to be equal");
             return false;
         }
@@ -503,6 +508,7 @@ static const Dist *distribution(Elab *e, Ast *x, Env *env)
     if (v.kind == V_POISON) return NULL;
     Diag *d = fail(e, which->loc, ERR_draw_place, "a distribution stands before `from`: uniform(a, b), normal(mean, deviation) or bernoulli(p)");
     diag_label(d, "%s", type_text(e, v));
+    diag_help(d, "normal like x from noise");
     return NULL;
 }
 

@@ -195,6 +195,7 @@ static Value const_call(Elab *e, const Builtin *b, const Operands *o, Loc at)
     if (v.kind == V_RUNTIME || v.kind == V_TENSOR) {
         Diag *d = fail(e, o->at[0], v.kind == V_RUNTIME ? ERR_runtime_scalar : ERR_not_compile_time, "`%s` needs a compile-time value", f);
         diag_label(d, "%s", type_text(e, v));
+        diag_help(d, "%s", b->doc);
         return poison;
     }
     return bad(e, b, v, o->at[0]);
@@ -287,6 +288,7 @@ Value call_reduce(Elab *e, const Builtin *b, Ast *index, Ast *call, Env *env)
     if (v.kind != V_TENSOR) {
         Diag *d = fail(e, o->at[0], ERR_not_a_tensor, "`%s` needs a tensor", b->name);
         diag_label(d, "%s", type_text(e, v));
+        diag_help(d, "%s", b->doc);
         return poison;
     }
     if (N(e->g, v.t)->type == T_BOOL) return elementwise(e, OP_neg, 1, &v, o->at, call->loc, b->name);

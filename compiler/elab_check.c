@@ -9,6 +9,7 @@ typedef struct {
     FileScope *f;
     Local *v; int n, cap;
     const Ast *body[64]; int depth;  /* bodies around, for names that are declared later */
+    int unused;                      /* how many were reported */
     Context context;
 } Check;
 
@@ -33,6 +34,8 @@ static void close_scope(Check *c, int mark)
         if (!c->v[i].used && c->v[i].what) {
             Diag *d = diag_error(c->v[i].at, ERR_unused, "%s `%s` is never read", c->v[i].what, c->v[i].name);
             if (!strcmp(c->v[i].what, "size name")) diag_help(d, "without `:%s` the size is not checked", c->v[i].name);
+            else diag_help(d, "use it or remove it");
+            c->unused++;
         }
     c->n = mark;
 }
@@ -74,6 +77,7 @@ static void unknown(Check *c, Sym name, Loc at)
             if (!b) continue;
             Diag *d = diag_error(at, ERR_unset_name, "`%s` is read before it is set", name);
             diag_span(d, b->name_loc, "set here");
+            diag_help(d, "move its declaration up");
             return;
         }
     Env env = { .file = c->f };
@@ -106,6 +110,7 @@ static void sizes(Check *c, const Ast *type, bool bind)
             if (type->items.v[k]->name == a->name) {
                 Diag *d = diag_error(a->name_loc, ERR_duplicate_role, "axis `%s` appears twice", a->name);
                 diag_span(d, type->items.v[k]->name_loc, "here");
+                diag_help(d, "axes are told apart by their roles: give each its own");
             }
         for (int k = 0; k < a->items.n; k++)
             if (a->items.v[k]->value) expr(c, a->items.v[k]->value);
@@ -271,7 +276,7 @@ static bool body(Check *c, const Ast *b, bool top)
     if (deep) c->body[c->depth++] = b;
     for (int i = 0; i < b->items.n; i++) {
         if (returns && !told) {
-            diag_error(b->items.v[i]->loc, ERR_unreachable, "this can never run: everything returned before");
+            diag_help(diag_error(b->items.v[i]->loc, ERR_unreachable, "this can never run: everything returned before"), "remove it, or return later");
             told = true;
         }
         returns = statement(c, b->items.v[i], top) || returns;
@@ -370,10 +375,11 @@ static const char *top_word(const Top *t)
 static void unused_tops(FileScope *f)
 {
     for (int i = 0; i < f->n; i++)
-        if (!f->top[i].used) diag_error(f->top[i].at, ERR_unused, "%s `%s` is never used", top_word(&f->top[i]), f->top[i].name);
+        if (!f->top[i].used)
+            diag_help(diag_error(f->top[i].at, ERR_unused, "%s `%s` is never used", top_word(&f->top[i]), f->top[i].name), "use it or remove it");
     for (int k = 0; k < f->n_import && k < 64; k++) {
         bool used = f->used_imports >> k & 1 || runs_something(f->import[k]);
-        if (!used) diag_error(f->f->imports.v[k]->loc, ERR_unused, "nothing of `%s` is used", f->f->imports.v[k]->name);
+        if (!used) diag_help(diag_error(f->f->imports.v[k]->loc, ERR_unused, "nothing of `%s` is used", f->f->imports.v[k]->name), "remove the import");
     }
 }
 
@@ -387,14 +393,12 @@ void check_text(Elab *e)
             if (first == &f->top[k]) continue;
             Diag *d = diag_error(f->top[k].at, ERR_duplicate_name, "`%s` is declared already", first->name);
             diag_span(d, first->at, "here");
+            diag_help(d, "rename one of them");
         }
         for (int k = 0; k < f->f->decls.n; k++) declaration(&c, f->f->decls.v[k]);
     }
-    if (e->n_files && runs_something(e->main)) unused_tops(e->main);
-    else if (e->n_files && e->main->n_import) {
-        bool any = false;
-        for (int k = 0; k < e->main->n_import; k++) any = any || runs_something(e->main->import[k]);
-        if (any) unused_tops(e->main);
-    }
+    bool runs = runs_something(e->main);
+    for (int k = 0; k < e->main->n_import; k++) runs = runs || runs_something(e->main->import[k]);
+    if (runs && diag_count() == c.unused) unused_tops(e->main);          /* after other mistakes, much would only seem unused */
     free(c.v);
 }

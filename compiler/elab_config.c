@@ -47,6 +47,7 @@ static void link_imports(Elab *e, FileScope *f)
                 Diag *d = diag_error(f->f->imports.v[i]->loc, ERR_import_clash, "two imported files declare `%s`", t->name);
                 diag_span(d, other->at, "here");
                 diag_span(d, t->at, "and here");
+                diag_help(d, "import one of the files, or rename");
             }
         }
 }
@@ -169,6 +170,7 @@ static Value config_value(Elab *e, Top *t, const Ast *type)
         if (set.kind == V_POISON) {
             Diag *d = fail(e, t->at, ERR_config_value, "-D %s=%s: `%s` is %s", t->name, given, t->name, kind_word(v.kind));
             diag_label(d, "default %s", value_text(e, v));
+            diag_help(d, "write -D %s=%s", t->name, v.kind == V_LIST ? "'[1, 2]'" : value_text(e, v));
             return poison;
         }
         v = set;
@@ -177,6 +179,7 @@ static Value config_value(Elab *e, Top *t, const Ast *type)
     if (!allowed(type, v)) {
         Diag *d = fail(e, at, ERR_config_value, "`%s` cannot be \"%s\"", t->name, value_text(e, v));
         diag_span(d, type->loc, "one of these");
+        diag_help(d, "choose one of the listed values");
         return poison;
     }
     return v;
@@ -202,6 +205,7 @@ void eval_configs(Elab *e)
                        e->defines[i].name);
         const char *near = suggest(e->defines[i].name, names, n);
         if (near) diag_help(d, "did you mean `-D %s=%s`?", near, e->defines[i].value);
+        else diag_help(d, "the `config` lines of the model name what -D can set");
     }
     Module *m = e->m;
     int cap = 0;
@@ -283,6 +287,7 @@ Value top_value(Elab *e, Top *t, Loc at)
     if (t->state == 1) {
         Diag *d = fail(e, at, ERR_unset_name, "`%s` is needed for its own value", t->name);
         diag_span(d, t->at, "declared here");
+        diag_help(d, "break the circle: give one of the names a value of its own");
         return poison;
     }
     t->state = 1;

@@ -8,12 +8,14 @@ static Value bad_operands(Elab *e, Ast *at, Value a, Value b)
     Diag *d = fail(e, at->name_loc, ERR_bad_operand, "`%s` does not take these operands", op_text(at->op));
     diag_span(d, at->value->loc, "%s", type_text(e, a));
     diag_span(d, at->other->loc, "%s", type_text(e, b));
+    diag_help(d, "numbers and tensors go together; lists are joined by +, strings by + or \"{x}\"");
     return poison;
 }
 
 static Value overflow(Elab *e, Ast *at)
 {
-    fail(e, at->name_loc, ERR_compile_overflow, "`%s` overflows at compile time", op_text(at->op));
+    Diag *d = fail(e, at->name_loc, ERR_compile_overflow, "`%s` overflows at compile time", op_text(at->op));
+    diag_help(d, "integers are 64-bit; 10.0 in place of 10 makes it a real");
     return poison;
 }
 
@@ -61,6 +63,7 @@ static Value number_binary(Elab *e, OpKind op, Value a, Value b, Ast *at)
         if (y == 0) {
             Diag *d = fail(e, at->name_loc, ERR_divide_by_zero, "division by zero");
             diag_span(d, at->other->loc, "this is 0");
+            diag_help(d, "ask first: `if b != 0 { a / b } else { ... }`");
             return poison;
         }
         if (op == OP_DIV) return real_result(e, x / y, at);
@@ -73,7 +76,8 @@ static Value number_binary(Elab *e, OpKind op, Value a, Value b, Ast *at)
         if (!ints) return bad_operands(e, at, a, b);
         int64_t n = b.i > a.i ? b.i - a.i : 0;
         if (b.i > a.i && (n < 0 || n > MAX_LOOP)) {
-            fail(e, at->loc, ERR_loop_size, "the range %lld..%lld has more than %d elements", (long long)a.i, (long long)b.i, MAX_LOOP);
+            Diag *d = fail(e, at->loc, ERR_loop_size, "the range %lld..%lld has more than %d elements", (long long)a.i, (long long)b.i, MAX_LOOP);
+            diag_help(d, "loops are unrolled at compile time; a long axis belongs in a tensor");
             return poison;
         }
         Value v = { .kind = V_LIST, .n = (int)n, .list = arena_make(e->arena, Value, n) };
@@ -115,6 +119,7 @@ Value arithmetic(Elab *e, OpKind op, Value a, Value b, Ast *at)
     if (pointless && (a.kind == V_RUNTIME || b.kind == V_RUNTIME)) {
         Diag *d = fail(e, at->loc, ERR_runtime_scalar, "`%s` needs compile-time values", op_text(op));
         diag_label(d, "%s", type_text(e, a.kind == V_RUNTIME ? a : b));
+        diag_help(d, "a `config` value is known at compile time and set by -D");
         return poison;
     }
     if (!pointless && ok_a && ok_b && (a.kind == V_RUNTIME || b.kind == V_RUNTIME)) return host_binary(e, op, a, b, at->name_loc);
@@ -270,6 +275,7 @@ static Value field(Elab *e, Ast *x, Env *env)
     }
     Diag *d = fail(e, x->name_loc, ERR_unknown_field, "`.%s` asks a tensor for the size of its axis", x->name);
     diag_span(d, x->value->loc, "%s", type_text(e, v));
+    diag_help(d, v.kind == V_LIST ? "xs[0] is an element, len(xs) the length" : "only tensors have axes");
     return poison;
 }
 
@@ -330,12 +336,21 @@ Value bind_named(Elab *e, const Ast *par, Value v, bool compile_time, Loc at)
         Diag *d = fail(e, at, ERR_bad_argument, "`%s` takes one of its listed values", par->name);
         diag_label(d, "%s", type_text(e, v));
         diag_span(d, t->loc, "these");
+        if (v.kind == V_STRING) {
+            const char *names[64];
+            int n = 0;
+            while (n < t->items.n && n < 64) names[n] = t->items.v[n]->text, n++;
+            const char *near = suggest(v.s, names, n);
+            if (near) diag_help(d, "did you mean \"%s\"?", near);
+            else diag_help(d, "choose one of them");
+        }
         return poison;
     }
     if (compile_time && (v.kind == V_RUNTIME || v.kind == V_TENSOR || v.kind == V_ABSENT)) {
         Diag *d = fail(e, at, v.kind == V_RUNTIME ? ERR_runtime_scalar : ERR_not_compile_time, "`%s` must be known at compile time", par->name);
         diag_label(d, "%s", type_text(e, v));
         diag_span(d, par->name_loc, "declared here");
+        diag_help(d, v.kind == V_RUNTIME ? "a `config` value is known at compile time and set by -D" : "x.c is the size of an axis, known at compile time");
         return poison;
     }
     if (!t) return v;
@@ -350,6 +365,8 @@ Value bind_named(Elab *e, const Ast *par, Value v, bool compile_time, Loc at)
         Diag *d = fail(e, at, ERR_type_mismatch, "`%s` is %s %s", par->name, types[i].kind == V_INT ? "an" : "a", t->name);
         diag_label(d, "%s", type_text(e, v));
         diag_span(d, par->name_loc, "declared here");
+        if (types[i].kind == V_INT && is_number(v)) diag_help(d, "floor, ceil or round make an integer; // divides integers");
+        else diag_help(d, "give it %s %s", types[i].kind == V_INT ? "an" : "a", t->name);
         return poison;
     }
     Diag *d = fail(e, t->loc, ERR_type_mismatch, "there is no type `%s`", t->name);
@@ -374,19 +391,20 @@ static void check_left_over(Elab *e, const char *what, Sym name, const NodeList 
 {
     for (int i = 0; i < a->n; i++) {
         for (int k = 0; k < i && a->v[i].name; k++)
-            if (a->v[k].name == a->v[i].name) fail(e, a->v[i].ast->name_loc, ERR_duplicate_argument, "argument `%s` is given twice", a->v[i].name);
+            if (a->v[k].name == a->v[i].name) diag_help(fail(e, a->v[i].ast->name_loc, ERR_duplicate_argument, "argument `%s` is given twice", a->v[i].name), "remove one");
         int positional = 0;
         for (int k = 0; k < a->n; k++) positional += !a->v[k].name;
         if (a->v[i].name)
             for (int k = 0; k < params->n && k < positional; k++)
                 if (params->v[k]->name == a->v[i].name)
-                    fail(e, a->v[i].ast->name_loc, ERR_duplicate_argument, "argument `%s` is given twice", a->v[i].name);
+                    diag_help(fail(e, a->v[i].ast->name_loc, ERR_duplicate_argument, "argument `%s` is given twice", a->v[i].name), "remove one");
         if (a->v[i].taken) continue;
         if (!a->v[i].name) {
             Diag *d = fail(e, a->v[i].ast ? a->v[i].ast->loc : at, ERR_argument_count, "%s `%s` takes %d argument%s", what, name, params->n,
                            params->n == 1 ? "" : "s");
             diag_label(d, "argument %d", i + 1);
             if (params->n) diag_span(d, loc_join(params->v[0]->loc, params->v[params->n - 1]->loc), "its parameters");
+            diag_help(d, "remove what is too much");
             return;
         }
         Diag *d = fail(e, a->v[i].ast->name_loc, ERR_unknown_argument, "%s `%s` has no parameter `%s`", what, name, a->v[i].name);
@@ -395,6 +413,7 @@ static void check_left_over(Elab *e, const char *what, Sym name, const NodeList 
         for (int k = 0; k < params->n && n < 64; k++) names[n++] = params->v[k]->name;
         const char *near = suggest(a->v[i].name, names, n);
         if (near) diag_help(d, "did you mean `%s`?", near);
+        else if (params->n) diag_span(d, loc_join(params->v[0]->loc, params->v[params->n - 1]->loc), "its parameters");
     }
 }
 
@@ -411,6 +430,7 @@ bool bind_params(Elab *e, const char *what, Sym name, const NodeList *params, Ar
         else {
             Diag *d = fail(e, at, ERR_missing_argument, "%s `%s` needs its argument `%s`", what, name, p->name);
             diag_span(d, p->loc, "declared here");
+            diag_help(d, "add `%s = ...`", p->name);
         }
         if (p->type && p->type->kind == T_TENSOR) v = bind_type(e, "argument", p->name, p->type, v, sizes, a, from);
         else v = bind_named(e, p, v, compile_time, from);
@@ -471,6 +491,7 @@ static Value call(Elab *e, Ast *x, Env *env)
     }
     Diag *d = fail(e, callee->loc, ERR_not_callable, "this cannot be applied");
     diag_label(d, "%s", type_text(e, f));
+    diag_help(d, f.kind == V_LIST || f.kind == V_TENSOR ? "[ ] picks elements" : "functions, instances and losses are applied with ( )");
     return poison;
 }
 
@@ -492,6 +513,7 @@ static Value rows(Elab *e, Ast *x, Env *env)
     if (c.kind != V_TENSOR || c.n != 1 || strcmp(c.ax[0].role, "n")) {
         Diag *d = fail(e, x->cond->loc, ERR_rows_mixing, "`rows` needs one condition for each row: [n]");
         diag_label(d, "%s%s", type_text(e, c), from_text(e, c));
+        diag_help(d, "where(c, a, b) chooses element by element");
         return poison;
     }
     Ref cond = as_bool(e, c, x->cond->loc);

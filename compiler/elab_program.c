@@ -92,6 +92,7 @@ static void make_plain(Elab *e, FileScope *f, const Ast *d)
         else if (v.kind != V_POISON) {
             Diag *g = fail(e, d->value->loc, ERR_bad_program, "a program returns a tensor");
             diag_label(g, "%s", type_text(e, v));
+            diag_help(g, "apply an instance to the inputs: -> y = net(x)");
         }
     }
     leave(e);
@@ -114,7 +115,7 @@ static void check_items(Elab *e, const Ast *train)
         int n = 0;
         for (int i = 0; i < train->items.n; i++)
             if (train->items.v[i]->kind == rule[r].kind && ++n == 2)
-                fail(e, train->items.v[i]->loc, ERR_missing_train_item, "`%s` appears twice in `train`", rule[r].word);
+                diag_help(fail(e, train->items.v[i]->loc, ERR_missing_train_item, "`%s` appears twice in `train`", rule[r].word), "keep one");
         if (n < rule[r].min) {
             Diag *d = fail(e, train->name_loc, ERR_missing_train_item, "`train` has no `%s`", rule[r].word);
             diag_help(d, rule[r].kind == TRAIN_MINIMIZE ? "minimize mean[n](my_loss(images))" : "optimizer Adam(1e-3, 0.9, 0.999)");
@@ -266,7 +267,8 @@ void fill_params(Elab *e)
             Loc at = LOC_NONE;
             for (int j = 0; j < e->n_param; j++)
                 if (e->param[j]->path == a->name) at = e->param[j]->loc;
-            fail(e, at, ERR_ambiguous_was, "`%s` and `%s` both name the old path `%s`", a->name, b->name, a->was);
+            Diag *d = fail(e, at, ERR_ambiguous_was, "`%s` and `%s` both name the old path `%s`", a->name, b->name, a->was);
+            diag_help(d, "an old path belongs to one parameter");
         }
 }
 
@@ -327,8 +329,9 @@ static void find_programs(Elab *e, Runnable *r)
             }
             if (d->kind != D_PROGRAM) continue;
             if (fixed_name(d->name)) {
-                fail(e, d->name_loc, ERR_duplicate_program, "program `%s` is made by `%s`", d->name,
-                     !strcmp(d->name, "sample") ? "sample" : !strcmp(d->name, "init") ? "every model" : "train");
+                Diag *g = fail(e, d->name_loc, ERR_duplicate_program, "program `%s` is made by `%s`", d->name,
+                               !strcmp(d->name, "sample") ? "sample" : !strcmp(d->name, "init") ? "every model" : "train");
+                diag_help(g, "choose another name");
                 continue;
             }
             int j = 0;
@@ -336,6 +339,7 @@ static void find_programs(Elab *e, Runnable *r)
             if (j < r->n && r->v[j].f == f) {
                 Diag *g = fail(e, d->name_loc, ERR_duplicate_program, "two programs are called `%s`", d->name);
                 diag_span(g, r->v[j].ast->name_loc, "the other");
+                diag_help(g, "rename one of them");
             } else if (j == r->n && r->n < (int)COUNT(r->v)) r->v[r->n++] = (Found){ f, d };
             else if (r->n == (int)COUNT(r->v)) fail(e, d->name_loc, ERR_bad_program, "more than %d programs", (int)COUNT(r->v));
         }

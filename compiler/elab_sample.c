@@ -94,6 +94,7 @@ static void each(Sampler *s, int at)
         if (b.kind == V_POISON || a.kind == V_POISON || (same && fixed)) continue;
         Diag *d = fail(e, x->loc, ERR_each_body, "`each` must leave `%s` with the type it had: it is one step, repeated", s->env->v[i].name);
         diag_label(d, "%s before, %s after", type_text(e, a), type_text(e, b));
+        diag_help(d, "use another name for what differs");
         s->env->v[i].v = poison;
     }
     for (int i = 0; i < n; i++)                          /* the next round reads what this one leaves, in the order it was declared */

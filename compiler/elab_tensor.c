@@ -5,7 +5,7 @@
 bool size_ok(Elab *e, int n, const Axis *ax, Loc at)
 {
     if (n > MAX_AXES) {
-        fail(e, at, ERR_rank_limit, "a tensor of %d axes: at most %d are allowed", n, MAX_AXES);
+        diag_help(fail(e, at, ERR_rank_limit, "a tensor of %d axes: at most %d are allowed", n, MAX_AXES), "merge axes with rearrange");
         return false;
     }
     int64_t elements = 1;
@@ -13,6 +13,7 @@ bool size_ok(Elab *e, int n, const Axis *ax, Loc at)
         if (__builtin_mul_overflow(elements, ax[i].size, &elements) || elements > INT64_C(1) << 40) {
             Diag *d = fail(e, at, ERR_tensor_size, "a tensor of more than 2^40 elements");
             diag_label(d, "%s", axes_text(e, n, ax));
+            diag_help(d, "make a size smaller");
             return false;
         }
     return true;
@@ -74,7 +75,7 @@ bool join_axes(Elab *e, int n, const Value *a, const Loc *locs, Loc at, const ch
             while (f < k && out[f].role != a[i].ax[j].role) f++;
             if (f == k) {
                 if (k == MAX_AXES) {
-                    fail(e, at, ERR_rank_limit, "`%s` makes a tensor of more than %d axes", word, MAX_AXES);
+                    diag_help(fail(e, at, ERR_rank_limit, "`%s` makes a tensor of more than %d axes", word, MAX_AXES), "merge axes with rearrange");
                     return false;
                 }
                 owner[k] = i;
@@ -208,6 +209,8 @@ bool declared_axes(Elab *e, const Ast *type, Env *sizes, const Args *others, int
             fail(e, a->loc, ERR_rearrange_roles, "(...) belongs to `rearrange` only");
             return false;
         }
+        for (int k = 0; k < i; k++)
+            if (type->items.v[k]->name == a->name) return false;         /* reported by elab_check.c */
         if (a->value && !is_size_name(e, a->value, sizes)) {
             if (!eval_size(e, a->value, sizes, &size)) return false;
         } else if (a->value || !size_from_others(others, a->name, &size)) {
@@ -257,6 +260,7 @@ Value bind_type(Elab *e, const char *what, Sym name, const Ast *type, Value v, E
         Diag *d = fail(e, at, ERR_not_a_tensor, "%s `%s` must be a tensor", what, name);
         diag_label(d, "%s", type_text(e, v));
         diag_span(d, type->loc, "declared here");
+        diag_help(d, "give it a tensor, or a number to be expanded");
         return poison;
     }
     Axis ax[MAX_AXES];
@@ -268,6 +272,7 @@ Value bind_type(Elab *e, const char *what, Sym name, const Ast *type, Value v, E
             Diag *d = fail(e, at, result ? ERR_result_type : ERR_missing_role, "%s `%s` has no axis `%s`", what, name, a->name);
             diag_label(d, "%s%s", type_text(e, v), from_text(e, v));
             diag_span(d, type->loc, "declared here");
+            diag_help(d, "a rename x[a as %s] gives an axis this role; only scalars are expanded by themselves", a->name);
             return poison;
         }
         if (is_size_name(e, a->value, sizes)) {
@@ -280,6 +285,7 @@ Value bind_type(Elab *e, const char *what, Sym name, const Ast *type, Value v, E
                                (long long)have->size, (long long)size);
                 diag_label(d, "%s%s", type_text(e, v), from_text(e, v));
                 diag_span(d, a->loc, "%s:%lld%s", a->name, (long long)size, size_reason(e, a->value));
+                diag_help(d, "declare another size, or give it a value whose axis `%s` is %lld", a->name, (long long)size);
                 return poison;
             }
         }
@@ -293,6 +299,7 @@ Value bind_type(Elab *e, const char *what, Sym name, const Ast *type, Value v, E
             Diag *d = fail(e, at, result ? ERR_result_type : ERR_extra_role, "%s `%s` has an axis `%s` that is not declared", what, name, v.ax[k].role);
             diag_label(d, "%s%s", type_text(e, v), from_text(e, v));
             diag_span(d, type->loc, "declared here");
+            diag_help(d, "reduce it (sum, mean), pick from it (x[%s = 0]), or declare the axis", v.ax[k].role);
             return poison;
         }
         return poison;                               /* a role declared twice: reported by elab_check.c */

@@ -108,6 +108,7 @@ static void update(Elab *e, const Ast *s, Env *env)
     if (!b || (!state && s->name != u->p_name)) {
         Diag *d = fail(e, s->name_loc, ERR_state_type, "`:=` updates a state%s, and `%s` is none", u->p_name ? " or the parameters" : "", s->name);
         if (b) diag_span(d, b->at, "declared here");
+        diag_help(d, "`let` names an intermediate value");
         return;
     }
     if (v.kind != V_POISON && v.kind != V_TENSOR) {
@@ -177,8 +178,10 @@ static Value run_body(Elab *e, Value applied, NodeKind kind, Loc at, Value p, Va
     exec_body(e, decl->body, env, &ret);
     leave(e);
     for (int i = u->first; i < u->n; i++)
-        if (!u->state[i].updated && !e->stop) fail(e, decl->name_loc, ERR_bad_optimizer, "state `%s` is never updated", u->state[i].local);
-    if (want == 2 && !u->p_updated && !e->stop) fail(e, decl->name_loc, ERR_bad_optimizer, "optimizer `%s` never updates `%s`", decl->name, u->p_name);
+        if (!u->state[i].updated && !e->stop)
+            diag_help(fail(e, decl->name_loc, ERR_bad_optimizer, "state `%s` is never updated", u->state[i].local), "%s := ...", u->state[i].local);
+    if (want == 2 && !u->p_updated && !e->stop) 
+        diag_help(fail(e, decl->name_loc, ERR_bad_optimizer, "optimizer `%s` never updates `%s`", decl->name, u->p_name), "%s := %s - ...", u->p_name, u->p_name);
     Binding *b = env_find(env, decl->items.v[0]->name, NULL);
     return b->v;
 }

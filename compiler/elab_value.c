@@ -65,12 +65,12 @@ bool value_equal(Value a, Value b)
 
 const char *real_text(Elab *e, double v)
 {
-    for (int digits = 1; digits <= 17; digits++) {
-        char buf[40];
+    char buf[40];
+    for (int digits = 15; digits <= 17; digits++) {
         snprintf(buf, sizeof buf, "%.*g", digits, v);
-        if (strtod(buf, NULL) == v) return arena_strdup(e->arena, buf);
+        if (strtod(buf, NULL) == v) break;
     }
-    return "nan";
+    return arena_strdup(e->arena, buf);
 }
 
 const char *value_text(Elab *e, Value v)
@@ -199,8 +199,10 @@ Value look_up(Elab *e, Env *env, Sym name, Loc at)
     if (!strcmp(name, "step") || !strcmp(name, "seen")) return v_host(e, name, 9, true, false);
     const Builtin *k = builtin_find(name);
     if (k) return (Value){ .kind = V_BUILTIN, .builtin = k };
-    Diag *d = fail(e, at, ERR_unknown_name, "unknown name `%s`", name);
-    fail_suggest(e, d, env, name);
+    if (!diag_count()) {                                 /* elab_check.c looked at every name: it has reported this one */
+        Diag *d = fail(e, at, ERR_unknown_name, "unknown name `%s`", name);
+        fail_suggest(e, d, env, name);
+    }
     return poison;
 }
 
@@ -213,8 +215,10 @@ static void add_trail(Elab *e, Diag *d)
             more++;
             continue;
         }
-        const char *file = source_name(t->at.file);
-        if (t->path && *t->path) diag_note(d, "in %s (%s), from %s:%d", t->path, t->what, file, t->at.line);
+        const char *file = source_name(t->at.file), *path = t->path;
+        size_t n = path ? strlen(path) : 0;
+        if (n > 80) path = arena_printf(e->arena, "%.30s...%s", path, path + n - 40);
+        if (n) diag_note(d, "in %s (%s), from %s:%d", path, t->what, file, t->at.line);
         else if (t->at.file) diag_note(d, "in %s, from %s:%d", t->what, file, t->at.line);
         else diag_note(d, "in %s", t->what);
         shown++;
@@ -247,7 +251,9 @@ void stop_with(Elab *e, Loc at, ErrCode code, const char *fmt, ...)
     va_start(va, fmt);
     vsnprintf(buf, sizeof buf, fmt, va);
     va_end(va);
-    fail(e, at, code, "%s", buf);
+    Diag *d = fail(e, at, code, "%s", buf);
+    if (code == ERR_recursion) diag_help(d, "what calls itself must end: `if k > 0 { ... }` with a compile-time k");
+    else diag_help(d, "loops are unrolled: make them shorter, or put a long axis into a tensor");
     e->stop = true;
 }
 
@@ -266,17 +272,14 @@ void fail_suggest(Elab *e, Diag *d, Env *env, Sym name)
     vec_push(v, n, cap, "step");
     vec_push(v, n, cap, "seen");
     const char *near = suggest(name, v, n);
-    if (near) {
-        diag_help(d, "did you mean `%s`?", near);
-        free(v);
-        return;
-    }
+    if (near) diag_help(d, "did you mean `%s`?", near);
     free(v);
-    for (int k = 0; k < e->n_files; k++)
+    for (int k = 0; k < e->n_files && !near; k++)
         if (e->file[k] != f && top_find(e->file[k], name, false)) {
             diag_help(d, "%s declares it: import that file here", e->file[k]->f->path);
             return;
         }
+    if (!near) diag_help(d, "declare it with `config`, `let`, `fn` or `use`, or import the file that does");
 }
 
 void set_origin(Elab *e, Loc at)

@@ -7,6 +7,11 @@ bool has_role(Elab *e, Value v, Sym role, Loc at, Loc value_at, const char *word
     if (value_axis(v, role)) return true;
     Diag *d = fail(e, at, ERR_missing_role, "`%s` needs an axis `%s`", word, role);
     diag_span(d, value_at, "%s%s", type_text(e, v), from_text(e, v));
+    const char *names[MAX_AXES];
+    for (int i = 0; i < v.n; i++) names[i] = v.ax[i].role;
+    const char *near = suggest(role, names, v.n);
+    if (near) diag_help(d, "did you mean `%s`?", near);
+    else diag_help(d, "name one of the axes it has");
     return false;
 }
 
@@ -32,6 +37,7 @@ static Value renamed(Elab *e, const Ast *ix, Value v, Loc value_at)
     if (from != to && value_axis(v, to)) {
         Diag *d = fail(e, ix->name_loc, ERR_rename_role, "there is an axis `%s` already", to);
         diag_span(d, value_at, "%s%s", type_text(e, v), from_text(e, v));
+        diag_help(d, "choose another name");
         return poison;
     }
     set_origin(e, ix->loc);
@@ -62,6 +68,7 @@ static Value picked(Elab *e, Ast *ix, Value v, Env *env, Loc value_at)
         Diag *d = slice ? fail(e, ix->loc, ERR_index_range, "the slice %lld:%lld does not lie in axis `%s` of size %lld", lo, hi, ix->name, n)
                         : fail(e, ix->loc, ERR_index_range, "index %lld is outside axis `%s` of size %lld", lo, ix->name, n);
         diag_span(d, value_at, "%s%s", type_text(e, v), from_text(e, v));
+        diag_help(d, "indices run from 0 to %lld, and a slice a:b ends before b", n - 1);
         return poison;
     }
     set_origin(e, ix->loc);
@@ -191,6 +198,7 @@ static bool read_to(Elab *e, Ast *to, Env *env, Factors *fs)
         if (!fs->f[i].used) {
             Diag *d = fail(e, fs->f[i].at, ERR_rearrange_roles, "factor `%s` is missing on the right side", fs->f[i].name);
             diag_span(d, to->loc, "here");
+            diag_help(d, "every factor of the left side stands once on the right");
             return false;
         }
     return true;
@@ -216,6 +224,7 @@ static bool solve(Elab *e, Ast *from, Value v, Factors *fs)
             Diag *d = open ? fail(e, from->items.v[i]->loc, ERR_not_divisible, "%lld does not divide axis `%s` of size %lld", k, role, n)
                            : fail(e, from->items.v[i]->loc, ERR_not_divisible, "the factors make %lld, axis `%s` has size %lld", k, role, n);
             diag_label(d, "%s%s", type_text(e, v), from_text(e, v));
+            diag_help(d, "choose factors whose product is %lld", n);
             return false;
         }
         if (open) open->size = size / known;
@@ -255,6 +264,7 @@ Value rearrange(Elab *e, Ast *x, Env *env)
         if (k < from->items.n) continue;
         Diag *d = fail(e, from->loc, ERR_extra_role, "the left side does not name axis `%s`", v.ax[i].role);
         diag_span(d, x->value->loc, "%s%s", type_text(e, v), from_text(e, v));
+        diag_help(d, "name every axis it has");
         return poison;
     }
     Factors fs = { 0 };
@@ -355,6 +365,7 @@ Value window(Elab *e, Ast *call, Env *env)
             Diag *d = fail(e, a->loc, ERR_window, "a window over %lld does not fit axis `%s` of size %lld with pad %lld", (long long)reach, a->value->name,
                            (long long)size, (long long)opt[0].v);
             diag_span(d, value_at, "%s%s", type_text(e, v), from_text(e, v));
+            diag_help(d, "a larger pad or a smaller window");
             return poison;
         }
         Axis ax[MAX_AXES + 1];
@@ -400,6 +411,7 @@ Value concat(Elab *e, Sym role, int n, const Value *a, const Loc *locs, Loc at)
         if (a[i].kind != V_TENSOR || !value_axis(a[i], role) || N(e->g, a[i].t)->type == T_BOOL) {
             Diag *d = fail(e, locs[i], ERR_concat_roles, "every part of concat[%s] needs an axis `%s`", role, role);
             diag_label(d, "%s%s", type_text(e, a[i]), from_text(e, a[i]));
+            diag_help(d, "a rename gives the axis this role: y[a as %s]", role);
             return poison;
         }
         total += value_axis(a[i], role)->size;

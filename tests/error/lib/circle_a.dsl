@@ -1,0 +1,2 @@
+import circle_b
+fn fa(x) = fb(x)

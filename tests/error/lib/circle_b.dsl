@@ -1,0 +1,2 @@
+import circle_a
+fn fb(x) = fa(x)
