@@ -349,6 +349,8 @@ int cmd_run(int argc, char **argv)
     Args *a = &j.a;
     char *err = NULL;
     bool init = !strcmp(j.p->name, "init");
+    if (!a->weights && !init && j.plan->n_params)
+        user_error("which weights? give --weights FILE (`ect-rt run %s init --out FILE` makes some)", j.plan->dir);
     Session *s = j.s = session_open(j.plan, init && strcmp(a->device, "ref64") ? "ref" : a->device, (int)a->threads);
     s->seed = (uint64_t)a->seed;
     s->step = (uint64_t)a->step;
@@ -364,7 +366,6 @@ int cmd_run(int argc, char **argv)
     read_draws(&j);
     refuse_extra(&j);
     if (a->weights) session_load(s, a->weights, NULL, false, NULL);
-    else if (!init && j.plan->n_params) user_error("which weights? give --weights FILE (`ect-rt run %s init --out FILE` makes some)", j.plan->dir);
     if (a->dump) dump_draws(&j);
     if (j.train) run_train(&j);
     else run_once(&j);
