@@ -85,7 +85,7 @@ typedef struct Kernel {
     int64_t scratch, shared, flops, bytes;
     int n_nodes; Ref nodes[64];                      /* graph nodes computed here, for headers and explain */
     Ref root;
-    char *body; char name[80];
+    uint64_t hash; char *body; char name[80];           /* body: NULL when an equal kernel was printed before */
     int text;                                        /* index into the plan's distinct kernels */
 } Kernel;
 
@@ -126,6 +126,7 @@ void fusion_free(Fusion *f);
 bool segment_is_update(const Segment *s);
 void lowered_free(Lowered *l);
 int64_t param_padded(const Param *p);                /* elements rounded up to a multiple of 16 */
+/* kernel_hash.c */ uint64_t kernel_hash(const Lowered *l, const Kernel *k);   /* equal: the same text, given the same slots */
 /* memplan.c */ void memplan(Lowered *l);
 /* emit_c.c */ void emit_c(const Lowered *l, Kernel *k);                       /* fills body, name, scratch, shared */
 /* value printing, shared by the nests: emit_expr.c */

@@ -65,11 +65,16 @@ static void add_src(Text *t, const Origin *at)
     vec_push(t->src, t->n_src, t->cap_src, s);
 }
 
-/* The distinct kernel with this text; made when new. */
+/* The distinct kernel that does what k does; printed when new. Different structures may still print the same text. */
 static int text_of(Writer *w, Lowered *l, Kernel *k)
 {
     int i = 0;
-    while (i < w->n_text && strcmp(w->text[i].k->name, k->name)) i++;
+    k->hash = kernel_hash(l, k);
+    while (i < w->n_text && w->text[i].k->hash != k->hash) i++;
+    if (i == w->n_text) {
+        emit_c(l, k);
+        for (i = 0; i < w->n_text && strcmp(w->text[i].k->name, k->name); i++) {}
+    }
     if (i == w->n_text) {
         Text t = {.k = k, .l = l};
         vec_push(w->text, w->n_text, w->cap_text, t);
@@ -150,7 +155,6 @@ static Lowered *lowered(Writer *w, Program *p, Segment *s)
     Lowered *l = lower(w->m, p, s, w->params);
     memplan(l);
     for (int i = 0; i < l->n_kernel; i++) {
-        emit_c(l, l->kernel[i]);
         l->kernel[i]->text = text_of(w, l, l->kernel[i]);
     }
     vec_push(w->low, w->n_low, w->cap_low, l);
