@@ -156,7 +156,7 @@ static void expr(Check *c, const Ast *x)
         break;
     case E_FN: {
         int mark = c->n;
-        params(c, &x->params, "parameter");
+        params(c, &x->params, NULL);             /* a function without name is given to others, who decide its parameters */
         expr(c, x->value);
         close_scope(c, mark);
         break;

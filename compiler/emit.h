@@ -8,6 +8,7 @@ typedef struct Emit {
     const Lowered *l;
     Kernel *k;
     int indent;
+    const char *itype;                               /* C type of loop variables: int, or long where an index passes 2^31 */
     const char *loop_name[64];                       /* C names of the loop variables */
     char **tmp;                                      /* per expression: the C variable that holds it, or NULL */
     unsigned char *decided;                          /* per K_SELECT: 0 open, 1 holds, 2 does not */

@@ -120,7 +120,7 @@ void emit_reduce(Emit *e)
     if (par > 1) line(e, "#pragma omp parallel for collapse(%d) schedule(static) num_threads(args->threads)", par);
     else if (par) line(e, "#pragma omp parallel for schedule(static) num_threads(args->threads)");
     for (int i = 0; i < k->n_out; i++)
-        open_block(e, "for (int %s = 0; %s < %lld; %s++)", e->loop_name[k->out[i]], e->loop_name[k->out[i]], (long long)k->loop[k->out[i]].size,
+        open_block(e, "for (%s %s = 0; %s < %lld; %s++)", e->itype, e->loop_name[k->out[i]], e->loop_name[k->out[i]], (long long)k->loop[k->out[i]].size,
                    e->loop_name[k->out[i]]);
     line(e, "float sum[%lld]%s;", (long long)lanes, rmax ? "" : " = {0}");
     if (rmax) line(e, "for (int lane = 0; lane < %lld; lane++) sum[lane] = -__builtin_inff();", (long long)lanes);
@@ -135,11 +135,11 @@ void emit_reduce(Emit *e)
     }
     if (summed) {                                    /* add the summed lanes in fixed order, into the lane where they are all 0 */
         for (int i = 0; i < nk; i++)
-            open_block(e, "for (int %s = 0; %s < %lld; %s++)", e->loop_name[kept[i]], e->loop_name[kept[i]], (long long)k->loop[kept[i]].size, e->loop_name[kept[i]]);
+            open_block(e, "for (%s %s = 0; %s < %lld; %s++)", e->itype, e->loop_name[kept[i]], e->loop_name[kept[i]], (long long)k->loop[kept[i]].size, e->loop_name[kept[i]]);
         line(e, "float total = %s;", rmax ? "-__builtin_inff()" : "0.0f");
         for (int i = 0; i < k->n_suf; i++)
             if (k->suf_red[i])
-                open_block(e, "for (int %s = 0; %s < %lld; %s++)", e->loop_name[k->suf[i]], e->loop_name[k->suf[i]], (long long)k->loop[k->suf[i]].size,
+                open_block(e, "for (%s %s = 0; %s < %lld; %s++)", e->itype, e->loop_name[k->suf[i]], e->loop_name[k->suf[i]], (long long)k->loop[k->suf[i]].size,
                            e->loop_name[k->suf[i]]);
         if (rmax) line(e, "total = ect_max(total, sum[%s]);", lane_text(e));
         else line(e, "total += sum[%s];", lane_text(e));
@@ -173,6 +173,9 @@ void emit_c(const Lowered *l, Kernel *k)
     Emit e = {.b = &body, .l = l, .k = k, .indent = 1};
     CHECK_BUG(k->n_loops <= 64);
     for (int i = 0; i < k->n_loops; i++) e.loop_name[i] = loop_c_name(&e, k->loop[i].name);
+    e.itype = "int";
+    for (int i = 0; i < k->n_index; i++)
+        if (k->index[i].hi > INT32_MAX || k->index[i].lo < INT32_MIN) e.itype = "long";
     declare_arguments(&e);
     if (k->cls == KERNEL_MAP) emit_map(&e);
     else if (k->cls == KERNEL_REDUCE) emit_reduce(&e);

@@ -47,10 +47,10 @@ static void decode(Emit *e, const char *flat, const Axis *v, int n)
     for (int i = n; i-- > 0;) {
         const char *name = loop_c_name(e, v[i].role);
         if (v[i].size == 1) continue;
-        if (inner == 1 && i == 0) line(e, "const int %s = %s;", name, flat);
-        else if (inner == 1) line(e, "const int %s = %s %% %lld;", name, flat, (long long)v[i].size);
-        else if (i == 0) line(e, "const int %s = %s / %lld;", name, flat, (long long)inner);
-        else line(e, "const int %s = %s / %lld %% %lld;", name, flat, (long long)inner, (long long)v[i].size);
+        if (inner == 1 && i == 0) line(e, "const %s %s = %s;", e->itype, name, flat);
+        else if (inner == 1) line(e, "const %s %s = %s %% %lld;", e->itype, name, flat, (long long)v[i].size);
+        else if (i == 0) line(e, "const %s %s = %s / %lld;", e->itype, name, flat, (long long)inner);
+        else line(e, "const %s %s = %s / %lld %% %lld;", e->itype, name, flat, (long long)inner, (long long)v[i].size);
         inner *= v[i].size;
     }
 }
@@ -162,7 +162,7 @@ static void emit_gemm(Emit *e)
     } else {
         int64_t at = reserve(&e->scratch_floats, tile * K);
         line(e, "float *const a_panel = scratch + %lld;  /* [row][K]: operand a with its prologue */", (long long)at);
-        open_block(e, "for (int row = row0; row < row0 + rows; row++)");
+        open_block(e, "for (%s row = row0; row < row0 + rows; row++)", e->itype);
         decode(e, "row", k->m, k->n_m);
         fill(e, a, k->k, k->n_k, arena_printf(k->arena, "a_panel[(row - row0)*K + %s]", flat_text(e, k->k, k->n_k, "0")), 0);
         close_block(e);
@@ -190,7 +190,7 @@ static void emit_gemm(Emit *e)
     int64_t ct = reserve(&e->scratch_floats, tile * C);
     line(e, "float *const c_tile = scratch + %lld;", (long long)ct);
     line(e, "args->sgemm(101, %d, %d, rows, N, K, 1.0f, %s, %lld, %s, %lld, 0.0f, c_tile, N);", tra, trb, ap, lda, bp, ldb);
-    open_block(e, "for (int row = row0; row < row0 + rows; row++)");
+    open_block(e, "for (%s row = row0; row < row0 + rows; row++)", e->itype);
     decode(e, "row", k->m, k->n_m);
     e->acc[0] = arena_printf(k->arena, "c_tile[(row - row0)*N + %s]", flat_text(e, k->nn, k->n_n, "0"));
     epilogue(e, k->nn, k->n_n, k->loop_n);
@@ -240,7 +240,7 @@ static void fill_stage(Emit *e, const Operand *o, const Conv *v, const char *fir
     line(e, "float *const stage_row = stage + r*%lld;", (long long)(v->pitch * KI));
     if (v->h) {
         const char *h = loop_c_name(e, v->h->axis);
-        line(e, "const int %s = %s + r - %lld;", h, first, (long long)v->left_h);
+        line(e, "const %s %s = %s + r - %lld;", e->itype, h, first, (long long)v->left_h);
         open_block(e, "if (%s < 0 || %s >= %lld)", h, h, (long long)v->Hin);
         line(e, "__builtin_memset(stage_row, 0, sizeof(float) * %lld);", (long long)(v->pitch * KI));
         line(e, "continue;");
@@ -252,7 +252,7 @@ static void fill_stage(Emit *e, const Operand *o, const Conv *v, const char *fir
         line(e, "__builtin_memset(stage_row + %lld, 0, sizeof(float) * %lld);", (long long)((to + v->left_w) * KI),
              (long long)((v->pitch - to - v->left_w) * KI));
     const char *w = loop_c_name(e, v->w->axis);
-    open_block(e, "for (int %s = %lld; %s < %lld; %s++)", w, (long long)from, w, (long long)to, w);
+    open_block(e, "for (%s %s = %lld; %s < %lld; %s++)", e->itype, w, (long long)from, w, (long long)to, w);
     fill(e, o, inner, n_inner, arena_printf(k->arena, "stage_row[(%s + %lld)*%lld + %s]", w, (long long)v->left_w, (long long)KI,
                                             flat_text(e, inner, n_inner, "0")), 0);
     close_block(e);
@@ -331,9 +331,9 @@ static void emit_taps_k(Emit *e)
                  (long long)((b_in ? b->base : 0) + kh * th + kw * tw), (long long)MAX(bn == 1 ? C : KI, bn == 1 ? bk : bn), first ? "0.0f" : "1.0f",
                  (long long)kh, (long long)kw);
     open_block(e, "for (int row = 0; row < rows; row++)");
-    if (v.h) line(e, "const int %s = row0 + row;", loop_c_name(e, v.h->axis));
+    if (v.h) line(e, "const %s %s = row0 + row;", e->itype, loop_c_name(e, v.h->axis));
     const char *w = loop_c_name(e, v.w->axis);
-    open_block(e, "for (int %s = 0; %s < W; %s++)", w, w, w);
+    open_block(e, "for (%s %s = 0; %s < W; %s++)", e->itype, w, w, w);
     e->acc[0] = arena_printf(k->arena, "c_tile[(row*PITCH + %s)*CO + %s]", w, flat_text(e, k->nn, k->n_n, "0"));
     epilogue(e, k->nn, k->n_n, k->loop_n);
     close_block(e);
@@ -380,10 +380,10 @@ static void emit_taps_out(Emit *e)
     line(e, "const int row0 = task %% TILES * ROWS, rows = H - row0 < ROWS ? H - row0 : ROWS;");
     fill_stage(e, a, &v, "row0", "rows + HALO", ci, n_ci);
     open_block(e, "for (int r = 0; r < rows; r++)");
-    if (v.h) line(e, "const int %s = row0 + r;", loop_c_name(e, v.h->axis));
+    if (v.h) line(e, "const %s %s = row0 + r;", e->itype, loop_c_name(e, v.h->axis));
     if (v.pitch > v.W) line(e, "__builtin_memset(dy + (r*PITCH + W)*CO, 0, sizeof(float) * (PITCH - W)*CO);");
     const char *w = loop_c_name(e, v.w->axis);
-    open_block(e, "for (int %s = 0; %s < W; %s++)", w, w, w);
+    open_block(e, "for (%s %s = 0; %s < W; %s++)", e->itype, w, w, w);
     fill(e, b, k->nn, k->n_n, arena_printf(k->arena, "dy[(r*PITCH + %s)*CO + %s]", w, flat_text(e, k->nn, k->n_n, "0")), 0);
     close_block(e);
     close_block(e);

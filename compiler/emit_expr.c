@@ -300,7 +300,7 @@ static void innermost(Nest *n)
         int loop = n->loops[n->n - 1];
         const char *name = e->loop_name[loop];
         if (n->par == n->n) line(e, "#pragma omp parallel for schedule(static) num_threads(args->threads)");
-        open_block(e, "for (int %s = %ld; %s < %ld; %s++)", name, n->ranged ? n->lo : 0, name, n->ranged ? n->hi : (long)e->k->loop[loop].size, name);
+        open_block(e, "for (%s %s = %ld; %s < %ld; %s++)", e->itype, name, n->ranged ? n->lo : 0, name, n->ranged ? n->hi : (long)e->k->loop[loop].size, name);
         char **keep = xmalloc(sizeof(char *) * (size_t)e->k->n_expr);
         memcpy(keep, e->tmp, sizeof(char *) * (size_t)e->k->n_expr);
         temporaries(n, uses, true);
@@ -323,7 +323,7 @@ void emit_nest(Emit *e, int n, const int *loops, int parallel, int n_values, con
         line(e, parallel > 1 ? "#pragma omp parallel for collapse(%d) schedule(static) num_threads(args->threads)"
                              : "#pragma omp parallel for schedule(static) num_threads(args->threads)", parallel);
     for (int i = 0; i + 1 < n; i++)
-        open_block(e, "for (int %s = 0; %s < %lld; %s++)", e->loop_name[loops[i]], e->loop_name[loops[i]],
+        open_block(e, "for (%s %s = 0; %s < %lld; %s++)", e->itype, e->loop_name[loops[i]], e->loop_name[loops[i]],
                    (long long)e->k->loop[loops[i]].size, e->loop_name[loops[i]]);
     innermost(&nest);
     for (int i = 0; i + 1 < n; i++) close_block(e);

@@ -269,6 +269,15 @@ static char *kernel_file(const Text *t)
     return b.s;
 }
 
+static int cores(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (int)n : 1;
+}
+
+/* Seconds on this machine's cores: arithmetic at 90 GFLOP/s a core (OpenBLAS sgemm on AVX2/AVX-512, tiles included), memory at 15 GB/s. */
+static double predict_cpu(int64_t flops, int64_t bytes) { return (double)flops / (90e9 * cores()) + (double)bytes / 15e9; }
+
 void plan_write(Module *m, const PlanOptions *o)
 {
     Writer w = {.m = m, .o = o};
@@ -327,7 +336,8 @@ void plan_write(Module *m, const PlanOptions *o)
         }
         sb_puts(j, "]}");
         if (!init && !o->quiet)
-            printf("%-14s %5d kernels %10.2f GFLOP %10.1f MB moved %9.1f MB peak\n", pr->name, kernels, (double)flops / 1e9, (double)bytes / 1e6, (double)peak / 1e6);
+            printf("%-14s %5d kernels %10.2f GFLOP %10.1f MB moved %9.1f MB peak %8.3f s predicted on %d cores\n", pr->name, kernels,
+                   (double)flops / 1e9, (double)bytes / 1e6, (double)peak / 1e6, predict_cpu(flops, bytes), cores());
     }
     sb_puts(j, "],\n \"kernels\": [");
     for (int i = 0; i < w.n_text; i++) {
