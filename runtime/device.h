@@ -7,24 +7,25 @@
 typedef struct Device Device;                        /* opaque: each device's own struct */
 typedef struct { int threads; } DeviceOptions;       /* threads: 0 = all there are */
 
-/* One run of one segment. Pointers are lent for the call. Tensors in, out, carry lie row-major in their declared roles' order; flat arrays
-   hold plan->param_elements elements in physical order. */
+/* One run of one segment. Pointers are lent for the call. Tensors in, out, carry lie row-major in their declared roles' order;
+   flat arrays hold plan->param_elements elements in physical order. */
 typedef struct {
     const PlanProgram *program;
     const PlanSegment *segment;
     const float *const *in;                          /* per program input; NULL where the input does not exist */
     float *const *out;                               /* per program output; NULL for grad.* (they go to grad) */
     float *const *carry;                             /* per program carry */
-    const double *const *in64;                       /* wide devices only: NULL, or per input NULL or the value in f64 (used instead of in) */
-    double *const *out64;                            /* wide devices only: NULL, or per output NULL or where the f64 value goes as well */
+    const double *const *in64; /* wide devices only: NULL, or per input NULL or the value in f64 (used instead of in) */
+    double *const *out64; /* wide devices only: NULL, or per output NULL or where the f64 value goes as well */
     double *const *carry64;                          /* wide devices only: NULL, or used instead of carry */
     double *grad64;                                  /* wide devices only: NULL, or the flat gradient in f64, as well */
-    float *const *set;                               /* per plan set: flat parameters; [0] live; update writes them through set[0] */
-    float *grad;                                     /* flat gradient, or NULL where the segment has none; written, not added to */
+    float *const *set; /* per plan set: flat parameters; [0] live; update writes them through set[0] */
+    float *grad; /* flat gradient, or NULL where the segment has none; written, not added to */
     float *const *state;                             /* per plan state: flat arrays (an EMA's is the same as its set's) */
-    const float *scalar; const double *scalar64;     /* per plan scalar: rounded once, and as computed; NaN where this segment does not use it */
+    const float *scalar;
+    const double *scalar64; /* per plan scalar: rounded once, and as computed; NaN where this segment does not use it */
     const uint64_t *key;                             /* per segment draw: Philox key */
-    const float *const *draw;                        /* NULL: generate; else per segment draw (all of them) values [row][element], docs/random.md */
+    const float *const *draw; /* NULL: generate; else per segment draw (all of them) values [row][element], docs/random.md */
     uint64_t step, sample0;                          /* Philox step; number of row 0 */
     uint64_t seed;                                   /* what the keys were made from */
 } Launch;
@@ -36,7 +37,8 @@ typedef struct DeviceClass {
     bool (*available)(char **what);
     /* Failures of these are reported by user_error/machine_error and do not return. */
     Device *(*open)(const Plan *plan, const DeviceOptions *o);
-    /* Get a program ready (parse, compile, allocate its arena). with_draws: draws will be replaced by inputs. May be called again. */
+    /* Get a program ready (parse, compile, allocate its arena). with_draws: draws will be replaced by inputs. May be called
+       again. */
     void (*prepare)(Device *d, const PlanProgram *program, bool with_draws);
     void (*run)(Device *d, const Launch *l);
     void (*close)(Device *d);

@@ -4,7 +4,7 @@
 #include "runtime/options.h"
 #include "runtime/run.h"
 
-typedef struct { int kernels, launches; int64_t flops, bytes, peak; } Cost;
+typedef struct { int kernels, distinct; int64_t flops, bytes, peak; } Cost;
 
 static Cost cost_of(const Plan *p, const PlanProgram *g)
 {
@@ -15,9 +15,9 @@ static Cost cost_of(const Plan *p, const PlanProgram *g)
         c.flops += s->flops;
         c.bytes += s->bytes;
         c.peak = MAX(c.peak, s->peak_bytes);
-        c.launches += s->n_steps;
+        c.kernels += s->n_steps;
         for (int k = 0; k < s->n_steps; k++) {
-            c.kernels += !seen[s->step[k].kernel];
+            c.distinct += !seen[s->step[k].kernel];
             seen[s->step[k].kernel] = true;
         }
     }
@@ -76,8 +76,8 @@ static void print_tensors(const char *what, const PlanTensor *v, int n)
 }
 static void print_steps(const Plan *p, const PlanSegment *s)
 {
-    Table t = {.columns = 8, .align = "rlrrllll"};
-    static const char *const head[] = {"step", "kernel", "MFLOP", "MB", "class", "buffers", "source", "instance"};
+    Table t = {.columns = 8, .align = "rllrrlll"};
+    static const char *const head[] = {"step", "kernel", "class", "MFLOP", "MB", "source", "instance", "buffers: elements"};
     for (int i = 0; i < 8; i++) cell(&t, "%s", head[i]);
     for (int i = 0; i < s->n_steps; i++) {
         const PlanStep *st = &s->step[i];
@@ -85,7 +85,11 @@ static void print_steps(const Plan *p, const PlanSegment *s)
         StrBuf b = {0};
         for (int q = 0; q < st->n_buffers; q++) {
             const PlanBuffer *f = &s->buffer[st->buffer[q]];
-            sb_printf(&b, "%s%s:%lld", q ? " " : "", *f->name ? f->name : f->kind == BUF_PARAM ? "param" : "-", (long long)f->elements);
+            sb_printf(&b, "%s%s:%lld", q ? " " : "",
+                      *f->name               ? f->name
+                      : f->kind == BUF_PARAM ? "param"
+                                             : "-",
+                      (long long)f->elements);
             if (q == 7 && st->n_buffers > 8) {
                 sb_printf(&b, " +%d", st->n_buffers - 8);
                 break;
@@ -93,20 +97,20 @@ static void print_steps(const Plan *p, const PlanSegment *s)
         }
         cell(&t, "%d", i);
         cell(&t, "%s", k->name);
+        cell(&t, "%s", k->cls);
         cell(&t, "%.1f", (double)k->flops / 1e6);
         cell(&t, "%.2f", mb(k->bytes));
-        cell(&t, "%s", k->cls);
-        cell(&t, "%s", b.s ? b.s : "");
         cell(&t, "%s", st->at ? st->at : "");
         cell(&t, "%s", st->path ? st->path : "");
+        cell(&t, "%s", b.s ? b.s : "");
         sb_free(&b);
     }
     print_table(&t);
 }
 static void print_plan(const Plan *p)
 {
-    printf("plan %s: model %s, ectc %s, batch %lld, %d parameters in %lld elements (%.1f MB)\n", p->dir, p->model, p->compiler, (long long)p->batch,
-           p->n_params, (long long)p->param_elements, mb(p->param_elements * 4));
+    printf("plan %s: model %s, ectc %s, batch %lld, %d parameters in %lld elements (%.1f MB)\n", p->dir, p->model, p->compiler,
+           (long long)p->batch, p->n_params, (long long)p->param_elements, mb(p->param_elements * 4));
     Table t = {.columns = 2, .align = "ll"};
     for (int i = 0; i < p->n_config; i++) {
         cell(&t, "  %s", p->config[i].name);
@@ -123,13 +127,13 @@ static void print_plan(const Plan *p)
     print_table(&t);
     printf("\nprograms\n");
     t = (Table){.columns = 6, .align = "lrrrrr"};
-    static const char *const head[] = {"  program", "kernels", "launches", "GFLOP", "MB moved", "peak MB"};
+    static const char *const head[] = {"  program", "kernels", "distinct", "GFLOP", "MB moved", "peak MB"};
     for (int i = 0; i < 6; i++) cell(&t, "%s", head[i]);
     for (int i = 0; i < p->n_programs; i++) {
         Cost c = cost_of(p, &p->program[i]);
         cell(&t, "  %s", p->program[i].name);
         cell(&t, "%d", c.kernels);
-        cell(&t, "%d", c.launches);
+        cell(&t, "%d", c.distinct);
         cell(&t, "%.3f", (double)c.flops / 1e9);
         cell(&t, "%.1f", mb(c.bytes));
         cell(&t, "%.1f", mb(c.peak));
@@ -142,11 +146,13 @@ static void print_plan(const Plan *p)
         if (strcmp(g->name, "init")) print_tensors("out", g->output, g->n_outputs);
         for (int k = 0; k < g->n_segments; k++) {
             const PlanSegment *s = &g->segment[k];
-            printf("  segment %s%s%s: graph %s, peak %.1f MB\n", s->name, s->each ? ", for each of " : "", s->each ? s->each : "", s->graph, mb(s->peak_bytes));
+            printf("  segment %s%s%s: graph %s, peak %.1f MB\n", s->name, s->each ? ", for each of " : "", s->each ? s->each : "",
+                   s->graph, mb(s->peak_bytes));
             for (int d = 0; d < s->n_draws; d++) {
                 StrBuf b = {0};
                 shape_text(&b, &s->draw[d].shape);
-                static const char *const kind[] = {[PLAN_UNIFORM] = "uniform", [PLAN_NORMAL] = "normal", [PLAN_BERNOULLI] = "bernoulli"};
+                static const char *const kind[] = {
+                    [PLAN_UNIFORM] = "uniform", [PLAN_NORMAL] = "normal", [PLAN_BERNOULLI] = "bernoulli"};
                 printf("    %s: %s %s\n", s->draw[d].name, kind[s->draw[d].kind], b.s);
                 sb_free(&b);
             }
@@ -187,12 +193,14 @@ static void lifetimes(const PlanSegment *s, int *first, int *last)
 static void print_memory(const Plan *p)
 {
     int64_t flat = p->param_elements * 4;
-    printf("flat arrays: parameters %.1f MB, gradient %.1f MB, %d states of %.1f MB\n", mb(flat), mb(flat), p->n_states, mb(flat));
+    printf("flat arrays: parameters %.1f MB, gradient %.1f MB, %d states of %.1f MB\n", mb(flat), mb(flat), p->n_states,
+           mb(flat));
     for (int i = 0; i < p->n_programs; i++)
         for (int k = 0; k < p->program[i].n_segments; k++) {
             const PlanSegment *s = &p->program[i].segment[k];
             printf("\nsegment %s: arena %.1f MB\n", s->name, mb(s->peak_bytes));
-            int *first = xmalloc(((size_t)s->n_buffers + 1) * sizeof *first), *last = xmalloc(((size_t)s->n_buffers + 1) * sizeof *last);
+            int *first = xmalloc(((size_t)s->n_buffers + 1) * sizeof *first),
+                *last = xmalloc(((size_t)s->n_buffers + 1) * sizeof *last);
             lifetimes(s, first, last);
             Table t = {.columns = 4, .align = "lrrl"};
             static const char *const head[] = {"  buffer", "bytes", "offset", "steps"};
@@ -239,14 +247,16 @@ static void json_segment(StrBuf *b, const Plan *p, const PlanSegment *s, bool me
 {
     sb_puts(b, "{\"name\": ");
     sb_json_string(b, s->name);
-    sb_printf(b, ", \"flops\": %lld, \"bytes\": %lld, \"peak_bytes\": %lld, ", (long long)s->flops, (long long)s->bytes, (long long)s->peak_bytes);
+    sb_printf(b, ", \"flops\": %lld, \"bytes\": %lld, \"peak_bytes\": %lld, ", (long long)s->flops, (long long)s->bytes,
+              (long long)s->peak_bytes);
     sb_puts(b, memory ? "\"buffers\": [" : "\"steps\": [");
     bool comma = false;
     for (int i = 0; memory && i < s->n_buffers; i++) {
         if (s->buffer[i].kind != BUF_ARENA) continue;
         sb_puts(b, comma ? ",\n     {\"name\": " : "\n     {\"name\": ");
         sb_json_string(b, s->buffer[i].name);
-        sb_printf(b, ", \"offset\": %lld, \"bytes\": %lld}", (long long)s->buffer[i].offset * 4, (long long)s->buffer[i].elements * 4);
+        sb_printf(b, ", \"offset\": %lld, \"bytes\": %lld}", (long long)s->buffer[i].offset * 4,
+                  (long long)s->buffer[i].elements * 4);
         comma = true;
     }
     for (int i = 0; !memory && i < s->n_steps; i++) {
@@ -270,8 +280,8 @@ static void json_plan(StrBuf *b, const Plan *p, bool memory)
     sb_json_string(b, p->compiler);
     int64_t total = 0;
     for (int i = 0; i < p->n_params; i++) total += p->param[i].elements;
-    sb_printf(b, ", \"batch\": %lld, \"parameters\": %lld, \"param_elements\": %lld,\n \"config\": {", (long long)p->batch, (long long)total,
-              (long long)p->param_elements);
+    sb_printf(b, ", \"batch\": %lld, \"parameters\": %lld, \"param_elements\": %lld,\n \"config\": {", (long long)p->batch,
+              (long long)total, (long long)p->param_elements);
     for (int i = 0; i < p->n_config; i++) {
         sb_puts(b, i ? ", " : "");
         sb_json_string(b, p->config[i].name);
@@ -291,8 +301,11 @@ static void json_plan(StrBuf *b, const Plan *p, bool memory)
         Cost c = cost_of(p, g);
         sb_puts(b, i ? ",\n  " : "\n  ");
         sb_json_string(b, g->name);
-        sb_printf(b, ": {\"kernels\": %d, \"launches\": %d, \"flops\": %lld, \"bytes\": %lld, \"peak_bytes\": %lld, \"training\": %s", c.kernels, c.launches,
-                  (long long)c.flops, (long long)c.bytes, (long long)c.peak, g->training ? "true" : "false");
+        sb_printf(b,
+                  ": {\"kernels\": %d, \"distinct_kernels\": %d, \"flops\": %lld, \"bytes\": %lld, \"peak_bytes\": %lld, "
+                  "\"training\": %s",
+                  c.kernels, c.distinct, (long long)c.flops, (long long)c.bytes, (long long)c.peak,
+                  g->training ? "true" : "false");
         json_tensors(b, "inputs", g->input, g->n_inputs);
         json_tensors(b, "outputs", g->output, g->n_outputs);
         sb_puts(b, ",\n   \"segments\": [");
@@ -336,7 +349,8 @@ int cmd_explain(int argc, char **argv)
 int cmd_devices(int argc, char **argv)
 {
     const char *pos;
-    options_parse("ect-rt devices", "Lists the devices: which work here, and why the others do not.", NULL, 0, argc, argv, &pos, 0);
+    options_parse("ect-rt devices", "Lists the devices: which work here, and why the others do not.", NULL, 0, argc, argv, &pos,
+                  0);
     for (int i = 0; device_classes[i]; i++) {
         char *what = NULL;
         bool works = device_classes[i]->available(&what);

@@ -36,10 +36,11 @@ static double f_sigmoid(double x) { return 1 / (1 + exp(-x)); }
 static double f_sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
 static double f_round(double x) { return nearbyint(x); }
 
-static const struct Function { const char *name; Fn1 one; Fn2 many; } functions[] = {
-    {"floor", floor, NULL}, {"ceil", ceil, NULL}, {"round", f_round, NULL}, {"sqrt", sqrt, NULL}, {"exp", exp, NULL}, {"log", log, NULL},
-    {"sin", sin, NULL}, {"cos", cos, NULL}, {"tanh", tanh, NULL}, {"sigmoid", f_sigmoid, NULL}, {"abs", fabs, NULL}, {"sign", f_sign, NULL},
-    {"min", NULL, f_min}, {"max", NULL, f_max},
+static const struct Function { const char *name; Fn1 one; Fn2 many;
+} functions[] = {
+    {"floor", floor, NULL}, {"ceil", ceil, NULL},   {"round", f_round, NULL}, {"sqrt", sqrt, NULL}, {"exp", exp, NULL},
+    {"log", log, NULL},     {"sin", sin, NULL},     {"cos", cos, NULL},       {"tanh", tanh, NULL}, {"sigmoid", f_sigmoid, NULL},
+    {"abs", fabs, NULL},    {"sign", f_sign, NULL}, {"min", NULL, f_min},     {"max", NULL, f_max},
 };
 /* Binary operators by level, loosest first; longer spellings before their prefixes. Level 0 is ||, 1 is &&. */
 static const struct { int level; const char *text; Fn2 fn; } operators[] = {
@@ -137,13 +138,17 @@ static X *parse_primary(Parser *p)
         if (name_char(*end)) return fail(p, "a name may not follow a number directly");
         return x;
     }
-    if (!isalpha((unsigned char)*s) && *s != '_') return fail(p, *s ? "expected a value here" : "expected a value, but the text ends");
+    if (!isalpha((unsigned char)*s) && *s != '_')
+        return fail(p, *s ? "expected a value here" : "expected a value, but the text ends");
     if (at_word(p, "if")) return parse_if(p);
     while (name_char(*p->at)) p->at++;
     size_t len = (size_t)(p->at - s);
     skip_space(p);
     if (*p->at == '(') { p->at++; return parse_call(p, s, len); }
-    static const struct { const char *name; double value; } constants[] = {{"true", 1}, {"false", 0}, {"inf", HUGE_VAL}, {"nan", NAN}};
+    static const struct {
+        const char *name;
+        double value;
+    } constants[] = {{"true", 1}, {"false", 0}, {"inf", HUGE_VAL}, {"nan", NAN}};
     for (size_t i = 0; i < COUNT(constants); i++)
         if (strlen(constants[i].name) == len && !strncmp(constants[i].name, s, len)) {
             X *x = new_x(p, X_NUM);

@@ -1,6 +1,7 @@
-/* Host expressions of run-time scalars: parsed once, evaluated in double, `if` lazy. Written by ectc into the plan, read by ect-rt.
-   Grammar: numbers (decimal or C hex float), names (with dots), + - * / // % ^ (right-associative, binds tighter than unary minus), comparisons, && || !,
-   `if c { a } else { b }`, true false, functions floor ceil round sqrt exp log sin cos tanh sigmoid abs sign min max. Booleans are 0 and 1. */
+/* Host expressions of run-time scalars: parsed once, evaluated in double, `if` lazy. Written by ectc into the plan, read by
+   ect-rt. Grammar: numbers (decimal or C hex float), names (with dots), + - * / // % ^ (right-associative, binds tighter than
+   unary minus), comparisons, && || !, `if c { a } else { b }`, true false, functions floor ceil round sqrt exp log sin cos tanh
+   sigmoid abs sign min max. Booleans are 0 and 1. */
 #ifndef ECT_EXPR_H
 #define ECT_EXPR_H
 #include "runtime/base.h"

@@ -1,5 +1,6 @@
 /* What generated C kernels start with: the argument block, element functions, random numbers.
-   Included by runtime/rng.c and device_cpu.c too, embedded in ectc, copied to plan/kernels/prelude.h. No other header is needed. */
+   Included by runtime/rng.c and device_cpu.c too, embedded in ectc, copied to plan/kernels/prelude.h. No other header is
+   needed. */
 #ifndef ECT_KERNEL_PRELUDE_H
 #define ECT_KERNEL_PRELUDE_H
 typedef unsigned int ect_u32;
@@ -17,7 +18,8 @@ typedef struct {
     char *scratch; ect_u64 scratch_stride;   /* thread t owns scratch + t * stride; sizes as the plan says */
     char *shared;                   /* scratch shared by the threads of a launch */
     int threads;
-    void (*sgemm)(int, int, int, int, int, int, float, const float *, int, const float *, int, float, float *, int);   /* cblas_sgemm, single-threaded */
+    void (*sgemm)(int, int, int, int, int, int, float, const float *, int, const float *, int, float, float *,
+                  int); /* cblas_sgemm, single-threaded */
 } EctArgs;
 
 /* ---- bits ---- */
@@ -92,12 +94,13 @@ ECT_INLINE float ect_draw_bernoulli(ect_u64 threshold, ect_u64 key, ect_u64 step
 ECT_INLINE ect_u64 ect_threshold(double p) { return p <= 0 ? 0 : p >= 1 ? 0x100000000ull : (ect_u64)(p * 4294967296.0); }
 
 /* ---- element functions: branch-free where they must vectorise ---- */
-/* e^x = 2^n p(f), |f| <= 1/2: relative error below 2e-7, overflow to inf, underflow to 0, NaN stays NaN (it fails both clamps). */
+/* e^x = 2^n p(f), |f| <= 1/2: relative error below 2e-7, overflow to inf, underflow to 0, NaN stays NaN (it fails both
+   clamps). */
 ECT_INLINE float ect_exp(float x)
 {
     float c = x > 89.5f ? 89.5f : x;
     c = c < -104.5f ? -104.5f : c;
-    float n = __builtin_fmaf(c, 0x1.715476p0f, 0x1.8p23f) - 0x1.8p23f;       /* nearest integer: floorf does not vectorise everywhere */
+    float n = __builtin_fmaf(c, 0x1.715476p0f, 0x1.8p23f) - 0x1.8p23f; /* nearest integer: floorf does not vectorise everywhere */
     float f = __builtin_fmaf(c, 0x1.4ae0cp-26f, __builtin_fmaf(c, 0x1.715476p0f, -n));     /* log2(e) in two parts */
     float p = 0x1.41fbbcp-13f;
     p = __builtin_fmaf(p, f, 0x1.5f3e54p-10f); p = __builtin_fmaf(p, f, 0x1.3b2d4cp-7f); p = __builtin_fmaf(p, f, 0x1.c6aee8p-5f);
@@ -144,7 +147,8 @@ ECT_INLINE float ect_bf16(float x)
     return ect_from_bits((b & 0x7fffffffu) > 0x7f800000u ? b : r);
 }
 
-/* ---- draws as kernels write them: site s of the launch, row n, element e, `per` elements a row. Locals key<s>, draw<s>, step, sample0 are the kernel's. ---- */
+/* ---- draws as kernels write them: site s of the launch, row n, element e, `per` elements a row. Locals key<s>, draw<s>, step,
+   sample0 are the kernel's. ---- */
 #ifdef ECT_DRAW_INPUTS
 #define ECT_NORMAL(s, n, e, per) draw##s[(ect_i64)(n) * (per) + (e)]
 #define ECT_UNIFORM(s, n, e, per) draw##s[(ect_i64)(n) * (per) + (e)]

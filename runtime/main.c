@@ -19,8 +19,8 @@ static void help(FILE *f)
     fprintf(f, "\n`ect-rt COMMAND --help` says more; `ect-rt --version` prints the version.\n"
                "Exit status: 0 ok, 1 a mistake in what was asked, 2 the machine's trouble, 3 a bug.\n");
 }
-/* libgomp's threads spin for milliseconds at the end of a parallel region, which halves the speed as soon as another process wants the
-   processors; it reads its settings before main, so a short spin takes a second start. */
+/* libgomp's threads spin for milliseconds at the end of a parallel region, which halves the speed as soon as another process
+   wants the processors; it reads its settings before main, so a short spin takes a second start. */
 static void short_spin(char **argv)
 {
     if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return;
@@ -51,5 +51,6 @@ int main(int argc, char **argv)
         if (!strcmp(names[i], name)) return commands[i].run(argc - 1, argv + 1);
     }
     const char *near = suggest(name, names, (int)COUNT(names));
-    user_error("there is no command `%s`%s%s%s; `ect-rt --help` lists them", name, near ? ": did you mean `" : "", near ? near : "", near ? "`?" : "");
+    user_error("there is no command `%s`%s%s%s; `ect-rt --help` lists them", name, near ? ": did you mean `" : "",
+               near ? near : "", near ? "`?" : "");
 }

@@ -19,7 +19,12 @@ typedef struct {
     int64_t stride[PLAN_MAX_AXES];                   /* derived: physical stride of each axis of shape */
     int64_t offset, elements;                        /* in the flat parameter array */
 } PlanParam;
-typedef struct { const char *name; double init; bool from_param, ema; int set; } PlanState;   /* set: index into sets if ema, else -1 */
+typedef struct {
+    const char *name;
+    double init;
+    bool from_param, ema;
+    int set;
+} PlanState; /* set: index into sets if ema, else -1 */
 typedef struct { const char *name; bool is_int; const char *expr; } PlanRuntime;
 typedef struct {
     const char *name, *file, *cls;                   /* file: relative to the plan */
@@ -35,7 +40,7 @@ typedef struct {
     int64_t elements, offset;                        /* offset: arena (elements of f32), param, grad; 0 for the others */
     int set;                                         /* param: index into sets */
     int state;                                       /* state: index into states */
-    int io;                                          /* input, output: index into the program's inputs, outputs; carry: into its carries */
+    int io; /* input, output: index into the program's inputs, outputs; carry: into its carries */
     PlanShape shape;                                 /* input, output, carry; n = 0 otherwise */
 } PlanBuffer;
 typedef enum { PLAN_UNIFORM, PLAN_NORMAL, PLAN_BERNOULLI } PlanDrawKind;

@@ -42,7 +42,9 @@ static void bind(PlanReader *r, const json_t *o, PlanBuffer *b, const PlanShape 
         plan_shape(r, o, false, &own);
         if (!r->err && !same_shape(&own, declared)) plan_bad(r, "`%s` has another shape than its declaration", b->name);
     }
-    if (shape_elements(declared) != b->elements) plan_bad(r, "`%s` has %lld elements, its shape %lld", b->name, (long long)b->elements, (long long)shape_elements(declared));
+    if (shape_elements(declared) != b->elements)
+        plan_bad(r, "`%s` has %lld elements, its shape %lld", b->name, (long long)b->elements,
+                 (long long)shape_elements(declared));
 }
 static void read_buffer(PlanReader *r, const json_t *o, PlanBuffer *b, Scope *s, const PlanSegment *seg)
 {
@@ -56,7 +58,8 @@ static void read_buffer(PlanReader *r, const json_t *o, PlanBuffer *b, Scope *s,
     if (k == COUNT(kinds)) plan_bad(r, "`%s` is no kind of buffer", kind);
     if (r->err) return;
     b->kind = kinds[k].kind;
-    if (b->kind == BUF_ARENA || b->kind == BUF_PARAM || b->kind == BUF_GRAD) b->offset = plan_int(r, o, "offset", 0, MAX_ELEMENTS);
+    if (b->kind == BUF_ARENA || b->kind == BUF_PARAM || b->kind == BUF_GRAD)
+        b->offset = plan_int(r, o, "offset", 0, MAX_ELEMENTS);
     bool flat = b->kind == BUF_STATE || b->kind == BUF_FLAT, update = seg->phase == PHASE_UPDATE;
     if (flat && !update) plan_bad(r, "a buffer of kind %s outside the update", kind);
     if (update && (b->kind == BUF_INPUT || b->kind == BUF_OUTPUT)) plan_bad(r, "a buffer of kind %s in the update", kind);
@@ -140,7 +143,10 @@ static int *read_indices(PlanReader *r, const json_t *o, const char *key, int li
     int *v = arena_make(r->p->arena, int, *n + 1);
     for (int i = 0; i < *n; i++) {
         const json_t *j = json_array_get(a, (size_t)i);
-        if (!json_is_integer(j) || json_integer_value(j) < 0 || json_integer_value(j) >= limit) { plan_bad(r, "an index in `%s` is outside 0 .. %d", key, limit - 1); break; }
+        if (!json_is_integer(j) || json_integer_value(j) < 0 || json_integer_value(j) >= limit) {
+            plan_bad(r, "an index in `%s` is outside 0 .. %d", key, limit - 1);
+            break;
+        }
         v[i] = (int)json_integer_value(j);
     }
     return v;
@@ -153,7 +159,10 @@ static void read_segment(PlanReader *r, const json_t *o, PlanSegment *seg, Scope
     plan_at(r, "segment `%.100s`", seg->name);
     seg->graph = plan_file(r, o, "graph", "graph/");
     const char *phase = plan_str_or_null(r, o, "phase");
-    seg->phase = !phase ? PHASE_NONE : !strcmp(phase, "micro") ? PHASE_MICRO : !strcmp(phase, "update") ? PHASE_UPDATE : PHASE_NONE;
+    seg->phase = !phase                     ? PHASE_NONE
+                 : !strcmp(phase, "micro")  ? PHASE_MICRO
+                 : !strcmp(phase, "update") ? PHASE_UPDATE
+                                            : PHASE_NONE;
     if (phase && seg->phase == PHASE_NONE && *phase) plan_bad(r, "`phase` is neither micro nor update");
     seg->each = plan_str_or_null(r, o, "each");
     seg->time = plan_str_or_null(r, o, "time");
@@ -229,7 +238,8 @@ void plan_read_program(PlanReader *r, const json_t *o, PlanProgram *g)
         s.has_grad |= grad;
         if ((grad || init) && k < 0) plan_bad(r, "the output `%s` is of no parameter", t->name);
         else if (grad && !t->shape.n) t->shape = p->param[k].shape;
-        else if ((grad || init) && !same_shape(&t->shape, &p->param[k].shape)) plan_bad(r, "the output `%s` has another shape than its parameter", t->name);
+        else if ((grad || init) && !same_shape(&t->shape, &p->param[k].shape))
+            plan_bad(r, "the output `%s` has another shape than its parameter", t->name);
     }
     int n;
     const json_t *a = plan_array(r, o, "segments", &n);

@@ -91,7 +91,10 @@ const char *plan_file(PlanReader *r, const json_t *o, const char *key, const cha
     if (r->err) return s;
     for (const char *c = s; *c; c++)
         if (!isalnum((unsigned char)*c) && !strchr("_-./+", *c)) { plan_bad(r, "`%s` is no file name: %s", key, s); return s; }
-    if (strncmp(s, folder, strlen(folder)) || strstr(s, "..")) { plan_bad(r, "`%s` must name a file below %s: %s", key, folder, s); return s; }
+    if (strncmp(s, folder, strlen(folder)) || strstr(s, "..")) {
+        plan_bad(r, "`%s` must name a file below %s: %s", key, folder, s);
+        return s;
+    }
     char *path = plan_path(r->p, s);
     struct stat st;
     if (stat(path, &st) || !S_ISREG(st.st_mode)) plan_bad(r, "the file %s is missing", s);
@@ -110,12 +113,18 @@ void plan_shape(PlanReader *r, const json_t *o, bool zero, PlanShape *s)
     int64_t elements = 1;
     for (int i = 0; i < n_roles; i++) {
         const json_t *j = json_array_get(sizes, (size_t)i);
-        if (!json_is_integer(j) || json_integer_value(j) < !zero) { plan_bad(r, "size %d of `shape` is not a positive whole number", i); return; }
+        if (!json_is_integer(j) || json_integer_value(j) < !zero) {
+            plan_bad(r, "size %d of `shape` is not a positive whole number", i);
+            return;
+        }
         for (int k = 0; k < i; k++) if (!strcmp(s->role[k], role[i])) { plan_bad(r, "role `%s` twice", role[i]); return; }
         if (!*role[i]) { plan_bad(r, "an empty role"); return; }
         s->role[i] = role[i];
         s->size[i] = json_integer_value(j);
-        if (__builtin_mul_overflow(elements, MAX((int64_t)1, s->size[i]), &elements) || elements > MAX_ELEMENTS) { plan_bad(r, "absurdly large"); return; }
+        if (__builtin_mul_overflow(elements, MAX((int64_t)1, s->size[i]), &elements) || elements > MAX_ELEMENTS) {
+            plan_bad(r, "absurdly large");
+            return;
+        }
         s->n = i + 1;
     }
 }
@@ -151,7 +160,11 @@ int plan_name_index(const PlanName *v, int n, const char *name)
 static void check_name(PlanReader *r, const char *name)
 {
     if (!*name || strlen(name) > 1000) plan_bad(r, "a name is empty or too long");
-    for (const char *c = name; *c; c++) if ((unsigned char)*c < 32 || *c == 127) { plan_bad(r, "a control character in the name `%s`", name); return; }
+    for (const char *c = name; *c; c++)
+        if ((unsigned char)*c < 32 || *c == 127) {
+            plan_bad(r, "a control character in the name `%s`", name);
+            return;
+        }
 }
 static void check_expr(PlanReader *r, const char *what, const char *text)
 {
@@ -210,7 +223,8 @@ static void read_params(PlanReader *r, const json_t *root)
     for (int i = 0; i < p->n_params; i++) v[i] = &p->param[i];
     qsort(v, (size_t)p->n_params, sizeof *v, by_offset);
     for (int i = 1; i < p->n_params; i++)
-        if (v[i]->offset < v[i - 1]->offset + v[i - 1]->elements) plan_bad(r, "`%s` and `%s` overlap", v[i - 1]->name, v[i]->name);
+        if (v[i]->offset < v[i - 1]->offset + v[i - 1]->elements)
+            plan_bad(r, "`%s` and `%s` overlap", v[i - 1]->name, v[i]->name);
 }
 static const char *string_at(const void *p, int i) { return ((const char *const *)p)[i]; }
 static const char *state_name(const void *p, int i) { return ((const PlanState *)p)[i].name; }
@@ -294,10 +308,14 @@ static void read_root(PlanReader *r, const json_t *root)
 {
     Plan *p = r->p;
     const json_t *format = json_object_get(root, "format");
-    if (!json_is_string(format) || strcmp(json_string_value(format), "ect-plan")) { plan_bad(r, "plan.json is not a plan of ectc (no \"format\": \"ect-plan\")"); return; }
+    if (!json_is_string(format) || strcmp(json_string_value(format), "ect-plan")) {
+        plan_bad(r, "plan.json is not a plan of ectc (no \"format\": \"ect-plan\")");
+        return;
+    }
     const json_t *version = json_object_get(root, "version");
     if (!json_is_integer(version) || json_integer_value(version) != PLAN_VERSION) {
-        plan_bad(r, "it has version %lld, this ect-rt reads version %d: compile the model again", (long long)json_integer_value(version), PLAN_VERSION);
+        plan_bad(r, "it has version %lld, this ect-rt reads version %d: compile the model again",
+                 (long long)json_integer_value(version), PLAN_VERSION);
         return;
     }
     p->compiler = plan_str(r, root, "ectc");
@@ -330,14 +348,16 @@ Plan *plan_load(const char *dir, char **err)
 {
     struct stat st;
     char *path = xasprintf("%s/plan.json", dir);
-    bool there = !stat(dir, &st), folder = there && S_ISDIR(st.st_mode), sane = !stat(path, &st) && S_ISREG(st.st_mode) && st.st_size < 1 << 30;
+    bool there = !stat(dir, &st), folder = there && S_ISDIR(st.st_mode),
+         sane = !stat(path, &st) && S_ISREG(st.st_mode) && st.st_size < 1 << 30;
     size_t len = 0;
     char *text = sane ? read_file(path, &len) : NULL;
     free(path);
     if (!text) {
-        *err = !there    ? xasprintf("there is no plan %s: make one with `ectc MODEL.dsl -o %s`", dir, dir)
-               : !folder ? xasprintf("%s is no plan: a plan is the folder that `ectc MODEL.dsl -o PLAN` writes", dir)
-                         : xasprintf("%s is no plan: it holds no readable plan.json; make one with `ectc MODEL.dsl -o %s`", dir, dir);
+        *err = !there ? xasprintf("there is no plan %s: make one with `ectc MODEL.dsl -o %s`", dir, dir)
+               : !folder
+                   ? xasprintf("%s is no plan: a plan is the folder that `ectc MODEL.dsl -o PLAN` writes", dir)
+                   : xasprintf("%s is no plan: it holds no readable plan.json; make one with `ectc MODEL.dsl -o %s`", dir, dir);
         return NULL;
     }
     json_error_t je;

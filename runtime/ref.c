@@ -51,7 +51,8 @@ void ref_draw(const RefRun *r, const RefNode *n, const float *p, float *out)
             s *= n->shape.size[i];
         }
     int64_t per_row = s;
-    for (int i = 0; i < n->shape.n; i++) if (n->shape.role[i] == sample_role) rows = n->shape.size[i], stride[i] = row_stride = per_row;
+    for (int i = 0; i < n->shape.n; i++)
+        if (n->shape.role[i] == sample_role) rows = n->shape.size[i], stride[i] = row_stride = per_row;
     if (site >= 0 && (seg->draw[site].rows != rows || seg->draw[site].per_row != per_row))
         user_error("%s line %d: the draw `%s` has another shape than in plan.json", seg->graph, n->line, n->name);
     bool replaced = l->draw && site >= 0;
@@ -72,7 +73,8 @@ void ref_draw(const RefRun *r, const RefNode *n, const float *p, float *out)
         int64_t rest = e, o = 0;
         for (int i = n->shape.n; i--; rest /= n->shape.size[i]) o += rest % n->shape.size[i] * stride[i];
         out[e] = values ? values[o]
-                        : rng_bernoulli_at(p[e], key, l->step, row_stride ? l->sample0 + (uint64_t)(o / per_row) : 0, (uint64_t)(o % per_row));
+                        : rng_bernoulli_at(p[e], key, l->step, row_stride ? l->sample0 + (uint64_t)(o / per_row) : 0,
+                                           (uint64_t)(o % per_row));
     }
     free(made);
 }
@@ -96,7 +98,8 @@ static RefIo tensor(const RefRun *r, const char *name, const RefNode *n, const P
 static RefIo flat(const RefRun *r, const char *name, const RefNode *n, float *data)
 {
     if (n->shape.n > 1 || n->elements != r->plan->param_elements || !data)
-        user_error("%s line %d: the flat array `%s` must have %lld elements", r->s->segment->graph, n->line, name, (long long)r->plan->param_elements);
+        user_error("%s line %d: the flat array `%s` must have %lld elements", r->s->segment->graph, n->line, name,
+                   (long long)r->plan->param_elements);
     return (RefIo){.kind = IO_FLAT, .data = data, .elements = n->elements};
 }
 static int find(const PlanTensor *t, int n, const char *name)
@@ -127,7 +130,8 @@ RefIo ref_find_input(const RefRun *r, const RefNode *n)
     int i = find(g->carry, g->n_carries, n->name);
     if (i >= 0) return tensor(r, n->name, n, &g->carry[i].shape, l->carry[i], l->carry64 ? l->carry64[i] : NULL);
     i = find(g->input, g->n_inputs, n->name);
-    if (i < 0 || !l->in || !(l->in[i] || (l->in64 && l->in64[i]))) user_error("%s line %d: the program has no input `%s`", r->s->segment->graph, n->line, n->name);
+    if (i < 0 || !l->in || !(l->in[i] || (l->in64 && l->in64[i])))
+        user_error("%s line %d: the program has no input `%s`", r->s->segment->graph, n->line, n->name);
     return tensor(r, n->name, n, &g->input[i].shape, (float *)l->in[i], l->in64 ? (double *)l->in64[i] : NULL);
 }
 RefIo ref_find_output(const RefRun *r, const char *name, const RefNode *n)
@@ -145,7 +149,11 @@ RefIo ref_find_output(const RefRun *r, const char *name, const RefNode *n)
     if (k >= 0 && !l->grad) user_error("%s: `%s` in a program without gradients", r->s->segment->graph, name);
     if (k < 0) return tensor(r, name, n, &g->output[i].shape, l->out[i], l->out64 ? l->out64[i] : NULL);
     const PlanParam *p = &r->plan->param[k];
-    return (RefIo){.kind = IO_GRAD, .data = l->grad + p->offset, .wide = l->grad64 ? l->grad64 + p->offset : NULL, .param = p, .elements = p->elements};
+    return (RefIo){.kind = IO_GRAD,
+                   .data = l->grad + p->offset,
+                   .wide = l->grad64 ? l->grad64 + p->offset : NULL,
+                   .param = p,
+                   .elements = p->elements};
 }
 
 /* ---- the device ---- */
@@ -176,7 +184,8 @@ static void prepare_segment(Device *d, const PlanSegment *seg)
         const RefNode *n = &g->node[k];
         int cls = ref_ops[n->op].cls;
         s->flat = n->shape.n == 0 || (n->shape.n == 1 && n->elements == d->plan->param_elements);
-        s->flat = s->flat && (cls == REF_E || n->op == R_input || n->op == R_const || n->op == R_scalar || (n->op == R_expand && !g->node[n->in[0]].shape.n));
+        s->flat = s->flat && (cls == REF_E || n->op == R_input || n->op == R_const || n->op == R_scalar ||
+                              (n->op == R_expand && !g->node[n->in[0]].shape.n));
         s->flat = s->flat && (n->op != R_input || n->shape.n == 1);
     }
     for (int i = 0; i < g->n_out && s->flat; i++) s->flat = g->node[g->out[i].node].shape.n == 1;

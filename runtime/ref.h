@@ -1,6 +1,6 @@
 /* The interpreters ref (f32) and ref64 (f64): what ref.c and the two copies of ref_body.h share. Private to them.
-   One loop for each operation; views are read through index tables, products are never built. Sums and contractions accumulate in f64 and round once,
-   in an order that does not depend on the number of threads. */
+   One loop for each operation; views are read through index tables, products are never built. Sums and contractions accumulate in
+   f64 and round once, in an order that does not depend on the number of threads. */
 #ifndef ECT_REF_H
 #define ECT_REF_H
 #include "runtime/device.h"
@@ -9,7 +9,8 @@
 typedef struct {
     const PlanSegment *segment;
     RefGraph *g;
-    RefAccess *(*access)[3];                         /* per node, per operand: made when first needed, kept; several for concat: not needed, views have none */
+    RefAccess *(
+        *access)[3]; /* per node, per operand: made when first needed, kept; several for concat: not needed, views have none */
     RefAccess **out_access;                          /* per graph output */
     int *last;                                       /* per node: the last node that reads it */
     bool flat;                                       /* scalars and one long axis only, element-wise: run in chunks */

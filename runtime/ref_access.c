@@ -1,5 +1,5 @@
-/* Builds the tables of ref_access.h: walks every path of a view chain, groups the axes, evaluates the index map once for each table entry.
-   Assumes nodes checked by ref_graph.c. */
+/* Builds the tables of ref_access.h: walks every path of a view chain, groups the axes, evaluates the index map once for each
+   table entry. Assumes nodes checked by ref_graph.c. */
 #include "runtime/ref_access.h"
 
 enum { MAX_PIECES = 1024, MAX_CHAIN = 4096 };
@@ -53,7 +53,8 @@ static Masks step_masks(const RefGraph *g, const RefNode *v, int operand, const 
 }
 
 /* One step of the index map for the axes that depend on nothing outside `group` (constants do in every group); false: outside. */
-static bool step_index(const RefGraph *g, const RefNode *v, int operand, const Masks *in_masks, uint32_t group, const int64_t *out, int64_t *in)
+static bool step_index(const RefGraph *g, const RefNode *v, int operand, const Masks *in_masks, uint32_t group,
+                       const int64_t *out, int64_t *in)
 {
     const RefNode *x = &g->node[v->in[operand]];
 #define MINE(i) (!in_masks->mask[i] || (in_masks->mask[i] & group))
@@ -97,7 +98,8 @@ static int64_t locate(const Builder *b, const Masks *masks, const RefNode *sourc
     memcpy(idx[0], root, sizeof idx[0]);
     int cur = 0;
     for (int k = 0; k < b->n_chain; k++, cur ^= 1)
-        if (!step_index(b->g, &b->g->node[b->chain[k].node], b->chain[k].operand, &masks[k + 1], group, idx[cur], idx[cur ^ 1])) return REF_OUTSIDE;
+        if (!step_index(b->g, &b->g->node[b->chain[k].node], b->chain[k].operand, &masks[k + 1], group, idx[cur], idx[cur ^ 1]))
+            return REF_OUTSIDE;
     int64_t offset = 0, stride = 1;
     for (int i = source->shape.n; i--; stride *= source->shape.size[i]) {
         uint32_t m = masks[b->n_chain].mask[i];
@@ -140,7 +142,8 @@ static void build_piece(Builder *b, int v, int source)
     const RefNode *root = &b->g->node[v];
     Masks *masks = xmalloc((size_t)(b->n_chain + 1) * sizeof *masks);
     uint32_t set[PLAN_MAX_AXES];                             /* the group of each root axis, as a mask */
-    for (int i = 0; i < PLAN_MAX_AXES; i++) set[i] = masks[0].mask[i] = i < root->shape.n && root->shape.size[i] > 1 ? 1u << i : 0;
+    for (int i = 0; i < PLAN_MAX_AXES; i++)
+        set[i] = masks[0].mask[i] = i < root->shape.n && root->shape.size[i] > 1 ? 1u << i : 0;
     for (int k = 0; k <= b->n_chain; k++) {
         if (k) masks[k] = step_masks(b->g, &b->g->node[b->chain[k - 1].node], b->chain[k - 1].operand, &masks[k - 1]);
         for (int i = 0; i < PLAN_MAX_AXES; i++) {

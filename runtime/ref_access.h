@@ -1,6 +1,7 @@
 /* How the interpreter reads an operand through its chain of views, without ever building the viewed tensor.
-   A chain becomes pieces (one for each way through its concatenations); in a piece, loop axes that meet in one index form a group, and the
-   offset into the source is the sum over groups of a table indexed by that group's axes. A table entry below 0 says: outside, the value is 0. */
+   A chain becomes pieces (one for each way through its concatenations); in a piece, loop axes that meet in one index form a
+   group, and the offset into the source is the sum over groups of a table indexed by that group's axes. A table entry below 0
+   says: outside, the value is 0. */
 #ifndef ECT_REF_ACCESS_H
 #define ECT_REF_ACCESS_H
 #include "runtime/ref_graph.h"

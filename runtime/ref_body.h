@@ -1,5 +1,5 @@
-/* The interpreter's arithmetic, compiled once with REAL = float and once with REAL = double (F(name) gives each copy its own names).
-   Assumes graphs checked by ref_graph.c; every output element is computed by one thread in a fixed order. */
+/* The interpreter's arithmetic, compiled once with REAL = float and once with REAL = double (F(name) gives each copy its own
+   names). Assumes graphs checked by ref_graph.c; every output element is computed by one thread in a fixed order. */
 #include <math.h>
 #include <omp.h>
 #include "runtime/kernel_prelude.h"
@@ -245,7 +245,8 @@ static void F(run_contract)(const RefRun *r, int k, REAL *const *buf, REAL *out)
     /* the operand with more rows of its own goes to the vector side */
     int64_t own[2] = {1, 1};
     for (int i = 0; i < n->shape.n; i++)
-        for (int j = 0; j < 2; j++) if (F(has)(&x[j]->shape, n->shape.role[i]) && !F(has)(&x[1 - j]->shape, n->shape.role[i])) own[j] *= n->shape.size[i];
+        for (int j = 0; j < 2; j++)
+            if (F(has)(&x[j]->shape, n->shape.role[i]) && !F(has)(&x[1 - j]->shape, n->shape.role[i])) own[j] *= n->shape.size[i];
     int side[2] = {own[0] > own[1], !(own[0] > own[1])};           /* side[0]: operand giving m; side[1]: giving n */
     LoopSpace space[2] = {{0}, {0}};
     int axes[2] = {0, 0}, batch_axes = 0;
@@ -398,7 +399,8 @@ static void F(compute)(const RefRun *r, int k, REAL *const *buf, REAL *out)
     default: F(run_elem)(r, k, buf, out);
     }
 }
-/* A graph of scalars and one long axis: chunk by chunk through all its nodes, outputs last, so that a flat array may be read and written. */
+/* A graph of scalars and one long axis: chunk by chunk through all its nodes, outputs last, so that a flat array may be read and
+   written. */
 static void F(run_flat)(const RefRun *r)
 {
     const RefGraph *g = r->s->g;
@@ -423,7 +425,8 @@ static void F(run_flat)(const RefRun *r)
                 else F(elem)(n, count, x, y);
             }
             for (int i = 0; i < g->n_out; i++)
-                for (int64_t e = 0; e < count; e++) out[i].data[first + e] = (float)buf[(size_t)g->out[i].node * BLOCK + (size_t)e];
+                for (int64_t e = 0; e < count; e++)
+                    out[i].data[first + e] = (float)buf[(size_t)g->out[i].node * BLOCK + (size_t)e];
         }
         free(buf);
     }

@@ -70,7 +70,8 @@ static int64_t integer(Text *t, int64_t lo, int64_t hi)
     errno = 0;
     if (!isdigit((unsigned char)*t->at) && *t->at != '-') bad(t, "expected a number at `%.20s`", t->at);
     long long v = strtoll(t->at, &end, 10);
-    if (end == t->at || errno || v < lo || v > hi) bad(t, "the number `%.*s` is outside %lld .. %lld", (int)MIN(end - t->at + 1, 30), t->at, (long long)lo, (long long)hi);
+    if (end == t->at || errno || v < lo || v > hi)
+        bad(t, "the number `%.*s` is outside %lld .. %lld", (int)MIN(end - t->at + 1, 30), t->at, (long long)lo, (long long)hi);
     t->at = end;
     return v;
 }
@@ -135,7 +136,8 @@ static void axes(Text *t, RefNode *n)
         if (find_role(&n->shape, role) >= 0) bad(t, "axis `%s` twice", role);
         n->shape.role[n->shape.n] = role;
         n->shape.size[n->shape.n++] = integer(t, 0, (int64_t)1 << 40);
-        if (__builtin_mul_overflow(n->elements, n->shape.size[n->shape.n - 1], &n->elements) || n->elements > MAX_ELEMENTS) bad(t, "absurdly large");
+        if (__builtin_mul_overflow(n->elements, n->shape.size[n->shape.n - 1], &n->elements) || n->elements > MAX_ELEMENTS)
+            bad(t, "absurdly large");
     }
 }
 static int64_t size_of(const RefNode *n, Sym role)
@@ -153,7 +155,8 @@ static void require(Text *t, const RefNode *n, const RefNode *x, int n_drop, con
         for (int k = 0; k < n_drop; k++) dropped |= drop[k] == x->shape.role[i];
         if (dropped) continue;
         count++;
-        if (size_of(n, x->shape.role[i]) != x->shape.size[i]) bad(t, "axis `%s` must have size %lld", x->shape.role[i], (long long)x->shape.size[i]);
+        if (size_of(n, x->shape.role[i]) != x->shape.size[i])
+            bad(t, "axis `%s` must have size %lld", x->shape.role[i], (long long)x->shape.size[i]);
     }
     for (int k = 0; k < n_add; k++)
         if (size_of(n, add[k].role) != add[k].size) bad(t, "axis `%s` must have size %lld", add[k].role, (long long)add[k].size);
@@ -226,7 +229,7 @@ static void rearrange(Text *t, RefNode *n)
 }
 static void attributes(Text *t, RefNode *n, Sym names[2])
 {
-    static const int64_t big = (int64_t)1 << 40, factor = 1 << 20;           /* so that no product of an index and a factor overflows */
+    static const int64_t big = (int64_t)1 << 40, factor = 1 << 20; /* so that no product of an index and a factor overflows */
     switch (n->op) {
     case R_input: n->name = string(t); break;
     case R_param: {
@@ -296,8 +299,10 @@ static void check_view(Text *t, RefNode *n, const RefNode *x, const Sym names[2]
         for (int f = 0; f < r->n_factors; f++)
             if (__builtin_mul_overflow(in[r->in_axis[f]], r->factor[f], &in[r->in_axis[f]]) ||
                 __builtin_mul_overflow(out[r->out_axis[f]], r->factor[f], &out[r->out_axis[f]])) bad(t, "the factors overflow");
-        for (int i = 0; i < x->shape.n; i++) if (in[i] != x->shape.size[i]) bad(t, "the factors of `%s` do not multiply to its size", x->shape.role[i]);
-        for (int i = 0; i < n->shape.n; i++) if (out[i] != n->shape.size[i]) bad(t, "the factors of `%s` do not multiply to its size", n->shape.role[i]);
+        for (int i = 0; i < x->shape.n; i++)
+            if (in[i] != x->shape.size[i]) bad(t, "the factors of `%s` do not multiply to its size", x->shape.role[i]);
+        for (int i = 0; i < n->shape.n; i++)
+            if (out[i] != n->shape.size[i]) bad(t, "the factors of `%s` do not multiply to its size", n->shape.role[i]);
         return;
     }
     n->axis = need_role(t, &x->shape, names[0]);
@@ -314,7 +319,12 @@ static void check_view(Text *t, RefNode *n, const RefNode *x, const Sym names[2]
         if (find_role(&x->shape, names[1]) >= 0) bad(t, "the operand has the axis `%s` already", names[1]);
         out[0].size = n->b; out[1].size = n->a; n_out = 2;
         break;
-    case R_unwindow: n->kaxis = need_role(t, &x->shape, names[1]); out[0].size = n->b; out[1].size = x->shape.size[n->kaxis]; n_out = n_drop = 2; break;
+    case R_unwindow:
+        n->kaxis = need_role(t, &x->shape, names[1]);
+        out[0].size = n->b;
+        out[1].size = x->shape.size[n->kaxis];
+        n_out = n_drop = 2;
+        break;
     case R_concat:
         out[0].size = 0;
         for (int i = 0; i < n->n_in; i++) out[0].size += MAX((int64_t)0, size_of(&t->g->node[n->in[i]], names[0]));
@@ -332,20 +342,23 @@ static void check(Text *t, RefNode *n, const Sym names[2])
     const RefOpInfo *info = &ref_ops[n->op];
     const RefNode *x = n->n_in ? &t->g->node[n->in[0]] : NULL;
     int want = info->inputs;
-    if (want >= 0 ? n->n_in != want : n->op == R_concat ? n->n_in < 1 : n->n_in > 1) bad(t, "`%s` has %d operands", info->name, n->n_in);
+    if (want >= 0 ? n->n_in != want : n->op == R_concat ? n->n_in < 1 : n->n_in > 1)
+        bad(t, "`%s` has %d operands", info->name, n->n_in);
     switch (info->cls) {
     case REF_S:
         if (n->op == R_iota && n->shape.n != 1) bad(t, "`iota` has one axis");
         if ((n->op == R_const || n->op == R_scalar) && n->shape.n) bad(t, "`%s` has no axes", info->name);
         if (n->op == R_draw && x) for (int i = 0; i < x->shape.n; i++) need_role(t, &n->shape, x->shape.role[i]);
-        if (n->op == R_draw && n->kind == PLAN_BERNOULLI && !x && !(n->value >= 0 && n->value <= 1)) bad(t, "`p` is outside 0 .. 1");
+        if (n->op == R_draw && n->kind == PLAN_BERNOULLI && !x && !(n->value >= 0 && n->value <= 1))
+            bad(t, "`p` is outside 0 .. 1");
         if (n->op == R_draw && n->kind != PLAN_BERNOULLI && x) bad(t, "this draw has no operand");
         if (n->op == R_param) {
             const PlanShape *s = &t->plan->param[n->index].shape;
             if (s->n != n->shape.n) bad(t, "the parameter has %d axes", s->n);
             for (int i = 0; i < s->n; i++) {
                 int k = need_role(t, &n->shape, sym(s->role[i]));
-                if (n->shape.size[k] != s->size[i]) bad(t, "axis `%s` of the parameter has size %lld", s->role[i], (long long)s->size[i]);
+                if (n->shape.size[k] != s->size[i])
+                    bad(t, "axis `%s` of the parameter has size %lld", s->role[i], (long long)s->size[i]);
             }
         }
         break;
@@ -364,7 +377,8 @@ static void check(Text *t, RefNode *n, const Sym names[2])
                     if (twin >= 0 && other->size[twin] != s->size[k]) bad(t, "axis `%s` has two sizes", role);
                     bool reduced = false;
                     for (int r = 0; r < n->n_reduced; r++) reduced |= n->reduced_role[r] == role;
-                    if (reduced ? find_role(&n->shape, role) >= 0 : size_of(n, role) != s->size[k]) bad(t, "axis `%s` is wrong in the result", role);
+                    if (reduced ? find_role(&n->shape, role) >= 0 : size_of(n, role) != s->size[k])
+                        bad(t, "axis `%s` is wrong in the result", role);
                     count += !reduced && (i == 0 || twin < 0);
                 }
             for (int r = 0; r < n->n_reduced; r++)

@@ -13,7 +13,8 @@ float rng_bernoulli_at(double p, uint64_t key, uint64_t step, uint64_t sample, u
 }
 
 typedef enum { FILL_UNIFORM, FILL_NORMAL, FILL_BERNOULLI } Fill;
-static void fill(Fill kind, ect_u64 threshold, float *out, uint64_t key, uint64_t step, uint64_t sample0, size_t rows, size_t per_row)
+static void fill(Fill kind, ect_u64 threshold, float *out, uint64_t key, uint64_t step, uint64_t sample0, size_t rows,
+                 size_t per_row)
 {
     for (size_t r = 0; r < rows; r++, out += per_row)
         for (size_t e = 0; e < per_row; e += 4) {
@@ -24,7 +25,8 @@ static void fill(Fill kind, ect_u64 threshold, float *out, uint64_t key, uint64_
                 ect_normal_pair(x[0], x[1], &v[0], &v[1]);
                 ect_normal_pair(x[2], x[3], &v[2], &v[3]);
             } else
-                for (int i = 0; i < 4; i++) v[i] = kind == FILL_UNIFORM ? ect_uniform_bits(x[i]) : (float)((ect_u64)x[i] < threshold);
+                for (int i = 0; i < 4; i++)
+                    v[i] = kind == FILL_UNIFORM ? ect_uniform_bits(x[i]) : (float)((ect_u64)x[i] < threshold);
             memcpy(out + e, v, MIN((size_t)4, per_row - e) * sizeof *v);
         }
 }

@@ -47,8 +47,10 @@ Session *session_open(const Plan *plan, const char *device, int threads)
         int n = 1;
         for (; device_classes[n - 1]; n++) names[n] = device_classes[n - 1]->name;
         const char *near = suggest(device, names, n);
-        if (!strcmp(device, "cuda") || !strcmp(device, "cuda-emu")) user_error("--device %s is not built into this version; use cpu, ref or ref64", device);
-        user_error("--device %s is unknown%s%s%s; `ect-rt devices` lists what there is", device, near ? ": did you mean " : "", near ? near : "", near ? "?" : "");
+        if (!strcmp(device, "cuda") || !strcmp(device, "cuda-emu"))
+            user_error("--device %s is not built into this version; use cpu, ref or ref64", device);
+        user_error("--device %s is unknown%s%s%s; `ect-rt devices` lists what there is", device, near ? ": did you mean " : "",
+                   near ? near : "", near ? "?" : "");
     }
     char *what = NULL;
     if (!cls->available(&what)) machine_error("device %s does not work here: %s", cls->name, what);
@@ -226,9 +228,25 @@ static void run_segment(Session *s, const PlanProgram *p, int index, const RunAr
         draw[i] = made[i] = xmalloc((size_t)MAX((int64_t)1, elements) * sizeof(float));
         draw_values(s, d, d->p_scalar >= 0 ? (double)narrow[d->p_scalar] : d->p, step, a->sample0, made[i]);
     }
-    Launch l = {.program = p, .segment = g, .in = a->in, .in64 = a->in64, .out = ps->out, .out64 = (double *const *)ps->out64, .carry = ps->carry,
-                .carry64 = (double *const *)ps->carry64, .grad64 = s->grad64, .set = s->set, .grad = s->grad, .state = s->state, .scalar = narrow,
-                .scalar64 = wide, .key = key, .draw = ps->with_draws ? draw : NULL, .step = step, .sample0 = a->sample0, .seed = s->seed};
+    Launch l = {.program = p,
+                .segment = g,
+                .in = a->in,
+                .in64 = a->in64,
+                .out = ps->out,
+                .out64 = (double *const *)ps->out64,
+                .carry = ps->carry,
+                .carry64 = (double *const *)ps->carry64,
+                .grad64 = s->grad64,
+                .set = s->set,
+                .grad = s->grad,
+                .state = s->state,
+                .scalar = narrow,
+                .scalar64 = wide,
+                .key = key,
+                .draw = ps->with_draws ? draw : NULL,
+                .step = step,
+                .sample0 = a->sample0,
+                .seed = s->seed};
     if (!s->cls->wide) l.in64 = NULL;
     s->cls->run(s->device, &l);
     for (int i = 0; i < g->n_draws; i++) free(made[i]);
@@ -331,7 +349,8 @@ void session_init(Session *s)
     r->vars = s->vars;
     r->seed = s->seed;
     session_run(r, p, &(RunArgs){.in = (const float *const[64]){NULL}});
-    for (int i = 0; i < s->plan->n_params; i++) param_scatter(&s->plan->param[i], session_output(r, p, s->plan->param[i].name), s->param);
+    for (int i = 0; i < s->plan->n_params; i++)
+        param_scatter(&s->plan->param[i], session_output(r, p, s->plan->param[i].name), s->param);
     r->vars = NULL;
     session_close(r);
     for (int i = 1; i < s->plan->n_sets; i++) if (s->set[i] != s->param) memcpy(s->set[i], s->param, flat_bytes(s->plan));

@@ -14,34 +14,39 @@ typedef struct {
     int threads;
     /* Flat arrays of plan->param_elements, physical order, padding 0. Direct access is the way to checkpoint. */
     float *param;                                    /* live weights; also set[0] */
-    float **set;                                     /* per plan set; an EMA's is its state's array, or param itself while session_training was not called */
+    float **set; /* per plan set; an EMA's is its state's array, or param itself while session_training was not called */
     float **state;                                   /* per plan state; NULL until session_training */
-    float *grad;                                     /* NULL until a program needs it; the averaged gradient after session_update */
+    float *grad; /* NULL until a program needs it; the averaged gradient after session_update */
     double *grad64;                                  /* wide devices */
-    float *sum; int micros;                          /* accumulation: sum of the gradients of `micros` micro-batches (sum used from the second on) */
+    float *sum;
+    int micros; /* accumulation: sum of the gradients of `micros` micro-batches (sum used from the second on) */
     uint64_t seed, step, seen;                       /* step: the update being made, 1 in the first; seen: images before it */
     Vars *vars;
     ProgramState *program_state;                     /* per plan program: outputs, carries */
 } Session;
 
-/* device: "ref", "ref64", "cpu", "auto"; threads 0 = all. Parameters are 0 until loaded or initialised. step = 1, seen = 0, seed = 0. */
+/* device: "ref", "ref64", "cpu", "auto"; threads 0 = all. Parameters are 0 until loaded or initialised. step = 1, seen = 0, seed
+   = 0. */
 Session *session_open(const Plan *plan, const char *device, int threads);
 void session_close(Session *s);
 
 /* ---- run-time scalars ---- */
 /* Apply one --set: "name=expression". false and *err (heap) when the name is unknown (with a suggestion) or the text is bad. */
 bool session_set(Session *s, const char *assignment, char **err);
-/* Value of run-time variable `name` at s->step, s->seen. false when there is none of that name; user_error on cycles and non-integral ints. */
+/* Value of run-time variable `name` at s->step, s->seen. false when there is none of that name; user_error on cycles and
+   non-integral ints. */
 bool session_value(Session *s, const char *name, double *value);
-/* Evaluate everything once at s->step, s->seen: user_error where something is wrong. Call after the last session_set, before work starts. */
+/* Evaluate everything once at s->step, s->seen: user_error where something is wrong. Call after the last session_set, before work
+   starts. */
 void session_check(Session *s);
 
 /* ---- weights ---- */
 /* Run program `init` (by the interpreter, for any device) with s->seed; EMAs follow. */
 void session_init(Session *s);
-/* Load parameters (and "<set>.<parameter>" of each EMA; absent altogether: same as live). Reports all missing, extra, reshaped and non-finite tensors
-   in one message. Tensors under other prefixes given in `ignore` (NULL-terminated list, may be NULL; e.g. "m.", "v.") are not extra.
-   partial: missing and extra tensors are accepted; *n_loaded (may be NULL) counts those loaded; differences are then listed by warn. */
+/* Load parameters (and "<set>.<parameter>" of each EMA; absent altogether: same as live). Reports all missing, extra, reshaped
+   and non-finite tensors in one message. Tensors under other prefixes given in `ignore` (NULL-terminated list, may be NULL; e.g.
+   "m.", "v.") are not extra. partial: missing and extra tensors are accepted; *n_loaded (may be NULL) counts those loaded;
+   differences are then listed by warn. */
 void session_load(Session *s, const char *path, const char *const *ignore, bool partial, int *n_loaded);
 /* Copy between a flat array (physical order) and parameter i in file order. */
 void param_gather(const PlanParam *p, const float *flat, float *out);
@@ -52,27 +57,30 @@ bool session_is_training(const Session *s);
 
 /* ---- programs ---- */
 typedef struct {
-    const float *const *in;                          /* per program input, row-major in declared order; NULL entries only for inputs that do not exist */
+    const float *const *in; /* per program input, row-major in declared order; NULL entries only for inputs that do not exist */
     const double *const *in64;                       /* wide devices: NULL, or per input NULL or values instead */
-    const float *const *const *draw;                 /* NULL: generate all; else [segment][draw], NULL entries are generated; values [row][element];
-                                                        in a repeated segment, one after another for each repetition */
+    const float *const *const *draw; /* NULL: generate all; else [segment][draw], NULL entries are generated; values
+                                        [row][element]; in a repeated segment, one after another for each repetition */
     uint64_t sample0;                                /* number of row 0 */
     const double *mid; int n_mid;                    /* levels of the repeated segments */
-    const uint64_t *draw_step;                       /* NULL, or the Philox step of segments that do not repeat, instead of session_philox_step's */
+    const uint64_t *draw_step; /* NULL, or the Philox step of segments that do not repeat, instead of session_philox_step's */
 } RunArgs;
 /* Get ready for running it (compile; allocate). Called by the functions below when it was not. */
 void session_prepare(Session *s, const PlanProgram *p, bool with_draws);
 /* Run all segments of a program (not train_step). Gradients go to s->grad. */
 void session_run(Session *s, const PlanProgram *p, const RunArgs *a);
-/* train_step: one micro-batch; gradients are accumulated until session_update. outputs (loss, report.*) are of this micro-batch. */
+/* train_step: one micro-batch; gradients are accumulated until session_update. outputs (loss, report.*) are of this
+   micro-batch. */
 void session_micro(Session *s, const RunArgs *a);
-/* Average the gradient over the micro-batches since the last update, run the update segment at s->step, s->seen. Does not advance step or seen. */
+/* Average the gradient over the micro-batches since the last update, run the update segment at s->step, s->seen. Does not advance
+   step or seen. */
 void session_update(Session *s);
 /* Output by index or name after a run; valid until the next run of the same program. NULL when there is none. Not for grad.*. */
 const float *session_output(Session *s, const PlanProgram *p, const char *name);
 const double *session_output64(Session *s, const PlanProgram *p, const char *name);    /* wide devices, else NULL */
 
-/* Values of one draw as the devices generate it, [row][element], malloced by the caller; repetition: 1, 2, ... in repeated segments, else 0. */
+/* Values of one draw as the devices generate it, [row][element], malloced by the caller; repetition: 1, 2, ... in repeated
+   segments, else 0. */
 void session_draw(Session *s, const PlanProgram *p, const PlanDraw *d, uint64_t step, uint64_t sample0, float *out);
 /* The Philox step of a segment: `repetition` in repeated ones, 0 in program sample otherwise and in init, else s->step. */
 uint64_t session_philox_step(const Session *s, const PlanProgram *p, const PlanSegment *g, int repetition);

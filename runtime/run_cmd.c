@@ -12,7 +12,8 @@ typedef struct {
     bool has_iters;
 } Args;
 
-/* What the command holds while it runs. lead: sizes before a tensor's own axes (iterations, repetitions), 0 where there are none. */
+/* What the command holds while it runs. lead: sizes before a tensor's own axes (iterations, repetitions), 0 where there are
+   none. */
 typedef struct {
     Args a;
     Plan *plan;
@@ -23,7 +24,7 @@ typedef struct {
     bool *used;                                      /* per tensor of the file */
     StrBuf errors; int n_errors;
     float **in; double **in64;                       /* per input: all iterations */
-    float ***draw;                                   /* [segment][draw]: all iterations or repetitions, rows' order; NULL: generated */
+    float ***draw; /* [segment][draw]: all iterations or repetitions, rows' order; NULL: generated */
 } Job;
 
 static void complain(Job *j, const char *fmt, ...) PRINTF(2, 3);
@@ -78,7 +79,8 @@ static void read_inputs(Job *j)
             if (!t || !t->elements) continue;
             int zero = 0;
             while (d->shape.size[zero]) zero++;
-            complain(j, "`%s` is given, but the model has none: its axis %s has size 0 (compile it with another -D)", d->name, d->shape.role[zero]);
+            complain(j, "`%s` is given, but the model has none: its axis %s has size 0 (compile it with another -D)", d->name,
+                     d->shape.role[zero]);
             continue;
         }
         int64_t n = shape_elements(&d->shape);
@@ -157,7 +159,8 @@ static void refuse_extra(Job *j)
     for (int i = 0; j->f && i < j->f->n; i++) {
         if (j->used[i]) continue;
         const char *near = suggest(j->f->tensor[i].name, names, n);
-        complain(j, "`%s` is no input of the program%s%s%s", j->f->tensor[i].name, near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
+        complain(j, "`%s` is no input of the program%s%s%s", j->f->tensor[i].name, near ? "; did you mean `" : "",
+                 near ? near : "", near ? "`?" : "");
     }
     free(names);
     if (!j->n_errors) return;
@@ -236,8 +239,11 @@ static void put_param(TensorWriter *w, const PlanParam *p, const float *flat, co
 static void run_once(Job *j)
 {
     const PlanProgram *p = j->p;
-    RunArgs a = {.in = (const float *const *)j->in, .in64 = (const double *const *)j->in64, .draw = (const float *const *const *)j->draw,
-                 .mid = j->a.mid.v, .n_mid = j->a.mid.n};
+    RunArgs a = {.in = (const float *const *)j->in,
+                 .in64 = (const double *const *)j->in64,
+                 .draw = (const float *const *const *)j->draw,
+                 .mid = j->a.mid.v,
+                 .n_mid = j->a.mid.n};
     session_run(j->s, p, &a);
     TensorWriter *w = tensor_writer_new(j->a.out);
     TensorType type = j->s->cls->wide ? DT_F64 : DT_F32;
@@ -259,7 +265,8 @@ static void run_train(Job *j)
     session_training(s);
     float **kept = xcalloc((size_t)p->n_outputs + 1, sizeof *kept);
     for (int i = 0; i < p->n_outputs; i++)
-        if (p->output_param[i] < 0) kept[i] = xmalloc((size_t)MAX((int64_t)1, shape_elements(&p->output[i].shape) * iters) * sizeof(float));
+        if (p->output_param[i] < 0)
+            kept[i] = xmalloc((size_t)MAX((int64_t)1, shape_elements(&p->output[i].shape) * iters) * sizeof(float));
     const float **in = xcalloc((size_t)p->n_inputs + 1, sizeof *in);
     const float **draw = xcalloc((size_t)p->segment[0].n_draws + 1, sizeof *draw);
     for (int64_t it = 0; it < iters; it++) {
@@ -308,7 +315,8 @@ static void parse(Job *j, int argc, char **argv)
         {"out", OPT_TEXT, &a->out, "FILE", "where the outputs go", 0, 0, 0},
         {"set", OPT_TEXTS, &a->set, "NAME=EXPR", "another expression for a run-time scalar", 0, 0, 0},
         {"mid", OPT_REALS, &a->mid, "T", "another step of `sample` at level T; may be repeated", 0, 0, 0},
-        {"iters", OPT_INT, &a->iters, "N", "steps of `train_step` (default 1); its inputs then have a leading axis", 1, 1 << 30, 0},
+        {"iters", OPT_INT, &a->iters, "N", "steps of `train_step` (default 1); its inputs then have a leading axis", 1, 1 << 30,
+         0},
         {"device", OPT_TEXT, &a->device, "D", "auto, cpu, ref or ref64 (default auto)", 0, 0, 0},
         {"seed", OPT_INT, &a->seed, "S", "seed of the random draws (default 0)", 0, INT64_MAX, 0},
         {"step", OPT_INT, &a->step, "K", "number of the (first) update (default 1)", 1, 1LL << 40, 0},
@@ -316,7 +324,8 @@ static void parse(Job *j, int argc, char **argv)
         {"threads", OPT_INT, &a->threads, "T", "threads (default: all processors)", 1, 4096, 0},
     };
     const char *usage = "ect-rt run PLAN PROGRAM --weights FILE --in FILE --out FILE [options]", *pos[2] = {NULL, NULL};
-    int n = options_parse(usage, "Runs one program of a plan on tensors from a safetensors file.", o, COUNT(o), argc, argv, pos, 2);
+    int n =
+        options_parse(usage, "Runs one program of a plan on tensors from a safetensors file.", o, COUNT(o), argc, argv, pos, 2);
     if (n < 2) user_error("%s? usage: %s", n ? "which program" : "which plan", usage);
     if (!a->out) user_error("where to? give --out FILE");
     a->has_iters = option_find(o, COUNT(o), "iters")->given;
@@ -332,15 +341,16 @@ static void parse(Job *j, int argc, char **argv)
             sb_printf(&b, " %s", names[i]);
         }
         const char *near = suggest(pos[1], names, j->plan->n_programs);
-        user_error("the plan %s has no program `%s`%s%s%s; it has:%s", pos[0], pos[1], near ? ": did you mean `" : "", near ? near : "", near ? "`?" : "",
-                   b.s ? b.s : " none");
+        user_error("the plan %s has no program `%s`%s%s%s; it has:%s", pos[0], pos[1], near ? ": did you mean `" : "",
+                   near ? near : "", near ? "`?" : "", b.s ? b.s : " none");
     }
     j->train = !strcmp(j->p->name, "train_step");
     if (a->has_iters && !j->train) user_error("--iters is for program train_step, not `%s`", j->p->name);
     bool repeats = false;
     for (int i = 0; i < j->p->n_segments; i++) repeats |= j->p->segment[i].each != NULL;
     if (a->mid.n && !repeats) user_error("--mid: program `%s` has no `each`: it takes no levels", j->p->name);
-    for (int i = 0; i < a->mid.n; i++) if (!(a->mid.v[i] > 0)) user_error("--mid %g: a noise level is greater than 0", a->mid.v[i]);
+    for (int i = 0; i < a->mid.n; i++)
+        if (!(a->mid.v[i] > 0)) user_error("--mid %g: a noise level is greater than 0", a->mid.v[i]);
 }
 int cmd_run(int argc, char **argv)
 {

@@ -56,7 +56,8 @@ static int load_set(const Plan *plan, const TensorFile *f, const char *set, floa
                 for (int64_t e = 0; e < p->elements; e++) if (!isfinite(tmp[e]) && !bad++) first = e;
                 if (bad) {
                     list(&r->bad, &r->n_bad, t->name);
-                    sb_printf(&r->bad, ": %lld of %lld, the first at element %lld (%g)", (long long)bad, (long long)p->elements, (long long)first, tmp[first]);
+                    sb_printf(&r->bad, ": %lld of %lld, the first at element %lld (%g)", (long long)bad, (long long)p->elements,
+                              (long long)first, tmp[first]);
                 } else {
                     param_scatter(p, tmp, flat);
                     loaded++;

@@ -10,9 +10,10 @@
 
 enum { MAX_HEADER = 100 * 1000 * 1000, MAX_TENSORS = 1000000 };
 
-static const struct { const char *name; size_t size; } types[DT_COUNT] = {
-    [DT_F32] = {"F32", 4}, [DT_F64] = {"F64", 8}, [DT_F16] = {"F16", 2}, [DT_BF16] = {"BF16", 2}, [DT_I64] = {"I64", 8}, [DT_I32] = {"I32", 4},
-    [DT_U8] = {"U8", 1}, [DT_I8] = {"I8", 1}, [DT_BOOL] = {"BOOL", 1},
+static const struct { const char *name; size_t size;
+} types[DT_COUNT] = {
+    [DT_F32] = {"F32", 4}, [DT_F64] = {"F64", 8}, [DT_F16] = {"F16", 2}, [DT_BF16] = {"BF16", 2}, [DT_I64] = {"I64", 8},
+    [DT_I32] = {"I32", 4}, [DT_U8] = {"U8", 1},   [DT_I8] = {"I8", 1},   [DT_BOOL] = {"BOOL", 1},
 };
 const char *tensor_type_name(TensorType t) { return types[t].name; }
 size_t tensor_type_size(TensorType t) { return types[t].size; }
@@ -36,7 +37,8 @@ static const char *show(const char *name, char out[80])
 /* One entry of the header. NULL, or the reason it is bad. */
 static const char *read_entry(TensorEntry *t, const json_t *j, size_t data_size, uint64_t range[2])
 {
-    const json_t *type = json_object_get(j, "dtype"), *shape = json_object_get(j, "shape"), *offsets = json_object_get(j, "data_offsets");
+    const json_t *type = json_object_get(j, "dtype"), *shape = json_object_get(j, "shape"),
+                 *offsets = json_object_get(j, "data_offsets");
     if (!json_is_string(type) || !json_is_array(shape) || !json_is_array(offsets) || json_array_size(offsets) != 2)
         return "its entry lacks dtype, shape or data_offsets";
     int k = 0;
@@ -76,7 +78,8 @@ static const char *read_header(TensorFile *f, char *detail, size_t detail_size)
     if (f->map_size < 8) return "it is shorter than a header";
     uint64_t header;
     memcpy(&header, f->map, 8);
-    if (header > MAX_HEADER || header > f->map_size - 8) return "its header length is larger than the file: is it a safetensors file, complete?";
+    if (header > MAX_HEADER || header > f->map_size - 8)
+        return "its header length is larger than the file: is it a safetensors file, complete?";
     const char *data = (const char *)f->map + 8 + header;
     size_t data_size = f->map_size - 8 - header;
     json_error_t je;
@@ -197,7 +200,9 @@ const char *tensor_meta(const TensorFile *f, const char *key)
 static double from_half(uint16_t h)
 {
     int e = h >> 10 & 31, m = h & 1023;
-    double v = e == 31 ? (m ? (double)__builtin_nanf("") : __builtin_inf()) : e ? (1024 + m) * 0x1p-25 * (double)(1 << e) : m * 0x1p-24;
+    double v = e == 31 ? (m ? (double)__builtin_nanf("") : __builtin_inf())
+               : e     ? (1024 + m) * 0x1p-25 * (double)(1 << e)
+                       : m * 0x1p-24;
     return h >> 15 ? -v : v;
 }
 static float from_bf16(uint16_t h)
@@ -208,7 +213,13 @@ static float from_bf16(uint16_t h)
     return f;
 }
 /* Unaligned elements of one C type, each converted by `expr` of v. */
-#define CONVERT(T, expr) for (int64_t i = 0; i < n; i++) { T v; memcpy(&v, (const char *)t->data + (size_t)(first + i) * sizeof v, sizeof v); out[i] = expr; } break
+#define CONVERT(T, expr)                                                                                                         \
+    for (int64_t i = 0; i < n; i++) {                                                                                            \
+        T v;                                                                                                                     \
+        memcpy(&v, (const char *)t->data + (size_t)(first + i) * sizeof v, sizeof v);                                            \
+        out[i] = expr;                                                                                                           \
+    }                                                                                                                            \
+    break
 #define CONVERT_ALL(R) \
     CHECK_BUG(first >= 0 && n >= 0 && first <= t->elements - n); \
     switch (t->type) { \

@@ -34,12 +34,13 @@ size_t tensor_type_size(TensorType t);
 void tensor_shape_text(StrBuf *b, int n_dims, const int64_t *shape);
 
 /* ---- writing: declare all tensors, then give the data of each in the same order; commit renames the temporary file ----
-   Every function may be called after a failure; the first failure is reported by commit (false, *err heap), which also removes the temporary
-   file: an existing file stays as it was. */
+   Every function may be called after a failure; the first failure is reported by commit (false, *err heap), which also removes
+   the temporary file: an existing file stays as it was. */
 typedef struct TensorWriter TensorWriter;
 TensorWriter *tensor_writer_new(const char *path);
 void tensor_writer_meta(TensorWriter *w, const char *key, const char *value);
-void tensor_writer_declare(TensorWriter *w, const char *name, TensorType type, int n_dims, const int64_t *shape);   /* F32, F64, I64 or U8 */
+void tensor_writer_declare(TensorWriter *w, const char *name, TensorType type, int n_dims,
+                           const int64_t *shape); /* F32, F64, I64 or U8 */
 /* Next piece of data: tensors in declared order, each in as many pieces as wanted. */
 void tensor_writer_data(TensorWriter *w, const void *data, size_t bytes);
 bool tensor_writer_commit(TensorWriter *w, char **err);                     /* fsync, rename; frees w */

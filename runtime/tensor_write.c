@@ -46,7 +46,7 @@ TensorWriter *tensor_writer_new(const char *path)
     TensorWriter *w = xcalloc(1, sizeof *w);
     w->path = xstrdup(path);
     w->buf = xmalloc(BUFFER);
-    struct stat st;                                                  /* a rename over anything else would replace /dev/null or a pipe */
+    struct stat st; /* a rename over anything else would replace /dev/null or a pipe */
     if (!stat(path, &st) && !S_ISREG(st.st_mode)) w->error = xasprintf("cannot write %s: it exists and is not a file", path);
     w->temp = xasprintf("%s.tmp.%ld", path, (long)getpid());
     w->fd = w->error ? -1 : open(w->temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);

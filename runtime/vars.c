@@ -1,5 +1,5 @@
-/* Run-time variables: each is an expression over the others, `step` and `seen`; evaluated when first asked for, cycles found on the way.
-   Assumes plan_load has parsed every expression once. */
+/* Run-time variables: each is an expression over the others, `step` and `seen`; evaluated when first asked for, cycles found on
+   the way. Assumes plan_load has parsed every expression once. */
 #include <math.h>
 #include "runtime/expr.h"
 #include "runtime/vars.h"
@@ -29,7 +29,8 @@ Vars *vars_new(const Plan *plan)
     v->n = plan->n_runtime;
     v->var = xcalloc((size_t)v->n + 1, sizeof *v->var);
     for (int i = 0; i < v->n; i++)
-        v->var[i] = (Var){.name = plan->runtime[i].name, .is_int = plan->runtime[i].is_int, .expr = must_parse(plan->runtime[i].expr)};
+        v->var[i] =
+            (Var){.name = plan->runtime[i].name, .is_int = plan->runtime[i].is_int, .expr = must_parse(plan->runtime[i].expr)};
     v->scalar = xcalloc((size_t)plan->n_scalars + 1, sizeof *v->scalar);
     for (int i = 0; i < plan->n_scalars; i++) v->scalar[i] = must_parse(plan->scalar[i]);
     return v;
@@ -82,9 +83,13 @@ bool vars_set(Vars *v, const char *assignment, char **err)
         const char *near = nearest(v, name);
         bool config = false;
         for (int i = 0; i < v->plan->n_config; i++) config |= !strcmp(v->plan->config[i].name, name);
-        if (config) *err = xasprintf("--set %s: `%s` is fixed when the model is compiled; use `ectc ... -D %s`", assignment, name, assignment);
-        else if (near) *err = xasprintf("--set %s: the model has no run-time variable `%s`; did you mean `%s`?", assignment, name, near);
-        else *err = xasprintf("--set %s: the model has no run-time variable `%s` (`ect-rt explain` lists them)", assignment, name);
+        if (config)
+            *err = xasprintf("--set %s: `%s` is fixed when the model is compiled; use `ectc ... -D %s`", assignment, name,
+                             assignment);
+        else if (near)
+            *err = xasprintf("--set %s: the model has no run-time variable `%s`; did you mean `%s`?", assignment, name, near);
+        else
+            *err = xasprintf("--set %s: the model has no run-time variable `%s` (`ect-rt explain` lists them)", assignment, name);
     } else if (!e) *err = xasprintf("--set %s: %s of the value", assignment, why);
     free(name);
     free(why);
@@ -94,8 +99,8 @@ bool vars_set(Vars *v, const char *assignment, char **err)
     for (int i = 0; i < n; i++)
         if (!find(v, used[i]) && strcmp(used[i], "step") && strcmp(used[i], "seen")) {
             const char *near = nearest(v, used[i]);
-            *err = xasprintf("--set %s: the model has no run-time variable `%s`%s%s%s", assignment, used[i], near ? "; did you mean `" : "", near ? near : "",
-                             near ? "`?" : "");
+            *err = xasprintf("--set %s: the model has no run-time variable `%s`%s%s%s", assignment, used[i],
+                             near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
             expr_free(e);
             return false;
         }
@@ -167,6 +172,7 @@ void vars_check(Vars *v, uint64_t step, uint64_t seen)
         int n = expr_names(v->scalar[i], used, (int)COUNT(used));
         for (int k = 0; k < n; k++)
             if (!find(v, used[k]) && strcmp(used[k], "step") && strcmp(used[k], "seen") && !is_time(v, used[k]))
-                user_error("the plan is not valid: its scalar `%s` mentions `%s`, which is no run-time variable", v->plan->scalar[i], used[k]);
+                user_error("the plan is not valid: its scalar `%s` mentions `%s`, which is no run-time variable",
+                           v->plan->scalar[i], used[k]);
     }
 }

@@ -49,17 +49,24 @@ static void put_tensors(StrBuf *b, const char *const *decl)
     sb_putc(b, ']');
 }
 /* A plan of one program `main` with one segment: declarations end with NULL. draws: JSON list. */
-__attribute__((unused)) static Plan *simple_plan(const char *graph, const char *const *inputs, const char *const *outputs, const char *draws)
+__attribute__((unused)) static Plan *simple_plan(const char *graph, const char *const *inputs, const char *const *outputs,
+                                                 const char *draws)
 {
     StrBuf b = {0};
-    sb_puts(&b, "{\"format\": \"ect-plan\", \"version\": 1, \"ectc\": \"0\", \"model\": \"m\", \"batch\": 1, \"config\": [], \"parameters\": [], "
-                "\"param_elements\": 0, \"sets\": [\"\"], \"states\": [], \"runtime\": [{\"name\": \"q\", \"type\": \"real\", \"expr\": \"0.25\"}], "
-                "\"scalars\": [\"q * 2\"], \"streams\": [], \"kernels\": [], \"programs\": [{\"name\": \"main\", \"training\": false, \"inputs\": ");
+    sb_puts(&b, "{\"format\": \"ect-plan\", \"version\": 1, \"ectc\": \"0\", \"model\": \"m\", \"batch\": 1, \"config\": [], "
+                "\"parameters\": [], "
+                "\"param_elements\": 0, \"sets\": [\"\"], \"states\": [], \"runtime\": [{\"name\": \"q\", \"type\": \"real\", "
+                "\"expr\": \"0.25\"}], "
+                "\"scalars\": [\"q * 2\"], \"streams\": [], \"kernels\": [], \"programs\": [{\"name\": \"main\", \"training\": "
+                "false, \"inputs\": ");
     put_tensors(&b, inputs);
     sb_puts(&b, ", \"outputs\": ");
     put_tensors(&b, outputs);
-    sb_printf(&b, ", \"segments\": [{\"name\": \"main\", \"graph\": \"graph/main.txt\", \"phase\": null, \"each\": null, \"time\": null, \"buffers\": [], "
-                  "\"draws\": %s, \"steps\": [], \"peak_bytes\": 0, \"flops\": 0, \"bytes\": 0}]}]}", draws ? draws : "[]");
+    sb_printf(&b,
+              ", \"segments\": [{\"name\": \"main\", \"graph\": \"graph/main.txt\", \"phase\": null, \"each\": null, \"time\": "
+              "null, \"buffers\": [], "
+              "\"draws\": %s, \"steps\": [], \"peak_bytes\": 0, \"flops\": 0, \"bytes\": 0}]}]}",
+              draws ? draws : "[]");
     put_file("plan.json", b.s);
     put_file("graph/main.txt", graph);
     sb_free(&b);

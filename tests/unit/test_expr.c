@@ -30,12 +30,40 @@ static double value_of(const char *text)
 static void values(void **state)
 {
     (void)state;
-    static const struct { const char *text; double value; } cases[] = {
-        {"1 + 2 * 3", 7}, {"(1 + 2) * 3", 9}, {"-x^2", -9}, {"2^3^2", 512}, {"2^-1", 0.5}, {"2^-1^2", 0.5}, {"-2^-2", -0.25}, {"10 - 4 - 3", 3},
-        {"7 // 2", 3}, {"-7 // 2", -4}, {"-7 % 3", 2}, {"7 % -3", -2}, {"8 / 4 / 2", 1}, {"0x1.8p+1", 3}, {"1e-4", 1e-4}, {".5", 0.5},
-        {"x > 2 && x < 4", 1}, {"x < 2 || !(x == 3)", 0}, {"!0 + 1", 2}, {"if x > 5 { 1 } else { 2 }", 2}, {"if x == 3 {10} else if x == 4 {20} else {30}", 10},
-        {"radam.rho * 2", 1}, {"min(3, 2, 5)", 2}, {"max(x, 1)", 3}, {"floor(2.7) + ceil(2.1) + round(2.6)", 8}, {"sigmoid(0)", 0.5},
-        {"sign(-2) + abs(-2)", 1}, {"sqrt(16) + log(exp(2))", 6}, {"true + false", 1}, {"1 != 2", 1}, {"2 <= 2", 1}, {"1 - 0.5^(step + 1)", 1 - 0x1p-8},
+    static const struct { const char *text; double value;
+    } cases[] = {
+        {"1 + 2 * 3", 7},
+        {"(1 + 2) * 3", 9},
+        {"-x^2", -9},
+        {"2^3^2", 512},
+        {"2^-1", 0.5},
+        {"2^-1^2", 0.5},
+        {"-2^-2", -0.25},
+        {"10 - 4 - 3", 3},
+        {"7 // 2", 3},
+        {"-7 // 2", -4},
+        {"-7 % 3", 2},
+        {"7 % -3", -2},
+        {"8 / 4 / 2", 1},
+        {"0x1.8p+1", 3},
+        {"1e-4", 1e-4},
+        {".5", 0.5},
+        {"x > 2 && x < 4", 1},
+        {"x < 2 || !(x == 3)", 0},
+        {"!0 + 1", 2},
+        {"if x > 5 { 1 } else { 2 }", 2},
+        {"if x == 3 {10} else if x == 4 {20} else {30}", 10},
+        {"radam.rho * 2", 1},
+        {"min(3, 2, 5)", 2},
+        {"max(x, 1)", 3},
+        {"floor(2.7) + ceil(2.1) + round(2.6)", 8},
+        {"sigmoid(0)", 0.5},
+        {"sign(-2) + abs(-2)", 1},
+        {"sqrt(16) + log(exp(2))", 6},
+        {"true + false", 1},
+        {"1 != 2", 1},
+        {"2 <= 2", 1},
+        {"1 - 0.5^(step + 1)", 1 - 0x1p-8},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         double v = value_of(cases[i].text);
@@ -74,7 +102,8 @@ static void names(void **state)
 static void errors(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", " ", "1 +", "(1", "1)", "a b", "foo(1)", "sqrt(1, 2)", "sqrt()", "if 1 { 2 }", "1 $ 2", "3x", "min(", "if", "-", "{1}", "2 ^", "a = 1"};
+    static const char *const bad[] = {"",           " ",     "1 +", "(1",   "1)", "a b", "foo(1)", "sqrt(1, 2)", "sqrt()",
+                                      "if 1 { 2 }", "1 $ 2", "3x",  "min(", "if", "-",   "{1}",    "2 ^",        "a = 1"};
     for (size_t i = 0; i < COUNT(bad); i++) {
         char *err = NULL;
         HostExpr *e = expr_parse(bad[i], &err);
@@ -98,6 +127,7 @@ static void errors(void **state)
 }
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(values), cmocka_unit_test(lazy), cmocka_unit_test(names), cmocka_unit_test(errors)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(values), cmocka_unit_test(lazy), cmocka_unit_test(names),
+                                       cmocka_unit_test(errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,27 +9,43 @@
 
 static char dir[64];
 static const char whole[] =
-    "{\"format\": \"ect-plan\", \"version\": 1, \"ectc\": \"0.1.0\", \"model\": \"m.dsl\", \"batch\": 4, \"config\": [[\"res\", \"32\"]],\n"
-    "\"parameters\": [{\"name\": \"w\", \"was\": \"old.w\", \"roles\": [\"o\", \"i\"], \"shape\": [3, 5], \"order\": [1, 0], \"offset\": 0},\n"
-    " {\"name\": \"b\", \"was\": null, \"roles\": [\"c\"], \"shape\": [3], \"order\": [0], \"offset\": 16}], \"param_elements\": 32,\n"
-    "\"sets\": [\"\", \"ema\"], \"states\": [{\"name\": \"m\", \"init\": 0}, {\"name\": \"ema\", \"init\": \"param\", \"ema\": true}],\n"
-    "\"runtime\": [{\"name\": \"lr\", \"type\": \"real\", \"expr\": \"1e-3\"}, {\"name\": \"stage\", \"type\": \"int\", \"expr\": \"floor(seen / 10)\"}],\n"
+    "{\"format\": \"ect-plan\", \"version\": 1, \"ectc\": \"0.1.0\", \"model\": \"m.dsl\", \"batch\": 4, \"config\": [[\"res\", "
+    "\"32\"]],\n"
+    "\"parameters\": [{\"name\": \"w\", \"was\": \"old.w\", \"roles\": [\"o\", \"i\"], \"shape\": [3, 5], \"order\": [1, 0], "
+    "\"offset\": 0},\n"
+    " {\"name\": \"b\", \"was\": null, \"roles\": [\"c\"], \"shape\": [3], \"order\": [0], \"offset\": 16}], \"param_elements\": "
+    "32,\n"
+    "\"sets\": [\"\", \"ema\"], \"states\": [{\"name\": \"m\", \"init\": 0}, {\"name\": \"ema\", \"init\": \"param\", \"ema\": "
+    "true}],\n"
+    "\"runtime\": [{\"name\": \"lr\", \"type\": \"real\", \"expr\": \"1e-3\"}, {\"name\": \"stage\", \"type\": \"int\", "
+    "\"expr\": \"floor(seen / 10)\"}],\n"
     "\"scalars\": [\"lr\", \"sqrt(step)\", \"t\"], \"streams\": [\"noise\"],\n"
-    "\"kernels\": [{\"name\": \"k1\", \"file\": \"kernels/k1.c\", \"class\": \"map\", \"flops\": 10, \"bytes\": 20, \"scratch\": 0, \"shared\": 0,"
+    "\"kernels\": [{\"name\": \"k1\", \"file\": \"kernels/k1.c\", \"class\": \"map\", \"flops\": 10, \"bytes\": 20, \"scratch\": "
+    "0, \"shared\": 0,"
     " \"instances\": [\"a\"], \"source\": [\"m.dsl:1\"]}],\n"
-    "\"programs\": [{\"name\": \"init\", \"training\": false, \"inputs\": [], \"outputs\": [{\"name\": \"w\", \"roles\": [\"o\", \"i\"], \"shape\": [3, 5]},"
-    " {\"name\": \"b\", \"roles\": [\"c\"], \"shape\": [3]}], \"segments\": [{\"name\": \"init\", \"graph\": \"graph/g.txt\", \"phase\": null, \"each\": null,"
+    "\"programs\": [{\"name\": \"init\", \"training\": false, \"inputs\": [], \"outputs\": [{\"name\": \"w\", \"roles\": [\"o\", "
+    "\"i\"], \"shape\": [3, 5]},"
+    " {\"name\": \"b\", \"roles\": [\"c\"], \"shape\": [3]}], \"segments\": [{\"name\": \"init\", \"graph\": \"graph/g.txt\", "
+    "\"phase\": null, \"each\": null,"
     " \"time\": null, \"buffers\": [], \"draws\": [], \"steps\": [], \"peak_bytes\": 0, \"flops\": 0, \"bytes\": 0}]},\n"
-    "{\"name\": \"grad\", \"training\": true, \"inputs\": [{\"name\": \"x\", \"roles\": [\"n\", \"c\"], \"shape\": [4, 5]}, {\"name\": \"labels\","
-    " \"roles\": [\"n\", \"c\"], \"shape\": [4, 0]}], \"outputs\": [{\"name\": \"loss\", \"roles\": [\"n\"], \"shape\": [4]}, {\"name\": \"grad.w\","
+    "{\"name\": \"grad\", \"training\": true, \"inputs\": [{\"name\": \"x\", \"roles\": [\"n\", \"c\"], \"shape\": [4, 5]}, "
+    "{\"name\": \"labels\","
+    " \"roles\": [\"n\", \"c\"], \"shape\": [4, 0]}], \"outputs\": [{\"name\": \"loss\", \"roles\": [\"n\"], \"shape\": [4]}, "
+    "{\"name\": \"grad.w\","
     " \"roles\": [\"o\", \"i\"], \"shape\": [3, 5]}],\n"
-    " \"segments\": [{\"name\": \"grad\", \"graph\": \"graph/g.txt\", \"phase\": \"micro\", \"each\": \"mid\", \"time\": \"t\", \"buffers\": [\n"
-    "  {\"name\": \"x\", \"kind\": \"input\", \"elements\": 20, \"roles\": [\"n\", \"c\"], \"shape\": [4, 5]}, {\"name\": \"v1\", \"kind\": \"arena\","
-    " \"elements\": 16, \"offset\": 16}, {\"name\": \"\", \"kind\": \"param\", \"set\": \"ema\", \"offset\": 16, \"elements\": 3},\n"
-    "  {\"name\": \"grad.w\", \"kind\": \"grad\", \"offset\": 0, \"elements\": 15}, {\"name\": \"loss\", \"kind\": \"output\", \"elements\": 4},\n"
+    " \"segments\": [{\"name\": \"grad\", \"graph\": \"graph/g.txt\", \"phase\": \"micro\", \"each\": \"mid\", \"time\": \"t\", "
+    "\"buffers\": [\n"
+    "  {\"name\": \"x\", \"kind\": \"input\", \"elements\": 20, \"roles\": [\"n\", \"c\"], \"shape\": [4, 5]}, {\"name\": "
+    "\"v1\", \"kind\": \"arena\","
+    " \"elements\": 16, \"offset\": 16}, {\"name\": \"\", \"kind\": \"param\", \"set\": \"ema\", \"offset\": 16, \"elements\": "
+    "3},\n"
+    "  {\"name\": \"grad.w\", \"kind\": \"grad\", \"offset\": 0, \"elements\": 15}, {\"name\": \"loss\", \"kind\": \"output\", "
+    "\"elements\": 4},\n"
     "  {\"name\": \"carry.x\", \"kind\": \"carry\", \"elements\": 20, \"roles\": [\"n\", \"c\"], \"shape\": [4, 5]}],\n"
-    "  \"draws\": [{\"name\": \"draw.noise\", \"kind\": \"bernoulli\", \"p\": 0.8, \"p_scalar\": null, \"roles\": [\"c\", \"n\"], \"shape\": [5, 4]}],\n"
-    "  \"steps\": [{\"kernel\": 0, \"buffers\": [0, 1, 5], \"draws\": [0], \"at\": \"m.dsl:3\", \"path\": \"a\"}], \"peak_bytes\": 128, \"flops\": 1, \"bytes\": 1}]}]}\n";
+    "  \"draws\": [{\"name\": \"draw.noise\", \"kind\": \"bernoulli\", \"p\": 0.8, \"p_scalar\": null, \"roles\": [\"c\", "
+    "\"n\"], \"shape\": [5, 4]}],\n"
+    "  \"steps\": [{\"kernel\": 0, \"buffers\": [0, 1, 5], \"draws\": [0], \"at\": \"m.dsl:3\", \"path\": \"a\"}], "
+    "\"peak_bytes\": 128, \"flops\": 1, \"bytes\": 1}]}]}\n";
 
 static void put(const char *name, const void *data, size_t n)
 {
@@ -46,14 +62,19 @@ static void accepted(void **state)
     char *err = NULL;
     Plan *p = plan_load(dir, &err);
     if (!p) fail_msg("%s", err);
-    assert_true(p->n_params == 2 && p->param[0].stride[0] == 1 && p->param[0].stride[1] == 3 && p->param[0].elements == 15 && p->param[1].offset == 16);
+    assert_true(p->n_params == 2 && p->param[0].stride[0] == 1 && p->param[0].stride[1] == 3 && p->param[0].elements == 15 &&
+                p->param[1].offset == 16);
     assert_true(plan_param_index(p, "old.w") == 0 && plan_param_index(p, "b") == 1 && plan_param_index(p, "c") == -1);
-    assert_true(p->n_sets == 2 && p->state[1].ema && p->state[1].set == 1 && p->state[1].from_param && p->runtime[1].is_int && p->batch == 4);
+    assert_true(p->n_sets == 2 && p->state[1].ema && p->state[1].set == 1 && p->state[1].from_param && p->runtime[1].is_int &&
+                p->batch == 4);
     const PlanProgram *g = plan_program(p, "grad");
-    assert_true(g && g->training && g->output_param[0] == -1 && g->output_param[1] == 0 && shape_elements(&g->input[1].shape) == 0 && g->n_carries == 1);
+    assert_true(g && g->training && g->output_param[0] == -1 && g->output_param[1] == 0 &&
+                shape_elements(&g->input[1].shape) == 0 && g->n_carries == 1);
     const PlanSegment *s = &g->segment[0];
-    assert_true(s->n_buffers == 6 && s->buffer[2].set == 1 && s->buffer[4].io == 0 && s->buffer[4].shape.n == 1 && s->buffer[5].io == 0);
-    assert_true(s->draw[0].rows == 4 && s->draw[0].per_row == 5 && s->draw[0].p == 0.8 && s->draw[0].p_scalar == -1 && s->phase == PHASE_MICRO);
+    assert_true(s->n_buffers == 6 && s->buffer[2].set == 1 && s->buffer[4].io == 0 && s->buffer[4].shape.n == 1 &&
+                s->buffer[5].io == 0);
+    assert_true(s->draw[0].rows == 4 && s->draw[0].per_row == 5 && s->draw[0].p == 0.8 && s->draw[0].p_scalar == -1 &&
+                s->phase == PHASE_MICRO);
     assert_true(s->n_steps == 1 && s->step[0].buffer[2] == 5 && !strcmp(s->step[0].at, "m.dsl:3"));
     plan_free(p);
 }
@@ -139,7 +160,8 @@ static void damaged(void **state)
     free(err);
     assert_null(plan_load("/tmp", &err));
     free(err);
-    static const char *const other[] = {"", "null", "[]", "5", "{}", "{\"format\": \"ect-plan\"}", "\xff\xfe", "{\"format\": {}}"};
+    static const char *const other[] = {
+        "", "null", "[]", "5", "{}", "{\"format\": \"ect-plan\"}", "\xff\xfe", "{\"format\": {}}"};
     for (size_t i = 0; i < COUNT(other); i++) {
         put_plan(other[i]);
         assert_null(plan_load(dir, &err));
@@ -157,7 +179,8 @@ static void damaged(void **state)
 static int clean(void **state) { (void)state; remove_tree(dir); return 0; }
 int main(void)
 {
-    strcpy(dir, access("/dev/shm", W_OK) ? "/tmp/ect-test-json-XXXXXX" : "/dev/shm/ect-test-json-XXXXXX");    /* thousands of small files */
+    strcpy(dir, access("/dev/shm", W_OK) ? "/tmp/ect-test-json-XXXXXX"
+                                         : "/dev/shm/ect-test-json-XXXXXX"); /* thousands of small files */
     if (!mkdtemp(dir)) return 1;
     char *graph = xasprintf("%s/graph", dir), *kernels = xasprintf("%s/kernels", dir);
     make_dirs(graph);

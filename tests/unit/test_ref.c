@@ -1,5 +1,5 @@
-/* The interpreters: every operation on small tensors, random view chains against a direct evaluation, contraction, draws, training.
-   Assumes plans made by plan_text.h. */
+/* The interpreters: every operation on small tensors, random view chains against a direct evaluation, contraction, draws,
+   training. Assumes plans made by plan_text.h. */
 #include "plan_text.h"
 #include "runtime/ref_graph.h"
 #include "runtime/rng.h"
@@ -24,7 +24,10 @@ static void end(void)
     session_close(session);
     plan_free(plan);
 }
-static bool near(double a, double b, double tol) { return (isnan(a) && isnan(b)) || a == b || fabs(a - b) <= tol * (1 + fabs(b)); }
+static bool near(double a, double b, double tol)
+{
+    return (isnan(a) && isnan(b)) || a == b || fabs(a - b) <= tol * (1 + fabs(b));
+}
 
 /* y = f(a, b) for the rows of a table, on both devices */
 static void elementwise(void **state)
@@ -59,22 +62,27 @@ static void elementwise(void **state)
     };
     for (size_t k = 0; k < COUNT(cases); k++)
         for (int wide = 0; wide < 2; wide++) {
-            char *text = xasprintf("# a comment\n%%1 = input \"a\" [c:6] @m.dsl:1:2 \"x.y\"\n%%2 = input \"b\" [c:6]\n%%3 = %s [c:6]%s\nout \"y\" %%3\n",
+            char *text = xasprintf("# a comment\n%%1 = input \"a\" [c:6] @m.dsl:1:2 \"x.y\"\n%%2 = input \"b\" [c:6]\n%%3 = %s "
+                                   "[c:6]%s\nout \"y\" %%3\n",
                                    cases[k].text, cases[k].is_bool ? " bool" : "");
-            begin(text, (const char *const[]){"a [c:6]", "b [c:6]", NULL}, (const char *const[]){"y [c:6]", NULL}, NULL, wide ? "ref64" : "ref");
+            begin(text, (const char *const[]){"a [c:6]", "b [c:6]", NULL}, (const char *const[]){"y [c:6]", NULL}, NULL,
+                  wide ? "ref64" : "ref");
             const float *y = run((const float *const[]){a, b});
             for (int i = 0; i < 6; i++)
-                if (!near(y[i], cases[k].y[i], 1e-6)) fail_msg("%s: element %d is %g, not %g", cases[k].text, i, y[i], cases[k].y[i]);
+                if (!near(y[i], cases[k].y[i], 1e-6))
+                    fail_msg("%s: element %d is %g, not %g", cases[k].text, i, y[i], cases[k].y[i]);
             end();
             free(text);
         }
 }
-/* Joins by role, run-time scalars, an arm of `where` that is not taken, an order of axes in the output that is not the declared one. */
+/* Joins by role, run-time scalars, an arm of `where` that is not taken, an order of axes in the output that is not the declared
+   one. */
 static void joins(void **state)
 {
     (void)state;
     begin("%1 = input \"a\" [n:2]\n%2 = input \"b\" [c:3,n:2]\n%3 = scalar 0 []\n%4 = mul %1 %3 [n:2]\n%5 = div %4 %2 [n:2,c:3]\n"
-          "%6 = const 0 []\n%7 = eq %2 %6 [c:3,n:2] bool\n%8 = not %7 [c:3,n:2] bool\n%9 = where %8 %5 %6 [c:3,n:2]\nout \"y\" %9\n",
+          "%6 = const 0 []\n%7 = eq %2 %6 [c:3,n:2] bool\n%8 = not %7 [c:3,n:2] bool\n%9 = where %8 %5 %6 [c:3,n:2]\nout \"y\" "
+          "%9\n",
           (const char *const[]){"a [n:2]", "b [c:3,n:2]", NULL}, (const char *const[]){"y [n:2,c:3]", NULL}, NULL, "ref");
     static const float a[2] = {4, 8}, b[6] = {1, 0, 2, 4, 0, 8}, want[6] = {2, 1, 0, 0, 1, 0.5};
     const float *y = run((const float *const[]){a, b});
@@ -90,7 +98,14 @@ static void joins(void **state)
 
 /* ---- random view chains against element-by-element evaluation ---- */
 enum { DEPTH = 6 };
-typedef struct { PlanShape shape; char text[400]; int op, axis, kaxis; int64_t a, b, k, stride, dil, pad; int64_t factor[32]; int n_factor, in_axis[32], out_axis[32]; } View;
+typedef struct {
+    PlanShape shape;
+    char text[400];
+    int op, axis, kaxis;
+    int64_t a, b, k, stride, dil, pad;
+    int64_t factor[32];
+    int n_factor, in_axis[32], out_axis[32];
+} View;
 static uint64_t dice;
 static int64_t pick_of(int64_t n) { return (int64_t)(hash64(&dice, sizeof dice, dice++) % (uint64_t)n); }
 static void shape_list(StrBuf *b, const PlanShape *s)
@@ -99,7 +114,8 @@ static void shape_list(StrBuf *b, const PlanShape *s)
     for (int i = 0; i < s->n; i++) sb_printf(b, "%s%s:%lld", i ? "," : "", s->role[i], (long long)s->size[i]);
     sb_putc(b, ']');
 }
-static const char *const fresh[] = {"r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"};
+static const char *const fresh[] = {"r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8",
+                                    "r9", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"};
 static int next_fresh;
 /* A random view of x; node numbers: operand %id. false: this kind does not apply here. */
 static bool random_view(const PlanShape *x, int id, View *v)
@@ -119,23 +135,44 @@ static bool random_view(const PlanShape *x, int id, View *v)
     case 2: v->a = pick_of(size);
             for (int i = v->axis; i + 1 < x->n; i++) v->shape.role[i] = x->role[i + 1], v->shape.size[i] = x->size[i + 1];
             v->shape.n--; sprintf(v->text, "pick %s %d %%%d", role, (int)v->a, id); break;
-    case 3: v->a = pick_of(3); v->b = pick_of(3); v->shape.size[v->axis] += v->a + v->b; sprintf(v->text, "pad %s %d %d %%%d", role, (int)v->a, (int)v->b, id); break;
-    case 4: v->a = 1 + pick_of(3); v->shape.size[v->axis] *= v->a; sprintf(v->text, "repeat %s %d %%%d", role, (int)v->a, id); break;
+    case 3:
+        v->a = pick_of(3);
+        v->b = pick_of(3);
+        v->shape.size[v->axis] += v->a + v->b;
+        sprintf(v->text, "pad %s %d %d %%%d", role, (int)v->a, (int)v->b, id);
+        break;
+    case 4:
+        v->a = 1 + pick_of(3);
+        v->shape.size[v->axis] *= v->a;
+        sprintf(v->text, "repeat %s %d %%%d", role, (int)v->a, id);
+        break;
     case 5: if (x->n >= 6) return false;
-            v->k = 1 + pick_of(3); v->stride = 1 + pick_of(2); v->dil = pick_of(4) ? 1 : -1; v->pad = pick_of(3) * (pick_of(5) ? 1 : -1); v->b = 1 + pick_of(size + 2);
-            v->shape.size[v->axis] = v->b; v->kaxis = v->shape.n; v->shape.role[v->shape.n] = new_role; v->shape.size[v->shape.n++] = v->k; next_fresh++;
-            sprintf(v->text, "window %s %s k %d stride %d dil %d pad %d out %d %%%d", role, new_role, (int)v->k, (int)v->stride, (int)v->dil, (int)v->pad, (int)v->b, id); break;
+        v->k = 1 + pick_of(3);
+        v->stride = 1 + pick_of(2);
+        v->dil = pick_of(4) ? 1 : -1;
+        v->pad = pick_of(3) * (pick_of(5) ? 1 : -1);
+        v->b = 1 + pick_of(size + 2);
+        v->shape.size[v->axis] = v->b;
+        v->kaxis = v->shape.n;
+        v->shape.role[v->shape.n] = new_role;
+        v->shape.size[v->shape.n++] = v->k;
+        next_fresh++;
+        sprintf(v->text, "window %s %s k %d stride %d dil %d pad %d out %d %%%d", role, new_role, (int)v->k, (int)v->stride,
+                (int)v->dil, (int)v->pad, (int)v->b, id);
+        break;
     case 6: if (x->n < 2) return false;
             v->kaxis = (v->axis + 1) % x->n;
             v->stride = 1 + pick_of(3); v->dil = 1 + pick_of(2); v->pad = pick_of(3); v->b = 1 + pick_of(2 * size);
             v->shape.size[v->axis] = v->b;
-            sprintf(v->text, "unwindow %s %s stride %d dil %d pad %d out %d %%%d", role, x->role[v->kaxis], (int)v->stride, (int)v->dil, (int)v->pad, (int)v->b, id); break;
+            sprintf(v->text, "unwindow %s %s stride %d dil %d pad %d out %d %%%d", role, x->role[v->kaxis], (int)v->stride,
+                    (int)v->dil, (int)v->pad, (int)v->b, id);
+            break;
     case 7: if (x->n >= 6) return false;
             v->b = 1 + pick_of(3); v->kaxis = (int)pick_of(x->n + 1);
             for (int i = x->n; i > v->kaxis; i--) v->shape.role[i] = x->role[i - 1], v->shape.size[i] = x->size[i - 1];
             v->shape.role[v->kaxis] = new_role; v->shape.size[v->kaxis] = v->b; v->shape.n++; next_fresh++;
             sprintf(v->text, "expand %s %d %%%d", new_role, (int)v->b, id); break;
-    case 8: {                                                        /* rearrange: split axes at random, shuffle factors, merge at random */
+    case 8: { /* rearrange: split axes at random, shuffle factors, merge at random */
         StrBuf b = {0};
         sb_puts(&b, "rearrange ");
         for (int i = 0; i < x->n; i++) {
@@ -274,8 +311,10 @@ static void concats(void **state)
 {
     (void)state;
     /* concatenation under pad, slice, another concatenation and a window */
-    begin("%1 = input \"a\" [c:2,w:3]\n%2 = input \"b\" [w:3,c:1]\n%3 = concat c %1 %2 %1 [c:5,w:3]\n%4 = pad c 1 0 %3 [c:6,w:3]\n%5 = slice c 1 4 %4 [c:4,w:3]\n"
-          "%6 = concat w %5 %5 [c:4,w:6]\n%7 = window w k k 3 stride 2 dil 1 pad 1 out 3 %6 [c:4,w:3,k:3]\n%8 = sum (k) %7 [c:4,w:3]\nout \"y\" %8\n",
+    begin("%1 = input \"a\" [c:2,w:3]\n%2 = input \"b\" [w:3,c:1]\n%3 = concat c %1 %2 %1 [c:5,w:3]\n%4 = pad c 1 0 %3 "
+          "[c:6,w:3]\n%5 = slice c 1 4 %4 [c:4,w:3]\n"
+          "%6 = concat w %5 %5 [c:4,w:6]\n%7 = window w k k 3 stride 2 dil 1 pad 1 out 3 %6 [c:4,w:3,k:3]\n%8 = sum (k) %7 "
+          "[c:4,w:3]\nout \"y\" %8\n",
           (const char *const[]){"a [c:2,w:3]", "b [w:3,c:1]", NULL}, (const char *const[]){"y [c:4,w:3]", NULL}, NULL, "ref");
     static const float a[6] = {1, 2, 3, 4, 5, 6}, b[3] = {10, 20, 30};
     static const float row[4][3] = {{1, 2, 3}, {4, 5, 6}, {10, 20, 30}, {1, 2, 3}};
@@ -297,18 +336,21 @@ static void contractions(void **state)
     for (size_t i = 0; i < COUNT(x); i++) x[i] = (float)((i * 37) % 101) / 50 - 1;
     for (size_t i = 0; i < COUNT(w); i++) w[i] = (float)((i * 53) % 97) / 50 - 1;
     const char *text = "%1 = input \"x\" [n:3,i:5,h:6,w:7]\n%2 = input \"w\" [o:40,i:5,kh:3,kw:3]\n"
-        "%3 = window h kh k 3 stride 1 dil 1 pad 1 out 6 %1 [n:3,i:5,h:6,w:7,kh:3]\n%4 = window w kw k 3 stride 1 dil 1 pad 1 out 7 %3 [n:3,i:5,h:6,w:7,kh:3,kw:3]\n"
-        "%5 = contract (i,kh,kw) %2 %4 [o:40,n:3,h:6,w:7]\n%6 = rename o c %5 [n:3,c:40,h:6,w:7]\nout \"y\" %6\n";
+                       "%3 = window h kh k 3 stride 1 dil 1 pad 1 out 6 %1 [n:3,i:5,h:6,w:7,kh:3]\n%4 = window w kw k 3 stride 1 "
+                       "dil 1 pad 1 out 7 %3 [n:3,i:5,h:6,w:7,kh:3,kw:3]\n"
+                       "%5 = contract (i,kh,kw) %2 %4 [o:40,n:3,h:6,w:7]\n%6 = rename o c %5 [n:3,c:40,h:6,w:7]\nout \"y\" %6\n";
     static float first[NB * O * H * W];
     for (int threads = 1; threads <= 2; threads++) {
-        plan = simple_plan(text, (const char *const[]){"x [n:3,i:5,h:6,w:7]", "w [o:40,i:5,kh:3,kw:3]", NULL}, (const char *const[]){"y [n:3,c:40,h:6,w:7]", NULL}, NULL);
+        plan = simple_plan(text, (const char *const[]){"x [n:3,i:5,h:6,w:7]", "w [o:40,i:5,kh:3,kw:3]", NULL},
+                           (const char *const[]){"y [n:3,c:40,h:6,w:7]", NULL}, NULL);
         session = session_open(plan, "ref", threads);
         const float *y = run((const float *const[]){x, w});
         for (int n = 0; n < NB; n++) for (int o = 0; o < O; o++) for (int h = 0; h < H; h++) for (int v = 0; v < W; v++) {
             double want = 0;
             for (int i = 0; i < I; i++) for (int p = 0; p < 3; p++) for (int q = 0; q < 3; q++) {
                 int a = h + p - 1, b = v + q - 1;
-                if (a >= 0 && a < H && b >= 0 && b < W) want += (double)x[((n * I + i) * H + a) * W + b] * w[((o * I + i) * 3 + p) * 3 + q];
+                if (a >= 0 && a < H && b >= 0 && b < W)
+                    want += (double)x[((n * I + i) * H + a) * W + b] * w[((o * I + i) * 3 + p) * 3 + q];
             }
             assert_true(near(y[((n * O + o) * H + h) * W + v], want, 1e-6));
         }
@@ -317,9 +359,10 @@ static void contractions(void **state)
         end();
     }
     /* everything shared; nothing shared; an axis reduced that only one side has */
-    begin("%1 = input \"a\" [n:2,c:3]\n%2 = contract (c) %1 %1 [n:2]\n%3 = rename n m %2 [m:2]\n%4 = contract () %2 %3 [n:2,m:2]\n"
-          "%5 = contract (n,c) %1 %3 [m:2]\n%6 = mul %4 %5 [n:2,m:2]\nout \"y\" %6\n",
-          (const char *const[]){"a [n:2,c:3]", NULL}, (const char *const[]){"y [n:2,m:2]", NULL}, NULL, "ref64");
+    begin(
+        "%1 = input \"a\" [n:2,c:3]\n%2 = contract (c) %1 %1 [n:2]\n%3 = rename n m %2 [m:2]\n%4 = contract () %2 %3 [n:2,m:2]\n"
+        "%5 = contract (n,c) %1 %3 [m:2]\n%6 = mul %4 %5 [n:2,m:2]\nout \"y\" %6\n",
+        (const char *const[]){"a [n:2,c:3]", NULL}, (const char *const[]){"y [n:2,m:2]", NULL}, NULL, "ref64");
     static const float a[6] = {1, 2, 3, 4, 5, 6};
     static const double s[2] = {14, 77};
     const float *y = run((const float *const[]){a});
@@ -329,7 +372,8 @@ static void contractions(void **state)
 static void reductions(void **state)
 {
     (void)state;
-    begin("%1 = input \"a\" [n:2,c:3,w:2]\n%2 = softmax (c) %1 [n:2,c:3,w:2]\n%3 = sum (c) %2 [n:2,w:2]\n%4 = rmax (c,w) %1 [n:2]\n%5 = standardize (w,c) eps 0 %1 [n:2,c:3,w:2]\n"
+    begin("%1 = input \"a\" [n:2,c:3,w:2]\n%2 = softmax (c) %1 [n:2,c:3,w:2]\n%3 = sum (c) %2 [n:2,w:2]\n%4 = rmax (c,w) %1 "
+          "[n:2]\n%5 = standardize (w,c) eps 0 %1 [n:2,c:3,w:2]\n"
           "%6 = contract (c,w) %5 %5 [n:2]\n%7 = add %3 %4 [n:2,w:2]\n%8 = add %7 %6 [n:2,w:2]\nout \"y\" %8\n",
           (const char *const[]){"a [n:2,c:3,w:2]", NULL}, (const char *const[]){"y [n:2,w:2]", NULL}, NULL, "ref");
     static const float a[12] = {1, 2, 3, 4, 5, 9, -1, -2, -3, -4, -5, -6};
@@ -341,8 +385,10 @@ static void draws(void **state)
 {
     (void)state;
     /* element order: c innermost whatever the listed order; replaced values come back */
-    begin("%1 = draw normal stream \"noise\" path \"draw.noise\" [n:2,c:3,w:5]\n%2 = input \"p\" [c:3]\n%3 = draw bernoulli stream \"drop\" path \"draw.drop\" %2 [n:2,c:3,w:5]\n"
-          "%4 = mul %1 %3 [n:2,c:3,w:5]\nout \"y\" %4\nout \"z\" %1\nout \"b\" %3\n", (const char *const[]){"p [c:3]", NULL},
+    begin("%1 = draw normal stream \"noise\" path \"draw.noise\" [n:2,c:3,w:5]\n%2 = input \"p\" [c:3]\n%3 = draw bernoulli "
+          "stream \"drop\" path \"draw.drop\" %2 [n:2,c:3,w:5]\n"
+          "%4 = mul %1 %3 [n:2,c:3,w:5]\nout \"y\" %4\nout \"z\" %1\nout \"b\" %3\n",
+          (const char *const[]){"p [c:3]", NULL},
           (const char *const[]){"y [n:2,c:3,w:5]", "z [n:2,c:3,w:5]", "b [n:2,c:3,w:5]", NULL},
           "[{\"name\": \"draw.noise\", \"kind\": \"normal\", \"roles\": [\"n\", \"c\", \"w\"], \"shape\": [2, 3, 5]}]", "ref");
     session->seed = 9;
@@ -372,14 +418,28 @@ static void bad_graphs(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "", "out \"y\" %1\n", "%1 = const 1 []\n", "%1 = nothing [c:2]\nout \"y\" %1\n", "%1 = input \"x\" [c:2]\n%2 = neg %3 [c:2]\nout \"y\" %2\n",
-        "%1 = input \"x\" [c:2]\n%2 = neg %1 [c:3]\nout \"y\" %2\n", "%1 = input \"x\" [c:2]\n%1 = neg %1 [c:2]\nout \"y\" %1\n",
-        "%1 = input \"x\" [c:2]\n%2 = slice c 1 2 %1 [c:2]\nout \"y\" %2\n", "%1 = input \"x\" [c:2]\n%2 = pick c 2 %1 []\nout \"y\" %2\n",
-        "%1 = input \"x\" [c:4]\n%2 = rearrange (2 3) -> (0)(1) %1 [a:2,b:3]\nout \"y\" %2\n", "%1 = input \"x\" [c:4]\n%2 = rearrange (2 2) -> (0)(0) %1 [a:2,b:2]\nout \"y\" %2\n",
-        "%1 = input \"x\" [c:2]\n%2 = window c k k 0 stride 1 dil 1 pad 0 out 2 %1 [c:2,k:0]\nout \"y\" %2\n", "%1 = input \"x\" [c:2]\n%2 = sum (d) %1 [c:2]\nout \"y\" %2\n",
-        "%1 = scalar 1 []\nout \"y\" %1\n", "%1 = param \"w\" set \"\" [c:1]\nout \"y\" %1\n", "%1 = input \"x\" [c:99999999999999999999]\nout \"y\" %1\n",
-        "%1 = iota [c:1000000,d:1000000,e:1000000]\nout \"y\" %1\n", "%1 = const 1 [] junk\nout \"y\" %1\n", "%1 = input \"x [c:2]\nout \"y\" %1\n",
-        "%1 = input \"x\" [c:2,c:2]\nout \"y\" %1\n", "%1 = input \"x\" [c:2]\n%2 = concat c [c:0]\nout \"y\" %2\n", "%99999999999 = const 1 []\n",
+        "",
+        "out \"y\" %1\n",
+        "%1 = const 1 []\n",
+        "%1 = nothing [c:2]\nout \"y\" %1\n",
+        "%1 = input \"x\" [c:2]\n%2 = neg %3 [c:2]\nout \"y\" %2\n",
+        "%1 = input \"x\" [c:2]\n%2 = neg %1 [c:3]\nout \"y\" %2\n",
+        "%1 = input \"x\" [c:2]\n%1 = neg %1 [c:2]\nout \"y\" %1\n",
+        "%1 = input \"x\" [c:2]\n%2 = slice c 1 2 %1 [c:2]\nout \"y\" %2\n",
+        "%1 = input \"x\" [c:2]\n%2 = pick c 2 %1 []\nout \"y\" %2\n",
+        "%1 = input \"x\" [c:4]\n%2 = rearrange (2 3) -> (0)(1) %1 [a:2,b:3]\nout \"y\" %2\n",
+        "%1 = input \"x\" [c:4]\n%2 = rearrange (2 2) -> (0)(0) %1 [a:2,b:2]\nout \"y\" %2\n",
+        "%1 = input \"x\" [c:2]\n%2 = window c k k 0 stride 1 dil 1 pad 0 out 2 %1 [c:2,k:0]\nout \"y\" %2\n",
+        "%1 = input \"x\" [c:2]\n%2 = sum (d) %1 [c:2]\nout \"y\" %2\n",
+        "%1 = scalar 1 []\nout \"y\" %1\n",
+        "%1 = param \"w\" set \"\" [c:1]\nout \"y\" %1\n",
+        "%1 = input \"x\" [c:99999999999999999999]\nout \"y\" %1\n",
+        "%1 = iota [c:1000000,d:1000000,e:1000000]\nout \"y\" %1\n",
+        "%1 = const 1 [] junk\nout \"y\" %1\n",
+        "%1 = input \"x [c:2]\nout \"y\" %1\n",
+        "%1 = input \"x\" [c:2,c:2]\nout \"y\" %1\n",
+        "%1 = input \"x\" [c:2]\n%2 = concat c [c:0]\nout \"y\" %2\n",
+        "%99999999999 = const 1 []\n",
     };
     plan = simple_plan("%1 = const 1 []\nout \"y\" %1\n", (const char *const[]){NULL}, (const char *const[]){"y []", NULL}, NULL);
     for (size_t i = 0; i < COUNT(bad); i++) {
@@ -395,8 +455,8 @@ int main(void)
 {
     make_plan_dir();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elementwise), cmocka_unit_test(joins), cmocka_unit_test(views), cmocka_unit_test(concats), cmocka_unit_test(contractions),
-        cmocka_unit_test(reductions), cmocka_unit_test(draws), cmocka_unit_test(bad_graphs),
+        cmocka_unit_test(elementwise),  cmocka_unit_test(joins),      cmocka_unit_test(views), cmocka_unit_test(concats),
+        cmocka_unit_test(contractions), cmocka_unit_test(reductions), cmocka_unit_test(draws), cmocka_unit_test(bad_graphs),
     };
     return cmocka_run_group_tests(tests, NULL, clean);
 }

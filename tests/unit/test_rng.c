@@ -1,5 +1,5 @@
-/* Random numbers: Philox's published vectors, docs/random.md's layout, moments of the distributions, element functions against libm.
-   Assumes kernel_prelude.h holds the arithmetic. */
+/* Random numbers: Philox's published vectors, docs/random.md's layout, moments of the distributions, element functions against
+   libm. Assumes kernel_prelude.h holds the arithmetic. */
 #include "runtime/rng.h"
 #include "runtime/kernel_prelude.h"
 #include <math.h>
@@ -9,10 +9,14 @@
 static void philox(void **state)
 {
     (void)state;
-    static const struct { uint32_t c[4], k[2], out[4]; } cases[] = {     /* from the Random123 distribution's known answers */
+    static const struct { uint32_t c[4], k[2], out[4];
+    } cases[] = {
+        /* from the Random123 distribution's known answers */
         {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
         {{~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}, {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+         {0xa4093822, 0x299f31d0},
+         {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         const uint32_t *c = cases[i].c;
@@ -107,13 +111,17 @@ static void functions(void **state)
     assert_true(isnan(ect_tanh(NAN)) && ect_tanh(INFINITY) == 1 && ect_tanh(-INFINITY) == -1 && isnan(ect_sigmoid(NAN)));
     assert_true(ect_sigmoid(-INFINITY) == 0 && ect_sigmoid(INFINITY) == 1 && ect_rng_log(1) == 0);
     assert_true(isnan(ect_sign(NAN)) && ect_sign(-3) == -1 && ect_sign(0) == 0 && ect_sign(INFINITY) == 1);
-    assert_true(isnan(ect_max(NAN, 1)) && isnan(ect_max(1, NAN)) && ect_max(1, 2) == 2 && ect_min(1, 2) == 1 && isnan(ect_min(1, NAN)));
-    assert_true(ect_nan_to_num(NAN, 5, 9) == 5 && ect_nan_to_num(INFINITY, 5, 9) == 9 && ect_nan_to_num(-INFINITY, 5, 9) == -9 && ect_nan_to_num(3, 5, 9) == 3);
-    assert_true(ect_bf16(1 + 0x1p-9f) == 1 && ect_bf16(1 + 0x1.8p-8f) == 1 + 0x1p-7f && isnan(ect_bf16(NAN)) && isinf(ect_bf16(0x1.fffffep127f)));
+    assert_true(isnan(ect_max(NAN, 1)) && isnan(ect_max(1, NAN)) && ect_max(1, 2) == 2 && ect_min(1, 2) == 1 &&
+                isnan(ect_min(1, NAN)));
+    assert_true(ect_nan_to_num(NAN, 5, 9) == 5 && ect_nan_to_num(INFINITY, 5, 9) == 9 && ect_nan_to_num(-INFINITY, 5, 9) == -9 &&
+                ect_nan_to_num(3, 5, 9) == 3);
+    assert_true(ect_bf16(1 + 0x1p-9f) == 1 && ect_bf16(1 + 0x1.8p-8f) == 1 + 0x1p-7f && isnan(ect_bf16(NAN)) &&
+                isinf(ect_bf16(0x1.fffffep127f)));
     assert_true(ect_isfinite(1) && !ect_isfinite(INFINITY) && !ect_isfinite(NAN));
 }
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(philox), cmocka_unit_test(layout), cmocka_unit_test(moments), cmocka_unit_test(bits), cmocka_unit_test(functions)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(philox), cmocka_unit_test(layout), cmocka_unit_test(moments),
+                                       cmocka_unit_test(bits), cmocka_unit_test(functions)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,52 +8,78 @@
 #include <cmocka.h>
 
 /* y = sum_i x[n,i] w[i] + b; loss = (y - t)^2 + noise * 0; the update: p -= lr g, m counts steps, ema follows. */
-static const char loss_graph[] =
-    "%1 = input \"x\" [n:2,i:3]\n%2 = input \"t\" [n:2]\n%3 = param \"w\" set \"\" [o:2,i:3]\n%4 = contract (i) %1 %3 [n:2,o:2]\n%5 = sum (o) %4 [n:2]\n"
-    "%6 = draw normal stream \"noise\" path \"draw.noise\" [n:2]\n%7 = scalar 1 []\n%8 = mul %6 %7 [n:2]\n%9 = add %2 %8 [n:2]\n%10 = sub %5 %9 [n:2]\n"
-    "%11 = mul %10 %10 [n:2]\n";
+static const char loss_graph[] = "%1 = input \"x\" [n:2,i:3]\n%2 = input \"t\" [n:2]\n%3 = param \"w\" set \"\" [o:2,i:3]\n%4 = "
+                                 "contract (i) %1 %3 [n:2,o:2]\n%5 = sum (o) %4 [n:2]\n"
+                                 "%6 = draw normal stream \"noise\" path \"draw.noise\" [n:2]\n%7 = scalar 1 []\n%8 = mul %6 %7 "
+                                 "[n:2]\n%9 = add %2 %8 [n:2]\n%10 = sub %5 %9 [n:2]\n"
+                                 "%11 = mul %10 %10 [n:2]\n";
 static const char grad_tail[] =                                       /* of the mean over n = 2 */
     "%12 = contract (n) %10 %1 [i:3]\n%13 = expand o 2 %12 [i:3,o:2]\nout \"grad.w\" %13\nout \"loss\" %11\n";
-static const char update_graph[] =
-    "%1 = input \"p\" [e:8]\n%2 = input \"g\" [e:8]\n%3 = input \"m\" [e:8]\n%4 = input \"ema\" [e:8]\n%5 = scalar 0 []\n%6 = mul %5 %2 [e:8]\n%7 = sub %1 %6 [e:8]\n"
-    "%8 = const 1 []\n%9 = add %3 %8 [e:8]\n%10 = sub %4 %7 [e:8]\n%11 = const 0.5 []\n%12 = mul %10 %11 [e:8]\n%13 = add %7 %12 [e:8]\n"
-    "out \"p\" %7\nout \"m\" %9\nout \"ema\" %13\n";
+static const char update_graph[] = "%1 = input \"p\" [e:8]\n%2 = input \"g\" [e:8]\n%3 = input \"m\" [e:8]\n%4 = input \"ema\" "
+                                   "[e:8]\n%5 = scalar 0 []\n%6 = mul %5 %2 [e:8]\n%7 = sub %1 %6 [e:8]\n"
+                                   "%8 = const 1 []\n%9 = add %3 %8 [e:8]\n%10 = sub %4 %7 [e:8]\n%11 = const 0.5 []\n%12 = mul "
+                                   "%10 %11 [e:8]\n%13 = add %7 %12 [e:8]\n"
+                                   "out \"p\" %7\nout \"m\" %9\nout \"ema\" %13\n";
 static const char init_graph[] = "%1 = draw uniform stream \"init\" path \"draw.init.w\" [o:2,i:3]\nout \"w\" %1\n";
 static const char sample0_graph[] = "%1 = input \"z\" [n:2,c:3]\n%2 = const 2 []\n%3 = mul %1 %2 [n:2,c:3]\nout \"carry.v\" %3\n";
-static const char sample1_graph[] =
-    "%1 = input \"carry.v\" [n:2,c:3]\n%2 = draw normal stream \"sample\" path \"draw.sample\" [n:2,c:3]\n%3 = scalar 2 []\n%4 = mul %2 %3 [n:2,c:3]\n"
-    "%5 = add %1 %4 [n:2,c:3]\nout \"carry.v\" %5\n";
-static const char sample2_graph[] = "%1 = input \"carry.v\" [n:2,c:3]\n%2 = param \"w\" set \"ema\" [o:2,i:3]\n%3 = pick o 0 %2 [i:3]\n%4 = rename i c %3 [c:3]\n"
+static const char sample1_graph[] = "%1 = input \"carry.v\" [n:2,c:3]\n%2 = draw normal stream \"sample\" path \"draw.sample\" "
+                                    "[n:2,c:3]\n%3 = scalar 2 []\n%4 = mul %2 %3 [n:2,c:3]\n"
+                                    "%5 = add %1 %4 [n:2,c:3]\nout \"carry.v\" %5\n";
+static const char sample2_graph[] =
+    "%1 = input \"carry.v\" [n:2,c:3]\n%2 = param \"w\" set \"ema\" [o:2,i:3]\n%3 = pick o 0 %2 [i:3]\n%4 = rename i c %3 [c:3]\n"
     "%5 = mul %1 %4 [n:2,c:3]\nout \"images\" %5\n";
-#define SEGMENT(name, file, phase, each, buffers, draws) \
-    "{\"name\": \"" name "\", \"graph\": \"graph/" file ".txt\", \"phase\": " phase ", " each ", \"buffers\": [" buffers "], \"draws\": [" draws "], " \
+#define SEGMENT(name, file, phase, each, buffers, draws)                                                                         \
+    "{\"name\": \"" name "\", \"graph\": \"graph/" file ".txt\", \"phase\": " phase ", " each ", \"buffers\": [" buffers         \
+    "], \"draws\": [" draws "], "                                                                                                \
     "\"steps\": [], \"peak_bytes\": 0, \"flops\": 0, \"bytes\": 0}"
 #define ONCE "\"each\": null, \"time\": null"
 #define NOISE "{\"name\": \"draw.noise\", \"kind\": \"normal\", \"roles\": [\"n\"], \"shape\": [2]}"
 #define DRAW_SAMPLE "{\"name\": \"draw.sample\", \"kind\": \"normal\", \"roles\": [\"n\", \"c\"], \"shape\": [2, 3]}"
 #define CARRY "{\"name\": \"carry.v\", \"kind\": \"carry\", \"elements\": 6, \"roles\": [\"n\", \"c\"], \"shape\": [2, 3]}"
-#define IN "[{\"name\": \"x\", \"roles\": [\"n\", \"i\"], \"shape\": [2, 3]}, {\"name\": \"t\", \"roles\": [\"n\"], \"shape\": [2]}, " \
-           "{\"name\": \"labels\", \"roles\": [\"n\", \"c\"], \"shape\": [2, 0]}]"
+#define IN                                                                                                                       \
+    "[{\"name\": \"x\", \"roles\": [\"n\", \"i\"], \"shape\": [2, 3]}, {\"name\": \"t\", \"roles\": [\"n\"], \"shape\": [2]}, "  \
+    "{\"name\": \"labels\", \"roles\": [\"n\", \"c\"], \"shape\": [2, 0]}]"
 #define LOSS "{\"name\": \"loss\", \"roles\": [\"n\"], \"shape\": [2]}"
 static const char plan_json[] =
-    "{\"format\": \"ect-plan\", \"version\": 1, \"ectc\": \"0\", \"model\": \"m\", \"batch\": 2, \"config\": [[\"res\", \"3\"]],\n"
-    "\"parameters\": [{\"name\": \"w\", \"was\": \"old\", \"roles\": [\"o\", \"i\"], \"shape\": [2, 3], \"order\": [1, 0], \"offset\": 1}], \"param_elements\": 8,\n"
-    "\"sets\": [\"\", \"ema\"], \"states\": [{\"name\": \"m\", \"init\": 3}, {\"name\": \"ema\", \"init\": \"param\", \"ema\": true}],\n"
-    "\"runtime\": [{\"name\": \"lr\", \"type\": \"real\", \"expr\": \"0.25\"}, {\"name\": \"stage\", \"type\": \"int\", \"expr\": \"floor(seen / 2)\"}, "
+    "{\"format\": \"ect-plan\", \"version\": 1, \"ectc\": \"0\", \"model\": \"m\", \"batch\": 2, \"config\": [[\"res\", "
+    "\"3\"]],\n"
+    "\"parameters\": [{\"name\": \"w\", \"was\": \"old\", \"roles\": [\"o\", \"i\"], \"shape\": [2, 3], \"order\": [1, 0], "
+    "\"offset\": 1}], \"param_elements\": 8,\n"
+    "\"sets\": [\"\", \"ema\"], \"states\": [{\"name\": \"m\", \"init\": 3}, {\"name\": \"ema\", \"init\": \"param\", \"ema\": "
+    "true}],\n"
+    "\"runtime\": [{\"name\": \"lr\", \"type\": \"real\", \"expr\": \"0.25\"}, {\"name\": \"stage\", \"type\": \"int\", "
+    "\"expr\": \"floor(seen / 2)\"}, "
     "{\"name\": \"scale\", \"type\": \"real\", \"expr\": \"0\"}],\n"
     "\"scalars\": [\"lr / step\", \"scale\", \"t * 2\"], \"streams\": [], \"kernels\": [], \"programs\": [\n"
-    "{\"name\": \"init\", \"training\": false, \"inputs\": [], \"outputs\": [{\"name\": \"w\", \"roles\": [\"o\", \"i\"], \"shape\": [2, 3]}],"
-    " \"segments\": [" SEGMENT("init", "init", "null", ONCE, "", "") "]},\n"
-    "{\"name\": \"loss\", \"training\": true, \"inputs\": " IN ", \"outputs\": [" LOSS "], \"segments\": [" SEGMENT("loss", "loss", "null", ONCE, "", NOISE) "]},\n"
-    "{\"name\": \"grad\", \"training\": true, \"inputs\": " IN ", \"outputs\": [" LOSS ", {\"name\": \"grad.w\"}],"
-    " \"segments\": [" SEGMENT("grad", "grad", "null", ONCE, "", NOISE) "]},\n"
-    "{\"name\": \"train_step\", \"training\": true, \"inputs\": " IN ", \"outputs\": [" LOSS "], \"segments\": ["
-    SEGMENT("train_step.micro", "grad", "\"micro\"", ONCE, "", NOISE) ", " SEGMENT("train_step.update", "update", "\"update\"", ONCE, "", "") "]},\n"
-    "{\"name\": \"sample\", \"training\": false, \"inputs\": [{\"name\": \"z\", \"roles\": [\"n\", \"c\"], \"shape\": [2, 3]}],"
-    " \"outputs\": [{\"name\": \"images\", \"roles\": [\"n\", \"c\"], \"shape\": [2, 3]}], \"segments\": ["
-    SEGMENT("sample.0", "sample0", "null", ONCE, CARRY, "") ", "
-    SEGMENT("sample.1", "sample1", "null", "\"each\": \"mid\", \"time\": \"t\"", CARRY, DRAW_SAMPLE) ", "
-    SEGMENT("sample.2", "sample2", "null", ONCE, CARRY, "") "]}]}";
+    "{\"name\": \"init\", \"training\": false, \"inputs\": [], \"outputs\": [{\"name\": \"w\", \"roles\": [\"o\", \"i\"], "
+    "\"shape\": [2, 3]}],"
+    " \"segments\": [" SEGMENT(
+        "init", "init", "null", ONCE, "",
+        "") "]},\n"
+            "{\"name\": \"loss\", \"training\": true, \"inputs\": " IN ", \"outputs\": [" LOSS "], \"segments\": [" SEGMENT(
+                "loss", "loss", "null", ONCE, "",
+                NOISE) "]},\n"
+                       "{\"name\": \"grad\", \"training\": true, \"inputs\": " IN ", \"outputs\": [" LOSS
+                       ", {\"name\": \"grad.w\"}],"
+                       " \"segments\": [" SEGMENT(
+                           "grad", "grad", "null", ONCE, "",
+                           NOISE) "]},\n"
+                                  "{\"name\": \"train_step\", \"training\": true, \"inputs\": " IN ", \"outputs\": [" LOSS
+                                  "], \"segments\": [" SEGMENT(
+                                      "train_step.micro", "grad", "\"micro\"", ONCE, "",
+                                      NOISE) ", " SEGMENT("train_step.update", "update", "\"update\"", ONCE, "",
+                                                          "") "]},\n"
+                                                              "{\"name\": \"sample\", \"training\": false, \"inputs\": "
+                                                              "[{\"name\": \"z\", \"roles\": [\"n\", \"c\"], \"shape\": [2, 3]}],"
+                                                              " \"outputs\": [{\"name\": \"images\", \"roles\": [\"n\", \"c\"], "
+                                                              "\"shape\": [2, 3]}], \"segments\": [" SEGMENT(
+                                                                  "sample.0", "sample0", "null", ONCE, CARRY,
+                                                                  "") ", " SEGMENT("sample.1", "sample1", "null",
+                                                                                   "\"each\": \"mid\", \"time\": \"t\"", CARRY,
+                                                                                   DRAW_SAMPLE) ", " SEGMENT("sample.2",
+                                                                                                             "sample2", "null",
+                                                                                                             ONCE, CARRY,
+                                                                                                             "") "]}]}";
 static const float weights[6] = {1, 2, 3, 4, 5, 6}, x[6] = {1, 0, 2, -1, 1, 0.5f}, t[2] = {10, -3};
 
 static void make_plan(void)
@@ -113,7 +139,13 @@ static int status_of(int (*f)(void *), void *user, char text[4096])
     waitpid(pid, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
-static double dot(const float *a, const double *w) { double s = 0; for (int o = 0; o < 2; o++) for (int i = 0; i < 3; i++) s += a[i] * w[o * 3 + i]; return s; }
+static double dot(const float *a, const double *w)
+{
+    double s = 0;
+    for (int o = 0; o < 2; o++)
+        for (int i = 0; i < 3; i++) s += a[i] * w[o * 3 + i];
+    return s;
+}
 
 static void training(void **state)
 {
@@ -127,7 +159,8 @@ static void training(void **state)
         session_load(s, path, NULL, false, NULL);
         free(path);
         session_training(s);
-        assert_true(s->state[0][0] == 0 && s->state[0][1] == 3 && s->state[0][7] == 0 && s->state[1] == s->set[1] && s->param[2] == 4);
+        assert_true(s->state[0][0] == 0 && s->state[0][1] == 3 && s->state[0][7] == 0 && s->state[1] == s->set[1] &&
+                    s->param[2] == 4);
         double ref[6], ema[6], g[6];
         for (int i = 0; i < 6; i++) ref[i] = ema[i] = weights[i];
         for (int step = 1; step <= 3; step++) {
@@ -169,7 +202,9 @@ static void initial(void **state)
     session_init(s);
     float got[6];
     param_gather(&p->param[0], s->param, got);
-    for (int o = 0; o < 2; o++) for (int i = 0; i < 3; i++) assert_true(got[o * 3 + i] == rng_uniform_at(rng_key("draw.init.w", 11), 0, 0, (uint64_t)(o * 3 + i)));
+    for (int o = 0; o < 2; o++)
+        for (int i = 0; i < 3; i++)
+            assert_true(got[o * 3 + i] == rng_uniform_at(rng_key("draw.init.w", 11), 0, 0, (uint64_t)(o * 3 + i)));
     session_close(s);
     plan_free(p);
 }
@@ -231,7 +266,8 @@ static void weight_errors(void **state)
     free(path);
     path = write_tensors("w.safetensors", (const T[]){{"w", 2, {3, 2}, weights}, {"ema.w", 2, {2, 3}, bad}}, 2);
     assert_int_equal(status_of(load_weights, path, text), EXIT_USER);
-    assert_true(strstr(text, "w: [3, 2] in the file, [2, 3] in the model") && strstr(text, "ema.w: 2 of 6, the first at element 1 (nan)"));
+    assert_true(strstr(text, "w: [3, 2] in the file, [2, 3] in the model") &&
+                strstr(text, "ema.w: 2 of 6, the first at element 1 (nan)"));
     free(path);
     assert_int_equal(status_of(load_weights, "/nonexistent", text), EXIT_USER);
 }
@@ -243,7 +279,8 @@ static int command(void *user)
     Words *w = user;
     char *argv[32] = {"run", plan_dir};
     int n = 2;
-    for (int i = 0; w->arg[i]; i++) argv[n++] = xasprintf(*w->arg[i] == '@' ? "%s/%s" : "%.0s%s", plan_dir, w->arg[i] + (*w->arg[i] == '@'));
+    for (int i = 0; w->arg[i]; i++)
+        argv[n++] = xasprintf(*w->arg[i] == '@' ? "%s/%s" : "%.0s%s", plan_dir, w->arg[i] + (*w->arg[i] == '@'));
     return cmd_run(n, argv);
 }
 static void values_of(const char *file, const char *name, int n, float *out)
@@ -339,8 +376,8 @@ int main(void)
     make_plan_dir();
     make_plan();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(training), cmocka_unit_test(initial), cmocka_unit_test(scalars), cmocka_unit_test(scalar_errors), cmocka_unit_test(weight_errors),
-        cmocka_unit_test(running),
+        cmocka_unit_test(training),      cmocka_unit_test(initial),       cmocka_unit_test(scalars),
+        cmocka_unit_test(scalar_errors), cmocka_unit_test(weight_errors), cmocka_unit_test(running),
     };
     return cmocka_run_group_tests(tests, NULL, clean);
 }

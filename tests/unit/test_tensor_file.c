@@ -1,5 +1,5 @@
-/* Tensor files: what is written is read back; every kind of damage is refused without a crash; a failed write leaves the old file.
-   Assumes a writable /tmp. */
+/* Tensor files: what is written is read back; every kind of damage is refused without a crash; a failed write leaves the old
+   file. Assumes a writable /tmp. */
 #include "runtime/tensor_file.h"
 #include <fcntl.h>
 #include <math.h>
@@ -54,8 +54,10 @@ static void round_trip(void **state)
     assert_int_equal(f->n, 4);
     assert_string_equal(tensor_meta(f, "format"), "te\"st\n");
     assert_null(tensor_meta(f, "other"));
-    const TensorEntry *a = tensor_find(f, "a.weight"), *b = tensor_find(f, "b"), *c = tensor_find(f, "c"), *e = tensor_find(f, "empty");
-    assert_true(a && b && c && e && !tensor_find(f, "d") && a->n_dims == 2 && a->shape[1] == 3 && e->elements == 0 && c->elements == 1);
+    const TensorEntry *a = tensor_find(f, "a.weight"), *b = tensor_find(f, "b"), *c = tensor_find(f, "c"),
+                      *e = tensor_find(f, "empty");
+    assert_true(a && b && c && e && !tensor_find(f, "d") && a->n_dims == 2 && a->shape[1] == 3 && e->elements == 0 &&
+                c->elements == 1);
     float v[6];
     tensor_read_f32(a, 0, 6, v);
     assert_true(v[0] == 1 && v[2] == 3.5f && isnan(v[3]) && isinf(v[4]) && v[5] == 0x1p-149f);
@@ -72,7 +74,8 @@ static void types(void **state)
 {
     (void)state;
     static const uint16_t half[6] = {0x3c00, 0xc000, 0x0001, 0x7c00, 0x7e00, 0x3555}, bf[2] = {0x3f80, 0xc040};
-    const char *header = "{\"h\":{\"dtype\":\"F16\",\"shape\":[6],\"data_offsets\":[0,12]},\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[12,16]},"
+    const char *header = "{\"h\":{\"dtype\":\"F16\",\"shape\":[6],\"data_offsets\":[0,12]},\"b\":{\"dtype\":\"BF16\",\"shape\":["
+                         "2],\"data_offsets\":[12,16]},"
                          "\"u\":{\"dtype\":\"U8\",\"shape\":[1,1],\"data_offsets\":[16,17]}}";
     size_t h = strlen(header);
     char all[512];
@@ -209,6 +212,7 @@ int main(void)
     strcpy(dir, "/tmp/ect-test-tensors-XXXXXX");
     if (!mkdtemp(dir)) return 1;
     path = xasprintf("%s/x.safetensors", dir);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(round_trip), cmocka_unit_test(types), cmocka_unit_test(damage), cmocka_unit_test(failed_write)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(round_trip), cmocka_unit_test(types), cmocka_unit_test(damage),
+                                       cmocka_unit_test(failed_write)};
     return cmocka_run_group_tests(tests, NULL, clean);
 }
