@@ -5,6 +5,7 @@ stream drop
 # Bounds by fan-in and fan-out; `gain` scales them.
 fn xavier_uniform(gain: real = 1) = fn(fan_in, fan_out) = uniform(-gain * sqrt(6 / (fan_in + fan_out)), gain * sqrt(6 / (fan_in + fan_out)))
 fn xavier_normal(gain: real = 1) = fn(fan_in, fan_out) = normal(0, gain * sqrt(2 / (fan_in + fan_out)))
+fn zeros() = fn(fan_in, fan_out) = 0
 
 block Linear(cin: int, cout: int, biased: bool = true, init = xavier_uniform())(x: [n, c:cin]) -> [n, c:cout] {
   param weight: [o:cout, i:cin] = init(cin, cout)
