@@ -54,6 +54,7 @@ check_model() {
 
 for doc; do
     rm -rf "$tmp/blocks" "$tmp/work" && mkdir -p "$tmp/blocks" "$tmp/work"
+    cp "$SRC"/models/*.dsl "$tmp/work"
     : >"$tmp/blocks/list"
     line=0
     awk -v dir="$tmp/blocks" -f "$SRC/tests/docs/extract.awk" "$doc" >"$tmp/out" 2>&1 || fail "cannot be cut into blocks:" "$tmp/out"
