@@ -529,8 +529,8 @@ Value draw(Elab *e, Ast *x, Env *env)
     int n;
     if (!d || !draw_axes(e, x, env, &n, ax)) return poison;
     Frame *f = e->frame;
-    Sym stream = x->name, last = sym(arena_printf(e->arena, "draw.%s", stream));
-    Sym path = ordinal(e, join_path(e, last, call_path(f, stream)), ++*counter(e, f, stream));
+    Sym stream = x->name, nth = ordinal(e, stream, ++*counter(e, f, stream));      /* at the stream, so that it is no instance's ordinal */
+    Sym path = join_path(e, sym(arena_printf(e->arena, "draw.%s", nth)), call_path(f, stream));
     Ref p = 0;
     if (d->kind == DRAW_BERNOULLI && !is_number(d->a) && !(p = as_ref(e, d->a, x->loc))) return poison;
     set_origin(e, x->loc);
