@@ -1,5 +1,6 @@
 /* ect-rt: the command table.
    Each command parses its own options and answers --help. */
+#include "cache/cache.h"
 #include "runtime/run.h"
 #include <unistd.h>
 
@@ -10,6 +11,7 @@ static const struct { const char *name, *about; int (*run)(int argc, char **argv
     {"explain", "what a plan does, step by step", cmd_explain},
     {"data", "import data sets and look into them", cmd_data},
     {"devices", "which devices work here", cmd_devices},
+    {"cache", "list, verify or shrink the kernel cache", cmd_cache},
 };
 
 static void help(FILE *f)
