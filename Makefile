@@ -4,8 +4,8 @@ B   := build$(if $(SAN),-san)
 CC  ?= cc
 PKGS := jansson libzip libpng libjpeg libxxhash zlib
 CFLAGS_BASE := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -g -I. -I$(B)/gen -fopenmp $(shell pkg-config --cflags $(PKGS))
-OPT := $(if $(SAN),-O1 -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer,-O2)
 comma := ,
+OPT := $(if $(SAN),-O1 -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer,-O2)
 CFLAGS := $(CFLAGS_BASE) $(OPT)
 LDLIBS := $(shell pkg-config --libs $(PKGS)) -lm -ldl -lpthread
 
