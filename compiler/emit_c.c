@@ -167,7 +167,7 @@ static const char *hint(const Lowered *l, const Kernel *k)
     }
 }
 
-void emit_c(const Lowered *l, Kernel *k)
+void emit_kernel(const Lowered *l, Kernel *k)
 {
     StrBuf body = {0};
     Emit e = {.b = &body, .l = l, .k = k, .indent = 1};

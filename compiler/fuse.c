@@ -1,6 +1,6 @@
 /* Fuse: decides which nodes are held in memory; everything else is computed where it is read.
    Views are never held. A reduction is held, or ends in the element-wise epilogue that is its only reader. */
-#include "compiler/kernel.h"
+#include "compiler/graph.h"
 
 enum { MAX_LOADS = 6, MAX_OPS = 80 };
 
@@ -82,20 +82,17 @@ static Ref sole_reader(const Graph *g, const Readers *rd, Ref r, const bool *is_
     }
 }
 
-Fusion *fuse(const Module *m, const Graph *g, const Layout *params)
+void fuse(Graph *g)
 {
-    Fusion *f = xcalloc(1, sizeof *f);
-    f->held = xcalloc(g->n, sizeof *f->held);
-    f->root_of = xcalloc(g->n, sizeof *f->root_of);
-    f->uses = xcalloc(g->n, sizeof *f->uses);
-    f->ranks = layout_ranks(m, g, params);
+    g->held = xcalloc(g->n, sizeof *g->held);
+    g->into = xcalloc(g->n, sizeof *g->into);
     bool *is_out = xcalloc(g->n, 1);
     for (int i = 0; i < g->n_out; i++) {
         Ref r = g->out[i].ref;
         is_out[r] = true;
         while (N(g, r)->op == OP_rename) r = N(g, r)->in[0];
         OpClass c = op_info[N(g, r)->op].cls;
-        if (c == OPC_ELEM || c == OPC_REDUCE) is_out[r] = f->held[r] = true;
+        if (c == OPC_ELEM || c == OPC_REDUCE) is_out[r] = g->held[r] = true;
     }
     Readers rd;
     readers_build(g, &rd);
@@ -106,13 +103,13 @@ Fusion *fuse(const Module *m, const Graph *g, const Layout *params)
         for (Ref e; (e = sole_reader(g, &rd, at, is_out)) && !claimed[e]; at = e) {
             if (node_elements(N(g, e)) != node_elements(N(g, r)) || N(g, e)->n_axes != N(g, r)->n_axes || N(g, e)->type == T_BOOL) break;
             claimed[e] = r;
-            f->root_of[at] = e;
+            g->into[at] = e;
         }
-        f->held[at] = true;
-        for (Ref x = r; x != at; x = f->root_of[x]) f->held[x] = false;
+        g->held[at] = true;
+        for (Ref x = r; x != at; x = g->into[x]) g->held[x] = false;
         Ref x = r, next;
-        while (x != at) { next = f->root_of[x]; f->root_of[x] = at; x = next; }
-        f->root_of[at] = at;
+        while (x != at) { next = g->into[x]; g->into[x] = at; x = next; }
+        g->into[at] = at;
         claimed[at] = r;
     }
     Cost *cost = xcalloc(g->n, sizeof *cost);
@@ -137,22 +134,16 @@ Fusion *fuse(const Module *m, const Graph *g, const Layout *params)
         c->dear |= expensive(n->op);
         int64_t largest = 0;
         Ref only = 0;
-        f->uses[r] = count_uses(g, &rd, r, is_out, &largest, &only);
-        if (cls == OPC_ELEM && !f->held[r] && !f->root_of[r] && n->type != T_BOOL && n->n_axes > 0) {
+        int uses = count_uses(g, &rd, r, is_out, &largest, &only);
+        if (cls == OPC_ELEM && !g->held[r] && !g->into[r] && n->type != T_BOOL && n->n_axes > 0) {
             int64_t e = node_elements(n);
             int big = big_loads(g, c, e);
-            f->held[r] = (f->uses[r] > 1 && (big > 1 || c->ops > 24)) || big >= MAX_LOADS || c->ops > MAX_OPS || c->n > MAX_LOADS
+            g->held[r] = (uses > 1 && (big > 1 || c->ops > 24)) || big >= MAX_LOADS || c->ops > MAX_OPS || c->n > MAX_LOADS
                          || (c->dear && largest >= 4 * e);
         } else if (cls == OPC_ELEM && n->n_axes == 0 && n->type != T_BOOL && c->ops > 8 && c->n > 0) {
-            f->held[r] = !f->root_of[r];
+            g->held[r] = !g->into[r];
         }
-        if (f->held[r] || f->root_of[r]) *c = (Cost){1, {r}, 0, false};
+        if (g->held[r] || g->into[r]) *c = (Cost){1, {r}, 0, false};
     }
     free(cost); free(claimed); free(is_out); free(rd.first); free(rd.next); free(rd.who);
-    return f;
-}
-
-void fusion_free(Fusion *f)
-{
-    free(f->held); free(f->root_of); free(f->uses); free(f->ranks); free(f);
 }

@@ -29,6 +29,8 @@ void graph_drop(Graph *g)
     free(g->node);
     free(g->table);
     free(g->out);
+    free(g->held);
+    free(g->into);
     free(g);
 }
 

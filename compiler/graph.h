@@ -71,6 +71,7 @@ typedef struct Graph {
     uint32_t *table; uint32_t table_cap;             /* interning */
     struct { Sym name; Ref ref; } *out; int n_out, out_cap;
     Origin at;                                       /* given to nodes as they are made */
+    bool *held; Ref *into;                           /* after fuse, per node: held in memory; into: the kernel's last node, for a reduction and its epilogue */
     bool expanded;                                   /* set by expand_composites: verify allows no composite operation from there on */
 } Graph;
 
@@ -167,6 +168,7 @@ struct Module {
 /* autodiff.c */ Ref *autodiff(Graph *g, Ref loss, int n, const Ref *wrt);     /* d loss / d wrt[i], arena-owned; loss has no axes; errors: grad_error callback */
 /* expand.c   */ void expand_composites(Graph *g);
 /* simplify.c */ void simplify(Graph *g);
+/* fuse.c     */ void fuse(Graph *g);                        /* fills held and into */
 /* verify.c   */ void verify(const Graph *g, const char *after);               /* dies with the pass's name when the graph is not legal */
 /* text.c     */ void graph_print(StrBuf *b, const Module *m, const Graph *g);
 /* text.c     */ Graph *graph_parse(const char *text, Module *m, char **err);  /* inverse of graph_print; NULL and *err on bad text */

@@ -100,6 +100,19 @@ typedef struct {
     int64_t arena_elements, flops, bytes;
 } Lowered;
 
+/* ---- all segments of a module on their way from graphs to the plan ---- */
+typedef struct {
+    Kernel *k; Lowered *l;                           /* one representative of equal kernels */
+    int n_inst, cap_inst; Sym *inst;                 /* instance paths */
+    int n_src, cap_src; char **src;                  /* "file:line" */
+} KernelText;
+typedef struct Backend {
+    Module *m;
+    Layout *params;                                  /* per parameter */
+    int n_low, cap_low; struct { Segment *seg; uint64_t hash; Lowered *l; bool owned; } *low;   /* every segment but init's, in program order */
+    int n_text, cap_text; KernelText *text;          /* distinct kernels */
+} Backend;
+
 /* index.c */
 IRef ix_const(Kernel *k, int64_t c);
 IRef ix_loop(Kernel *k, int loop);
@@ -117,17 +130,19 @@ typedef struct { double rank[MAX_AXES]; } Ranks;
 void layout_params(const Module *m, Layout *order);  /* [n_params] */
 Ranks *layout_ranks(const Module *m, const Graph *g, const Layout *params);   /* heap, per node */
 
-/* fuse.c: which nodes are held in memory, and which node ends each kernel */
-typedef struct { bool *held; Ref *root_of; int *uses; Ranks *ranks; } Fusion;
-Fusion *fuse(const Module *m, const Graph *g, const Layout *params);
-void fusion_free(Fusion *f);
-
-/* lower.c */ Lowered *lower(const Module *m, Program *p, Segment *s, const Layout *params);
-bool segment_is_update(const Segment *s);
-void lowered_free(Lowered *l);
-int64_t param_padded(const Param *p);                /* elements rounded up to a multiple of 16 */
 /* kernel_hash.c */ uint64_t kernel_hash(const Lowered *l, const Kernel *k);   /* equal: the same text, given the same slots */
-/* memplan.c */ void memplan(Lowered *l);
-/* emit_c.c */ void emit_c(const Lowered *l, Kernel *k);                       /* fills body, name, scratch, shared */
-/* value printing, shared by the nests: emit_expr.c */
+
+/* ---- passes; each works on all segments (backend.c) or on one ---- */
+/* layout.c  L */ Backend *layout(Module *m);                                  /* params_order; the backend every later pass works on */
+/* lower.c   O */ void lower(Backend *b);                                      /* fused graphs to kernels in execution order */
+/* memplan.c M */ void memplan(Backend *b);                                    /* arena offsets, peak */
+/* emit_c.c  H */ void emit_c(Backend *b);                                     /* the C text of every distinct kernel */
+void backend_free(Backend *b);
+void backend_dump(StrBuf *out, const Backend *b, char letter);                  /* what -d O, M and H show */
+Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *params);
+void memplan_segment(Lowered *l);
+void emit_kernel(const Lowered *l, Kernel *k);                                  /* fills body, name, scratch, shared */
+void lowered_free(Lowered *l);
+bool segment_is_update(const Segment *s);
+int64_t param_padded(const Param *p);                /* elements rounded up to a multiple of 16 */
 #endif

@@ -308,7 +308,7 @@ KRef resolve(Lower *c, Ref r, const IRef *idx)
     Kernel *k = c->k;
     if (r == c->acc_node) return kx(k, (KExpr){.kind = K_ACC, .slot = 0, .deps = 0});
     if (c->l->home[r] >= 0 && r != c->root) return load(c, c->l->home[r], n, idx);
-    CHECK_BUG(!(c->f->held[r] && r != c->root));
+    CHECK_BUG(!(c->l->g->held[r] && r != c->root));
     for (int i = 0; i < c->n_memo; i++) {
         const Memo *m = &c->memo[i];
         if (m->r == r && (n->n_axes == 0 || !memcmp(m->idx, idx, sizeof(IRef) * (size_t)n->n_axes))) return m->v;
@@ -370,7 +370,7 @@ void kernel_nodes(Lower *c, Ref from, Ref to)
 {
     Kernel *k = c->k;
     for (Ref r = from; r <= to && k->n_nodes < 64; r++)
-        if (r == from || r == to || (c->f->root_of[r] == to && !c->f->held[r])) k->nodes[k->n_nodes++] = r;
+        if (r == from || r == to || (c->l->g->into[r] == to && !c->l->g->held[r])) k->nodes[k->n_nodes++] = r;
 }
 
 /* An element-wise node, or an output that is a view: one loop nest. */
@@ -401,7 +401,7 @@ static void lower_update(Lower *c)
 {
     Graph *g = c->l->g;
     Kernel *k = c->k = kernel_new(c->l, KERNEL_MAP, g->n_out ? g->out[0].ref : 0);
-    memset(((Fusion *)c->f)->held, 0, g->n);
+    memset(g->held, 0, g->n);                        /* nothing is held: one pass */
     CHECK_BUG(g->n_out > 0 && g->n_out <= 8 && N(g, g->out[0].ref)->n_axes == 1);
     k->out_axes[0] = N(g, g->out[0].ref)->axes[0];
     k->out[k->n_out++] = new_loop(k, k->out_axes[0].role, k->out_axes[0].size);
@@ -436,19 +436,20 @@ bool segment_is_update(const Segment *s)
     return dot && !strcmp(dot, ".update");
 }
 
-Lowered *lower(const Module *m, Program *p, Segment *s, const Layout *params)
+Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *params)
 {
     Lowered *l = xcalloc(1, sizeof *l);
     *l = (Lowered){.m = m, .prog = p, .seg = s, .g = s->g, .arena = arena_new(), .params = params};
     Graph *g = s->g;
-    Fusion *f = fuse(m, g, params);
-    Lower c = {.l = l, .f = f, .params = params};
+    CHECK_BUG(g->held);
+    Ranks *ranks = layout_ranks(m, g, params);
+    Lower c = {.l = l, .ranks = ranks, .params = params};
     if (segment_is_update(s)) {
         l->home = xmalloc(sizeof(int) * g->n);
         for (uint32_t i = 0; i < g->n; i++) l->home[i] = -1;
         lower_update(&c);
         free(c.memo);
-        fusion_free(f);
+        free(ranks);
         finish(l);
         return l;
     }
@@ -463,7 +464,7 @@ Lowered *lower(const Module *m, Program *p, Segment *s, const Layout *params)
         for (int j = 0; j < N(g, r)->n_axes; j++) as[i][j] = N(g, r)->axes[j].role;
         while (N(g, base)->op == OP_rename) base = N(g, base)->in[0];
         OpClass cls = op_info[N(g, base)->op].cls;
-        bool mine = (cls == OPC_ELEM || cls == OPC_REDUCE) && f->held[base] && l->home[base] < 0 && l->buf[out_buf[i]].kind != BUF_FLAT
+        bool mine = (cls == OPC_ELEM || cls == OPC_REDUCE) && g->held[base] && l->home[base] < 0 && l->buf[out_buf[i]].kind != BUF_FLAT
                     && l->buf[out_buf[i]].kind != BUF_STATE && l->buf[out_buf[i]].kind != BUF_CARRY;
         if (mine && r == base) l->home[base] = out_buf[i];
         copied[i] = !(mine && r == base);
@@ -482,20 +483,20 @@ Lowered *lower(const Module *m, Program *p, Segment *s, const Layout *params)
         }
     }
     for (Ref r = 1; r < g->n; r++) {
-        if (!f->held[r]) continue;
+        if (!g->held[r]) continue;
         const Node *n = N(g, r);
         if (l->home[r] < 0) {
             Buffer b = {.kind = BUF_ARENA, .name = arena_printf(l->arena, "v%u", r)};
-            layout_of_node(n, &f->ranks[r], &b.layout);
+            layout_of_node(n, &ranks[r], &b.layout);
             b.elements = layout_elements(&b.layout);
             l->home[r] = add_buffer(l, b);
         }
     }
     Ref *ends = xcalloc(g->n, sizeof *ends);         /* node -> the reduction whose epilogue ends there */
     for (Ref r = 1; r < g->n; r++)
-        if (op_info[N(g, r)->op].cls == OPC_REDUCE && f->root_of[r]) ends[f->root_of[r]] = r;
+        if (op_info[N(g, r)->op].cls == OPC_REDUCE && g->into[r]) ends[g->into[r]] = r;
     for (Ref r = 1; r < g->n; r++) {
-        if (!f->held[r]) continue;
+        if (!g->held[r]) continue;
         Ref red = ends[r];
         if (red) lower_reduction(&c, red, r, l->home[r]);
         else lower_map(&c, r, l->home[r], NULL);
@@ -503,7 +504,7 @@ Lowered *lower(const Module *m, Program *p, Segment *s, const Layout *params)
     for (int i = 0; i < g->n_out; i++)
         if (copied[i]) lower_map(&c, g->out[i].ref, out_buf[i], as[i]);
     free(c.memo); free(ends); free(as); free(copied); free(out_buf);
-    fusion_free(f);
+    free(ranks);
     finish(l);
     return l;
 }

@@ -6,7 +6,7 @@
 typedef struct { Ref r; KRef v; IRef idx[MAX_AXES]; } Memo;
 typedef struct {
     Lowered *l;
-    const Fusion *f;
+    const Ranks *ranks;                              /* per node: stride ranks of its axes */
     const Layout *params;
     Kernel *k;
     Ref root, acc_node;                              /* node being computed; the reduction whose value is the accumulator */

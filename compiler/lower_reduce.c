@@ -32,7 +32,7 @@ static void epilogue(Lower *c, Ref red, Ref root, int buf, const IRef *idx)
             Ref next = 0;                            /* the operand on the way to the reduction */
             for (int j = 0; j < xn->n_in && !next; j++)
                 for (Ref y = xn->in[j];; y = N(c->l->g, y)->in[0]) {
-                    if (y == red || (c->f->root_of[y] == root && !c->f->held[y])) { next = xn->in[j]; break; }
+                    if (y == red || (c->l->g->into[y] == root && !c->l->g->held[y])) { next = xn->in[j]; break; }
                     if (N(c->l->g, y)->op != OP_rename) break;
                 }
             CHECK_BUG(next);
@@ -82,7 +82,7 @@ static void lower_loops(Lower *c, Ref red, Ref root, int buf, const char *reason
         for (int j = 0; j < n->n_in; j++) {          /* rank in the larger operand that has the axis */
             const Node *in = N(g, n->in[j]);
             int a = axis_index(in, dom[i].axis.role);
-            if (a >= 0 && (dom[i].rank == 0 || node_elements(in) > node_elements(N(g, n->in[0])))) dom[i].rank = c->f->ranks[n->in[j]].rank[a];
+            if (a >= 0 && (dom[i].rank == 0 || node_elements(in) > node_elements(N(g, n->in[0])))) dom[i].rank = c->ranks[n->in[j]].rank[a];
         }
         total *= dom[i].axis.size;
         if (!dom[i].red) outs *= dom[i].axis.size;
@@ -150,7 +150,7 @@ static void operand(Lower *c, const Node *n, int side, Operand *o)
     Sym outer[MAX_AXES];
     int na = x->n_axes;
     for (int i = 0; i < na; i++) { role[i] = x->axes[i]; outer[i] = x->axes[i].role; }
-    while (!c->f->held[r] || N(g, r)->op == OP_rename || N(g, r)->op == OP_window) {
+    while (!c->l->g->held[r] || N(g, r)->op == OP_rename || N(g, r)->op == OP_window) {
         x = N(g, r);
         if (x->op == OP_rename) {
             for (int i = 0; i < na; i++) if (role[i].role == x->a.rename.to) role[i].role = x->a.rename.from;
@@ -223,7 +223,7 @@ static void sort_by_rank(Axis *v, int n, const Lower *c, const Operand *o)
     double key[MAX_AXES];
     for (int i = 0; i < n; i++) {
         int a = op_axis(o, v[i].role);
-        key[i] = a < 0 ? 1e35 : o->direct && c->k ? (double)o->stride[a] : c->f->ranks[o->node].rank[a];
+        key[i] = a < 0 ? 1e35 : o->direct && c->k ? (double)o->stride[a] : c->ranks[o->node].rank[a];
     }
     for (int i = 1; i < n; i++)
         for (int j = i; j > 0 && key[j] > key[j - 1]; j--) {
@@ -273,7 +273,7 @@ void lower_reduction(Lower *c, Ref red, Ref root, int buf)
             Ref next = 0;
             for (int j = 0; j < xn->n_in && !next; j++)
                 for (Ref y = xn->in[j];; y = N(g, y)->in[0]) {
-                    if (y == red || (c->f->root_of[y] == root && !c->f->held[y])) { next = xn->in[j]; break; }
+                    if (y == red || (c->l->g->into[y] == root && !c->l->g->held[y])) { next = xn->in[j]; break; }
                     if (N(g, y)->op != OP_rename) break;
                 }
             CHECK_BUG(next);

@@ -4,7 +4,7 @@
 #include "compiler/plan_write.h"
 #include <errno.h>
 
-enum { TREES = 1, GRAPHS = 2, PLAIN = 4, SIMPLE = 8 };
+enum { TREES = 1, GRAPHS = 2, PLAIN = 4, SIMPLE = 8, LAID = 16, FUSED = 32, KERNELS = 64, PLACED = 128, TEXTS = 256 };
 
 typedef struct {
     const char *model, *out, *dump;
@@ -16,7 +16,8 @@ typedef struct {
     Arena *trees;
     FileList files;
     Module *m;
-    Graph *lone;                     /* --from: one graph, without a module */
+    Backend *back;
+    Graph *lone;                     /* --from: one graph, without a model */
 } Run;
 
 /* ---- passes ---- */
@@ -55,16 +56,21 @@ static void run_simplify(Run *r) { each_graph(r, simplify, verify, "simplify"); 
 
 static bool wanted(const Run *r, char letter) { return r->dump && strchr(r->dump, letter); }
 
-static void run_plan_write(Run *r)
+static void run_layout(Run *r) { r->back = layout(r->m); }
+
+/* An update is one pass over the flat arrays: nothing in it is held. */
+static void run_fuse(Run *r)
 {
-    StrBuf kernels = { 0 }, memory = { 0 };
-    PlanOptions o = { .out = r->out, .kernels_dump = wanted(r, 'H') ? &kernels : NULL, .memory_dump = wanted(r, 'M') ? &memory : NULL };
-    plan_write(r->m, &o);
-    if (memory.s) fputs(memory.s, stdout);
-    if (kernels.s) fputs(kernels.s, stdout);
-    sb_free(&kernels);
-    sb_free(&memory);
+    each_graph(r, fuse, verify, "fuse");
+    for (int i = 0; !r->lone && i < r->m->n_programs; i++)
+        for (int k = 0; k < r->m->programs[i].n_seg; k++)
+            if (segment_is_update(&r->m->programs[i].seg[k])) memset(r->m->programs[i].seg[k].g->held, 0, r->m->programs[i].seg[k].g->n);
 }
+
+static void run_lower(Run *r) { lower(r->back); }
+static void run_memplan(Run *r) { memplan(r->back); }
+static void run_emit_c(Run *r) { emit_c(r->back); }
+static void run_plan_write(Run *r) { plan_write(r->back, &(PlanOptions){ .out = r->out }); }
 
 typedef struct { char letter; const char *name; void (*run)(Run *); int needs, gives, breaks; const char *sentence; } Pass;
 static const Pass passes[] = {
@@ -72,10 +78,6 @@ static const Pass passes[] = {
 #include "compiler/passes.def"
 #undef PASS
 };
-static const struct { char letter; const char *sentence; } parts[] = {
-    { 'M', "part of W: buffers with offsets and lives" }, { 'H', "part of W: the kernels' text" },
-};
-
 static const Pass *find_pass(char letter)
 {
     for (size_t i = 0; i < COUNT(passes); i++)
@@ -100,10 +102,15 @@ static void dump(const Run *r, const Pass *p)
             printf("# %s\n%s", r->files.v[i]->path, s);
             free(s);
         }
+    } else if (strchr("OMH", p->letter)) {
+        StrBuf b = { 0 };
+        backend_dump(&b, r->back, p->letter);
+        if (b.s) fputs(b.s, stdout);
+        sb_free(&b);
     } else if (r->lone) {
         dump_graph(r, r->model, r->lone, p->name);
     } else {
-        for (int i = 0; r->m && p->letter != 'W' && i < r->m->n_programs; i++)
+        for (int i = 0; r->m && p->letter != 'W' && p->letter != 'L' && i < r->m->n_programs; i++)
             for (int k = 0; k < r->m->programs[i].n_seg; k++) dump_graph(r, r->m->programs[i].seg[k].name, r->m->programs[i].seg[k].g, p->name);
     }
 }
@@ -114,6 +121,7 @@ static int finish(Run *r, int status)
         diag_print(stderr);
         status = EXIT_USER;
     }
+    backend_free(r->back);
     module_drop(r->m);
     graph_drop(r->lone);
     free(r->files.v);
@@ -129,6 +137,8 @@ static int walk(Run *r)
         const Pass *p = &passes[i];
         started = started || p->letter == r->from;
         if (!started || (p->letter == 'W' && !r->out)) continue;
+        if (r->lone && strchr("LOMH", p->letter)) continue;    /* a graph without its model */
+        if (p->letter == 'L' && !r->out && !(r->dump && strpbrk(r->dump, "LFOMH"))) break;      /* `check` needs no kernels */
         if ((r->facts & p->needs) != p->needs) die("pass `%s` comes too early", p->name);
         p->run(r);
         r->facts = (r->facts & ~p->breaks) | p->gives;
@@ -168,7 +178,6 @@ static void usage(FILE *to)
           "  --help, --version\n"
           "\npasses:\n", to);
     for (size_t i = 0; i < COUNT(passes); i++) fprintf(to, "  %c  %-18s %s\n", passes[i].letter, passes[i].name, passes[i].sentence);
-    for (size_t i = 0; i < COUNT(parts); i++) fprintf(to, "  %c  %-18s %s\n", parts[i].letter, "", parts[i].sentence);
     fputs("\nexit status: 0 ok, 1 a mistake in the input, 2 the machine's fault, 3 a bug of ectc\n", to);
 }
 
@@ -189,9 +198,7 @@ static void add_define(Run *r, const char *text)
 static void check_letters(const char *letters)
 {
     for (const char *p = letters; *p; p++) {
-        bool known = find_pass(*p) != NULL;
-        for (size_t i = 0; i < COUNT(parts); i++) known = known || parts[i].letter == *p;
-        if (!known) user_error("-d %s: no pass has the letter `%c`\n  help: ectc --help lists them", letters, *p);
+        if (!find_pass(*p)) user_error("-d %s: no pass has the letter `%c`\n  help: ectc --help lists them", letters, *p);
     }
 }
 
@@ -209,7 +216,7 @@ static int compile(int argc, char **argv, bool check_only)
             if (strcmp(t, "cpu")) user_error("--target %s: this ectc compiles for cpu", t);
         } else if (!strcmp(a, "--from") && !check_only) {
             const char *l = option_value(argc, argv, &i, a);
-            if (strlen(l) != 1 || (*l != 'X' && *l != 'S')) user_error("--from %s: a graph can enter at X or S", l);
+            if (strlen(l) != 1 || !strchr("XSF", *l)) user_error("--from %s: a graph can enter at X, S or F", l);
             r.from = *l;
         } else if (a[0] == '-' && a[1]) {
             static const char *const known[] = { "-D", "-d", "-o", "--target", "--from", "--help", "--version" };

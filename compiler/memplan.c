@@ -10,7 +10,7 @@ static int by_from(const void *a, const void *b)
     return x->from < y->from ? -1 : x->from > y->from;
 }
 
-void memplan(Lowered *l)
+void memplan_segment(Lowered *l)
 {
     int *order = xmalloc(sizeof(int) * (size_t)(l->n_buf + 1)), n = 0;
     for (int i = 0; i < l->n_buf; i++)

@@ -6,18 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-typedef struct {
-    Kernel *k; Lowered *l;                           /* one representative */
-    char *file;
-    int n_inst, cap_inst; Sym *inst;
-    int n_src, cap_src; char **src;
-} Text;
-
-typedef struct {
-    Module *m; const PlanOptions *o; Layout *params; char *dir; StrBuf j;
-    Text *text; int n_text, cap_text;
-    Lowered **low; uint64_t *hash; int n_low, cap_low, cap_hash;   /* every segment lowered so far, with its graph's hash */
-} Writer;
+typedef struct { const Backend *b; Module *m; const PlanOptions *o; char *dir; StrBuf j; } Writer;
 
 /* Not synced: the folder has a temporary name until it is whole, and hundreds of syncs take seconds. */
 static void put(Writer *w, const char *path, const char *text, size_t n)
@@ -48,45 +37,6 @@ static void json_field(StrBuf *j, const char *key, const char *value)
     sb_printf(j, "\"%s\": ", key);
     if (value) sb_json_string(j, value);
     else sb_puts(j, "null");
-}
-
-static void add_inst(Text *t, Sym path)
-{
-    if (!path || !*path) return;
-    for (int i = 0; i < t->n_inst; i++) if (t->inst[i] == path) return;
-    vec_push(t->inst, t->n_inst, t->cap_inst, path);
-}
-
-static void add_src(Text *t, const Origin *at)
-{
-    if (!at->file || !at->line) return;
-    char *s = xasprintf("%s:%d", at->file, at->line);
-    for (int i = 0; i < t->n_src; i++) if (!strcmp(t->src[i], s)) { free(s); return; }
-    vec_push(t->src, t->n_src, t->cap_src, s);
-}
-
-/* The distinct kernel that does what k does; printed when new. Different structures may still print the same text. */
-static int text_of(Writer *w, Lowered *l, Kernel *k)
-{
-    int i = 0;
-    k->hash = kernel_hash(l, k);
-    while (i < w->n_text && w->text[i].k->hash != k->hash) i++;
-    if (i == w->n_text) {
-        emit_c(l, k);
-        for (i = 0; i < w->n_text && strcmp(w->text[i].k->name, k->name); i++) {}
-    }
-    if (i == w->n_text) {
-        Text t = {.k = k, .l = l};
-        vec_push(w->text, w->n_text, w->cap_text, t);
-        w->text[i].file = xasprintf("kernels/%s.c", k->name);
-    }
-    for (int j = 0; j < k->n_nodes; j++) {
-        const Origin *at = &N(l->g, k->nodes[j])->at;
-        add_inst(&w->text[i], at->path);
-        add_src(&w->text[i], at);
-    }
-    for (int j = 1; j < k->n_expr; j++) if (w->text[i].n_src < 12) add_src(&w->text[i], &k->expr[j].at);
-    return i;
 }
 
 static const char *class_name(const Kernel *k)
@@ -145,22 +95,10 @@ static void json_segment(Writer *w, Lowered *l, const Segment *s, const char *ph
     sb_printf(j, "],\n       \"peak_bytes\": %lld, \"flops\": %lld, \"bytes\": %lld}", (long long)(4 * l->arena_elements), (long long)l->flops, (long long)l->bytes);
 }
 
-/* A segment's kernels. Equal graphs under the same declarations (grad, and train_step.micro) are lowered once. */
-static Lowered *lowered(Writer *w, Program *p, Segment *s)
+static Lowered *lowered(const Backend *b, const Segment *s)
 {
-    uint64_t h = graph_hash(s->g);
-    if (!segment_is_update(s))
-        for (int i = 0; i < w->n_low; i++)
-            if (w->hash[i] == h && w->low[i]->prog->n_in == p->n_in && w->low[i]->prog->n_out == p->n_out) return w->low[i];
-    Lowered *l = lower(w->m, p, s, w->params);
-    memplan(l);
-    for (int i = 0; i < l->n_kernel; i++) {
-        l->kernel[i]->text = text_of(w, l, l->kernel[i]);
-    }
-    vec_push(w->low, w->n_low, w->cap_low, l);
-    w->n_low--;
-    vec_push(w->hash, w->n_low, w->cap_hash, h);
-    return l;
+    for (int i = 0; i < b->n_low; i++) if (b->low[i].seg == s) return b->low[i].l;
+    die("segment %s was not lowered", s->name);
 }
 
 /* Images of one update: the size of n in train_step's inputs; without training, in any program's; else 1. */
@@ -202,7 +140,7 @@ static void json_head(Writer *w)
         sb_puts(j, ", \"order\": [");
         for (int a = 0; a < p->n_axes; a++)
             for (int b = 0; b < p->n_axes; b++)
-                if (p->axes[b].role == w->params[i].axis[a].role) sb_printf(j, "%s%d", a ? ", " : "", b);
+                if (p->axes[b].role == w->b->params[i].axis[a].role) sb_printf(j, "%s%d", a ? ", " : "", b);
         sb_printf(j, "], \"offset\": %lld}", (long long)at);
         at += param_padded(p);
     }
@@ -245,7 +183,7 @@ static void json_tensors(StrBuf *j, const char *key, int n, const TensorDecl *v)
     sb_puts(j, "]");
 }
 
-static char *kernel_file(const Text *t)
+static char *kernel_file(const KernelText *t)
 {
     StrBuf b = {0};
     const Kernel *k = t->k;
@@ -278,9 +216,10 @@ static int cores(void)
 /* Seconds on this machine's cores: arithmetic at 90 GFLOP/s a core (OpenBLAS sgemm on AVX2/AVX-512, tiles included), memory at 15 GB/s. */
 static double predict_cpu(int64_t flops, int64_t bytes) { return (double)flops / (90e9 * cores()) + (double)bytes / 15e9; }
 
-void plan_write(Module *m, const PlanOptions *o)
+void plan_write(const Backend *b, const PlanOptions *o)
 {
-    Writer w = {.m = m, .o = o};
+    Module *m = b->m;
+    Writer w = {.b = b, .m = m, .o = o};
     if (file_exists(o->out)) {
         char *probe = xasprintf("%s/plan.json", o->out);
         if (!file_exists(probe) && rmdir(o->out) != 0)
@@ -294,8 +233,6 @@ void plan_write(Module *m, const PlanOptions *o)
         if (!make_dirs(sub[i])) machine_error("cannot create %s: %s\n  help: choose another folder with -o", sub[i], strerror(errno));
         free(sub[i]);
     }
-    w.params = xcalloc((size_t)m->n_params + 1, sizeof *w.params);
-    layout_params(m, w.params);
     json_head(&w);
     StrBuf *j = &w.j;
     for (int p = 0; p < m->n_programs; p++) {
@@ -311,7 +248,10 @@ void plan_write(Module *m, const PlanOptions *o)
         for (int s = 0; s < pr->n_seg; s++) {
             Segment *sg = &pr->seg[s];
             StrBuf text = {0};
-            graph_print(&text, m, sg->g);
+            Graph plain = *sg->g;                    /* before fusion */
+            plain.held = NULL;
+            plain.into = NULL;
+            graph_print(&text, m, &plain);
             char *path = xasprintf("graph/%s.txt", sg->name);
             put(&w, path, text.s ? text.s : "", text.len);
             free(path);
@@ -324,12 +264,7 @@ void plan_write(Module *m, const PlanOptions *o)
                              "\"draws\": [], \"steps\": [], \"peak_bytes\": 0, \"flops\": 0, \"bytes\": 0}", sg->name, sg->name);
                 continue;
             }
-            Lowered *l = lowered(&w, pr, sg);
-            if (o->memory_dump)
-                for (int i = 0; i < l->n_buf; i++)
-                    if (l->buf[i].kind == BUF_ARENA)
-                        sb_printf(o->memory_dump, "%s %s offset %lld elements %lld steps %d..%d\n", sg->name, l->buf[i].name, (long long)l->buf[i].offset,
-                                  (long long)l->buf[i].elements, l->buf[i].first, l->buf[i].last);
+            Lowered *l = lowered(b, sg);
             json_segment(&w, l, sg, phase);
             flops += l->flops; bytes += l->bytes; kernels += l->n_kernel;
             peak = MAX(peak, 4 * l->arena_elements);
@@ -340,20 +275,19 @@ void plan_write(Module *m, const PlanOptions *o)
                    (double)flops / 1e9, (double)bytes / 1e6, (double)peak / 1e6, predict_cpu(flops, bytes), cores());
     }
     sb_puts(j, "],\n \"kernels\": [");
-    for (int i = 0; i < w.n_text; i++) {
-        Text *t = &w.text[i];
-        char *file = kernel_file(t);
-        put(&w, t->file, file, strlen(file));
-        if (o->kernels_dump) sb_printf(o->kernels_dump, "%s\n", file);
+    for (int i = 0; i < b->n_text; i++) {
+        const KernelText *t = &b->text[i];
+        char *file = kernel_file(t), *path = xasprintf("kernels/%s.c", t->k->name);
+        put(&w, path, file, strlen(file));
         free(file);
         sb_printf(j, "%s\n  {\"name\": \"%s\", \"file\": \"%s\", \"class\": \"%s\", \"flops\": %lld, \"bytes\": %lld, \"scratch\": %lld, \"shared\": %lld, ",
-                  i ? "," : "", t->k->name, t->file, class_name(t->k), (long long)t->k->flops, (long long)t->k->bytes, (long long)t->k->scratch, (long long)t->k->shared);
+                  i ? "," : "", t->k->name, path, class_name(t->k), (long long)t->k->flops, (long long)t->k->bytes, (long long)t->k->scratch, (long long)t->k->shared);
         sb_puts(j, "\"instances\": [");
         for (int q = 0; q < t->n_inst; q++) { if (q) sb_puts(j, ", "); sb_json_string(j, t->inst[q]); }
         sb_puts(j, "], \"source\": [");
-        for (int q = 0; q < t->n_src; q++) { if (q) sb_puts(j, ", "); sb_json_string(j, t->src[q]); free(t->src[q]); }
+        for (int q = 0; q < t->n_src; q++) { if (q) sb_puts(j, ", "); sb_json_string(j, t->src[q]); }
         sb_puts(j, "]}");
-        free(t->inst); free(t->src); free(t->file);
+        free(path);
     }
     sb_puts(j, "]}\n");
     put(&w, "plan.json", j->s, j->len);
@@ -376,7 +310,6 @@ void plan_write(Module *m, const PlanOptions *o)
     }
     if (had) remove_tree(old);
     free(old);
-    for (int i = 0; i < w.n_low; i++) lowered_free(w.low[i]);
-    free(w.low); free(w.hash); free(w.text); free(w.params); free(w.dir);
+    free(w.dir);
     sb_free(j);
 }

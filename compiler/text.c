@@ -99,6 +99,8 @@ static void put_node(StrBuf *b, const Module *m, const Graph *g, Ref r)
     sb_puts(b, " [");
     for (int i = 0; i < n->n_axes; i++) sb_printf(b, "%s%s:%lld", i ? "," : "", n->axes[i].role, (long long)n->axes[i].size);
     sb_puts(b, n->type == T_BOOL ? "] bool" : "]");
+    if (g->held && g->held[r]) sb_puts(b, " held");
+    if (g->into && g->into[r]) sb_printf(b, " into %%%u", g->into[r]);
     if (n->at.file && *n->at.file) {
         sb_puts(b, " @");
         if (plain_file(n->at.file)) sb_puts(b, n->at.file);
@@ -129,7 +131,12 @@ char *node_text(const Module *m, const Graph *g, Ref r)
 }
 
 /* ---- reading ---- */
-typedef struct { const char *p; int line; Graph *g; Module *m; Ref *in; int n_in, in_cap; StrBuf str; char *err; jmp_buf out; } Text;
+typedef struct {
+    const char *p; int line; Graph *g; Module *m;
+    Ref *in; int n_in, in_cap;
+    bool *held; Ref *into; int n_held, held_cap, n_into, into_cap; bool fused;       /* per node: what fuse decided, if the text says it */
+    StrBuf str; char *err; jmp_buf out;
+} Text;
 
 static void fail(Text *t, const char *fmt, ...) PRINTF(2, 3) NORETURN;
 static void fail(Text *t, const char *fmt, ...)
@@ -406,6 +413,13 @@ static void read_node(Text *t)
         axes[n.n_axes++].size = size(t);
     }
     if (at(t, 'b')) { keyword(t, "bool"); n.type = T_BOOL; }
+    bool held = false;
+    Ref into = 0;
+    if (at(t, 'h')) { keyword(t, "held"); held = true; }
+    if (at(t, 'i')) { keyword(t, "into"); need(t, '%'); into = (Ref)integer(t, (int64_t)t->g->n, INT_MAX); }
+    t->fused |= held || into;
+    vec_push(t->held, t->n_held, t->held_cap, held);
+    vec_push(t->into, t->n_into, t->into_cap, into);
     read_origin(t, &n.at);
     n.in = t->in;
     n.n_in = t->n_in;
@@ -437,7 +451,18 @@ Graph *graph_parse(const char *text, Module *m, char **err)
             if (*t.p != '\n') fail(&t, "unexpected text `%.20s` at the end of the line", t.p);
         }
     }
+    if (!t.err && t.fused) {                         /* node 0 is unused */
+        t.g->held = xcalloc(t.g->n, sizeof *t.g->held);
+        t.g->into = xcalloc(t.g->n, sizeof *t.g->into);
+        for (Ref r = 1; r < t.g->n; r++) {
+            t.g->held[r] = t.held[r - 1];
+            t.g->into[r] = t.into[r - 1];
+            if (t.g->into[r] >= t.g->n && !t.err) t.err = xasprintf("node %%%u ends in %%%u, which does not exist", r, t.g->into[r]);
+        }
+    }
     free(t.in);
+    free(t.held);
+    free(t.into);
     sb_free(&t.str);
     if (!t.err) return t.g;
     *err = t.err;

@@ -244,15 +244,16 @@ static void run_case(const char *name, Ref (*build)(Case *), int threads)
     m.programs = &pr;
     Layout lay[16];
     layout_params(&m, lay);
-    Lowered *l = lower(&m, &pr, &pr.seg[0], lay);
-    memplan(l);
+    fuse(c.g);
+    Lowered *l = lower_segment(&m, &pr, &pr.seg[0], lay);
+    memplan_segment(l);
     char dir[] = "/tmp/ect-kernels-XXXXXX";
     assert_non_null(mkdtemp(dir));
     StrBuf text = {0};
     sb_puts(&text, "#define ECT_DRAW_INPUTS 1\n#include \"runtime/kernel_prelude.h\"\n");
     int64_t scratch = 64, shared = 64;
     for (int i = 0; i < l->n_kernel; i++) {
-        emit_c(l, l->kernel[i]);
+        emit_kernel(l, l->kernel[i]);
         scratch = MAX(scratch, l->kernel[i]->scratch);
         shared = MAX(shared, l->kernel[i]->shared);
         bool seen = false;
