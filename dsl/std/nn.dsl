@@ -1,5 +1,4 @@
 # Layers: initialisers, linear, convolution, normalisation, resampling, dropout, attention.
-
 stream drop
 
 # Bounds by fan-in and fan-out; `gain` scales them.
