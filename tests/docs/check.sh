@@ -1,18 +1,22 @@
 #!/bin/sh
 # Compiles every model text of the pages given (README.md and docs/*.md), and compares what they say about it with what happens.
-# Assumes ECTC and SRC from the runner. The words after ``` say what a block is:
+# Assumes ECTC, ECTRT and SRC from the runner. The words after ``` say what a block is:
 #   dsl               a whole file that `ectc` compiles
 #   dsl E0203         a whole file that it refuses with this one error and exit status 1
 #   dsl FILE.dsl      a whole file that stays under that name for the blocks after it
 #   text errors       what `ectc check` prints about the dsl block before it, to the letter
 #   text draws        the paths of all draws of the dsl block before it
 #   text parameters   its parameters in storage order
-# `check.sh --update FILE.md` writes what is into the `text` blocks.
+#   c kernel          the first convolution of models/shapes.dsl as it is printed; compared with --kernel only, for its text changes with the compiler
+# `check.sh --update FILE.md` writes what is into the `text` and `c kernel` blocks.
 set -eu
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-update=
-[ "${1-}" != --update ] || { update=1; shift; }
+update= kernel=
+case ${1-} in
+--update) update=1 kernel=1 && shift ;;
+--kernel) kernel=1 && shift ;;
+esac
 [ $# -gt 0 ] || set -- "$SRC"/README.md "$SRC"/docs/*.md
 bad=0
 
@@ -35,6 +39,12 @@ truth() {
                    for (s = 9; s < NF && $s != "shape"; s++) ;
                    for (i = 9; i < s; i++) axes = axes (i > 9 ? ", " : "") $i ":" $(s + 2 + i - 9)
                    print $3 " [" axes "]" ($6 == "null" ? "" : " was " $6) }'
+        ;;
+    kernel)
+        "$ECTC" "$SRC/models/shapes.dsl" -o "$tmp/shapes" >/dev/null
+        name=$("$ECTRT" explain "$tmp/shapes" |
+            awk '/^program / { on = $2 == "denoise" } on && $2 ~ /^conv_/ && $NF == "model.enc.16x16_block0" { print $2; exit }')
+        cat "$tmp/shapes/kernels/$name.c"
         ;;
     esac
 }
@@ -67,7 +77,8 @@ for doc; do
             cp "$block" "$tmp/work/$model"
             check_model
             ;;
-        text,errors | text,draws | text,parameters)
+        text,errors | text,draws | text,parameters | c,kernel)
+            [ "$word" != kernel ] || [ -n "$kernel" ] || continue
             truth "$word" >"$tmp/blocks/$line.truth"
             [ -n "$update" ] || diff -u "$block" "$tmp/blocks/$line.truth" >"$tmp/out" || fail "the page (-), and what is (+):" "$tmp/out"
             ;;
@@ -76,7 +87,7 @@ for doc; do
     [ -z "$update" ] || {
         awk -v dir="$tmp/blocks" '/^```/ && skip { skip = 0 }
             !skip { print }
-            /^```text (errors|draws|parameters)/ {
+            /^```(text (errors|draws|parameters)|c kernel)/ {
                 file = sprintf("%s/%04d.truth", dir, NR)
                 while ((getline row < file) > 0) print row
                 skip = 1

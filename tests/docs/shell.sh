@@ -1,0 +1,77 @@
+#!/bin/sh
+# Runs the shell blocks of README.md and docs/writing-a-model.md as they stand, in a folder where build/ectc and build/ect-rt are the real programs
+# with small settings: batch 4, two steps, four images, the interpreter. `./setup X`, `make X` and bench/ are only looked up, not run.
+# Assumes ECTC, ECTRT and SRC from the runner; `dsl NAME.dsl` blocks are saved as models/NAME.dsl before anything runs.
+set -eu
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+script() {
+    cat >"$1"
+    chmod +x "$1"
+}
+
+make_folder() {
+    rm -rf "$tmp/blocks" "$tmp/work"
+    mkdir -p "$tmp/blocks" "$tmp/work/build" "$tmp/work/bench" "$tmp/bin"
+    cp -r "$SRC/models" "$tmp/work/models"
+    cp "$SRC/tests/data/real/cifar40.zip" "$tmp/work/cifar10.zip"
+    script "$tmp/work/build/ectc" <<'END'
+#!/bin/sh
+case $1 in check | fmt | explain) exec "$ECTC" "$@" ;; esac
+# Settings that make it small replace those of the same name.
+small='batch=4'
+case $* in *unet_ect* | *shapes* | *small*) small='batch=4 channels=8 blocks=1 mult=[1] attn=[]' ;; esac
+set -f
+words=
+while [ $# -gt 0 ]; do
+    if [ "$1" != -D ]; then
+        words="$words $1"
+    else
+        shift
+        case " $small " in *" ${1%%=*}="*) ;; *) words="$words -D $1" ;; esac
+    fi
+    shift
+done
+for a in $small; do words="$words -D $a"; done
+exec "$ECTC" $words
+END
+    script "$tmp/work/build/ect-rt" <<'END'
+#!/bin/sh
+case $1 in
+train) exec "$ECTRT" "$@" --steps 2 --sample-every 0 --device ref ;;
+sample) exec "$ECTRT" "$@" --count 4 --device ref ;;
+*) exec "$ECTRT" "$@" ;;
+esac
+END
+    script "$tmp/work/setup" <<'END'
+#!/bin/sh
+sh "$SRC/setup" --help | grep -q "^ *\(usage: \)\{0,1\}\./setup $1 "
+END
+    script "$tmp/bin/make" <<'END'
+#!/bin/sh
+for target; do grep -q "^$target:" "$SRC/Makefile" || { echo "Makefile: no target $target"; exit 1; }; done
+END
+    for f in "$SRC"/bench/*.sh; do
+        [ -f "$f" ] || continue
+        echo 'exit 0' | script "$tmp/work/bench/${f##*/}"
+    done
+}
+
+bad=0
+for doc in "$SRC/README.md" "$SRC/docs/writing-a-model.md"; do
+    make_folder
+    awk -v dir="$tmp/blocks" -f "$SRC/tests/docs/extract.awk" "$doc"
+    while read -r line language word _; do
+        case $language,$word in dsl,*.dsl) cp "$tmp/blocks/$line.dsl" "$tmp/work/models/$word" ;; esac
+    done <"$tmp/blocks/list"
+    while read -r line language _; do
+        [ "$language" = sh ] || continue
+        (cd "$tmp/work" && PATH=$tmp/bin:$PATH sh -eu "$tmp/blocks/$line.sh") >"$tmp/out" 2>&1 </dev/null || {
+            echo "$doc:$line: a command fails:"
+            sed 's/^/    /' "$tmp/out"
+            bad=1
+        }
+    done <"$tmp/blocks/list"
+done
+exit $bad
