@@ -361,6 +361,7 @@ void train_setup(Train *t, int argc, char **argv)
     feed_open(&t->feed, t->plan, o->data, o->validate_every ? o->validate_images : 0, (uint64_t)o->seed);
     if (t->feed.held && !plan_program(t->plan, "loss")) user_error("--validate-every: the plan has no program `loss`");
     t->can_sample = sampler_init(&t->sampler, t->plan, &err) && o->sample_every != 0;
+    free(err);
     uint64_t need = check_memory(t, o->threads ? (int)o->threads : omp_get_max_threads());
     Session *s = t->s = session_open(t->plan, o->device, (int)o->threads);
     for (int i = 0; i < o->set.n; i++)
