@@ -76,7 +76,7 @@ static IRef make(Kernel *k, int n, Term *t, int64_t c)
             return (IRef)i;
     }
     IndexExpr x = {n, arena_make(k->arena, Term, n ? n : 1), c, c, c, 0};
-    memcpy(x.t, t, sizeof(Term) * (size_t)n);
+    if (n) memcpy(x.t, t, sizeof(Term) * (size_t)n);
     for (int i = 0; i < n; i++) {
         const Atom *a = &k->atom[t[i].atom];
         x.lo += t[i].k * (t[i].k > 0 ? a->lo : a->hi);
