@@ -103,6 +103,11 @@ static const char *lane_text(Emit *e)
 static void accumulate(Emit *e, void *user)
 {
     const char *lane = user;
+    const KExpr *x = &e->k->expr[e->k->acc[0]];
+    if (e->k->acc_op[0] == OP_sum && x->kind == K_OP && x->op == OP_mul && !e->tmp[e->k->acc[0]]) {
+        line(e, "sum[%s] = ect_fma(%s, %s, sum[%s]);", lane, expr_text(e, x->in[0]), expr_text(e, x->in[1]), lane);
+        return;
+    }
     const char *v = expr_text(e, e->k->acc[0]);
     if (e->k->acc_op[0] == OP_rmax) line(e, "sum[%s] = ect_max(sum[%s], %s);", lane, lane, v);
     else line(e, "sum[%s] += %s;", lane, v);
