@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs the shell blocks of README.md and docs/writing-a-model.md as they stand, in a folder where build/ectc and build/ect-rt are the real programs
-# with small settings: batch 4, two steps, four images, the interpreter. `./setup X`, `make X` and bench/ are only looked up, not run.
+# with small settings: batch 2, two steps, two images, the interpreter. `./setup X`, `make X` and bench/ are only looked up, not run.
 # Assumes ECTC, ECTRT and SRC from the runner; `dsl NAME.dsl` blocks are saved as models/NAME.dsl before anything runs.
 set -eu
 tmp=$(mktemp -d)
@@ -20,8 +20,8 @@ make_folder() {
 #!/bin/sh
 case $1 in check | fmt | explain) exec "$ECTC" "$@" ;; esac
 # Settings that make it small replace those of the same name.
-small='batch=4'
-case $* in *unet_ect* | *shapes* | *small*) small='batch=4 channels=8 blocks=1 mult=[1] attn=[]' ;; esac
+small=batch=2
+case $* in *unet_ect* | *shapes* | *small*) small='batch=2 channels=8 blocks=1 mult=[1] attn=[]' ;; *own*) small='batch=2 width=4' ;; esac
 set -f
 words=
 while [ $# -gt 0 ]; do
@@ -40,7 +40,7 @@ END
 #!/bin/sh
 case $1 in
 train) exec "$ECTRT" "$@" --steps 2 --sample-every 0 --device ref ;;
-sample) exec "$ECTRT" "$@" --count 4 --device ref ;;
+sample) exec "$ECTRT" "$@" --count 2 --device ref ;;
 *) exec "$ECTRT" "$@" ;;
 esac
 END
