@@ -7,6 +7,7 @@
 #   text errors       what `ectc check` prints about the dsl block before it, to the letter
 #   text draws        the paths of all draws of the dsl block before it
 #   text parameters   its parameters in storage order
+#   text source       lines that stand so in models/ or dsl/std/
 #   c kernel          the first convolution of models/shapes.dsl as it is printed; compared with --kernel only, for its text changes with the compiler
 # `check.sh --update FILE.md` writes what is into the `text` and `c kernel` blocks.
 set -eu
@@ -81,6 +82,10 @@ for doc; do
             [ "$word" != kernel ] || [ -n "$kernel" ] || continue
             truth "$word" >"$tmp/blocks/$line.truth"
             [ -n "$update" ] || diff -u "$block" "$tmp/blocks/$line.truth" >"$tmp/out" || fail "the page (-), and what is (+):" "$tmp/out"
+            ;;
+        text,source)
+            cat "$SRC"/models/*.dsl "$SRC"/dsl/std/*.dsl >"$tmp/sources"
+            grep -vxFf "$tmp/sources" "$block" >"$tmp/out" && fail "not in models/ or dsl/std/:" "$tmp/out"
             ;;
         esac
     done <"$tmp/blocks/list"
