@@ -140,6 +140,8 @@ static void put_run_json(Train *t)
     jput_int(&b, "seed", o->seed);
     jput_int(&b, "accumulate", o->accumulate);
     jput_bool(&b, "flip", o->flip);
+    jput_int(&b, "images", o->images);
+    jput_int(&b, "steps", o->steps);
     jput_int(&b, "validate_every", o->validate_every);
     jput_int(&b, "validate_images", o->validate_every ? o->validate_images : 0);
     jput_key(&b, "set");
@@ -173,6 +175,10 @@ static void merge_options(Train *t, const Checkpoint *c)
     if (o->accumulate_given && o->accumulate != acc) warn("--accumulate differs from the run's (%lld)", (long long)acc);
     if (o->flip_given && !flip) warn("--flip differs from the run's");
     o->seed = seed;
+    if (!o->images && !o->steps) {
+        o->images = MAX(0, json_integer_value(json_object_get(j, "images")));
+        o->steps = MAX(0, json_integer_value(json_object_get(j, "steps")));
+    }
     if (!o->data_given && data) o->data = data;
     if (!o->accumulate_given && acc >= 1) o->accumulate = acc;
     o->flip |= flip;
