@@ -267,6 +267,8 @@ Value bind_type(Elab *e, const char *what, Sym name, const Ast *type, Value v, E
     for (int i = 0; i < type->items.n; i++) {
         const Ast *a = type->items.v[i];
         const Axis *have = value_axis(v, a->name);
+        for (int k = 0; k < i; k++)
+            if (type->items.v[k]->name == a->name) return poison;        /* reported by elab_check.c */
         if (i >= MAX_AXES || a->items.n) return declared_axes(e, type, sizes, others, &(int){ 0 }, ax, at), poison;
         if (!have) {
             Diag *d = fail(e, at, result ? ERR_result_type : ERR_missing_role, "%s `%s` has no axis `%s`", what, name, a->name);
