@@ -226,7 +226,9 @@ static KRef open_select(const Emit *e, const int *uses, uint64_t in_bit, bool un
 
 static bool same_conds(const KExpr *a, const KExpr *b)
 {
-    return a->n_cond == b->n_cond && !memcmp(a->cond, b->cond, sizeof(Cond) * (size_t)a->n_cond);
+    for (int i = 0; i < a->n_cond && a->n_cond == b->n_cond; i++)
+        if (a->cond[i].e != b->cond[i].e || a->cond[i].lo != b->cond[i].lo || a->cond[i].hi != b->cond[i].hi || a->cond[i].mod != b->cond[i].mod) return false;
+    return a->n_cond == b->n_cond;
 }
 
 /* Decide every open select with the conditions of v; remembers which, for undoing. */

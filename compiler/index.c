@@ -72,8 +72,10 @@ static IRef make(Kernel *k, int n, Term *t, int64_t c)
         }
     for (int i = 0; i < k->n_index; i++) {
         const IndexExpr *x = &k->index[i];
-        if (x->n == n && x->c == c && (n == 0 || !memcmp(x->t, t, sizeof(Term) * (size_t)n)))
-            return (IRef)i;
+        if (x->n != n || x->c != c) continue;
+        int same = 0;
+        while (same < n && x->t[same].k == t[same].k && x->t[same].atom == t[same].atom) same++;
+        if (same == n) return (IRef)i;
     }
     IndexExpr x = {n, arena_make(k->arena, Term, n ? n : 1), c, c, c, 0};
     if (n) memcpy(x.t, t, sizeof(Term) * (size_t)n);

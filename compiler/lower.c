@@ -86,13 +86,16 @@ int kernel_slot(Kernel *k, int buf)
     return k->n_buf - 1;
 }
 
+static bool same_cond(const Cond *a, const Cond *b) { return a->e == b->e && a->lo == b->lo && a->hi == b->hi && a->mod == b->mod; }
+
 static bool same_expr(const KExpr *a, const KExpr *b)
 {
     if (a->kind != b->kind || a->type != b->type || a->op != b->op || memcmp(&a->value, &b->value, sizeof a->value) || a->slot != b->slot
         || a->index != b->index || a->index2 != b->index2 || a->n_cond != b->n_cond || a->n_in != b->n_in
         || memcmp(&a->nan, &b->nan, sizeof a->nan) || memcmp(&a->inf, &b->inf, sizeof a->inf))
         return false;
-    return !memcmp(a->in, b->in, sizeof a->in) && (a->n_cond == 0 || !memcmp(a->cond, b->cond, sizeof(Cond) * (size_t)a->n_cond));
+    for (int i = 0; i < a->n_cond; i++) if (!same_cond(&a->cond[i], &b->cond[i])) return false;
+    return !memcmp(a->in, b->in, sizeof a->in);
 }
 
 KRef kx(Kernel *k, KExpr e)

@@ -17,7 +17,7 @@ typedef struct {
     FileList files;
     Module *m;
     Backend *back;
-    Graph *lone;                     /* --from: one graph, without a model */
+    bool graphs_only;                /* --from: graphs without their model; m holds a program for each */
 } Run;
 
 /* ---- passes ---- */
@@ -35,11 +35,6 @@ static void run_elaborate(Run *r)
 /* Calls f once for each graph: grad and train_step.micro are one. */
 static void each_graph(Run *r, void f(Graph *), void after(const Graph *, const char *), const char *name)
 {
-    if (r->lone) {
-        f(r->lone);
-        after(r->lone, name);
-        return;
-    }
     const Graph *grad = NULL;
     for (int i = 0; i < r->m->n_programs; i++)
         for (int k = 0; k < r->m->programs[i].n_seg; k++) {
@@ -62,7 +57,7 @@ static void run_layout(Run *r) { r->back = layout(r->m); }
 static void run_fuse(Run *r)
 {
     each_graph(r, fuse, verify, "fuse");
-    for (int i = 0; !r->lone && i < r->m->n_programs; i++)
+    for (int i = 0; i < r->m->n_programs; i++)
         for (int k = 0; k < r->m->programs[i].n_seg; k++)
             if (segment_is_update(&r->m->programs[i].seg[k])) memset(r->m->programs[i].seg[k].g->held, 0, r->m->programs[i].seg[k].g->n);
 }
@@ -107,8 +102,6 @@ static void dump(const Run *r, const Pass *p)
         backend_dump(&b, r->back, p->letter);
         if (b.s) fputs(b.s, stdout);
         sb_free(&b);
-    } else if (r->lone) {
-        dump_graph(r, r->model, r->lone, p->name);
     } else {
         for (int i = 0; r->m && p->letter != 'W' && p->letter != 'L' && i < r->m->n_programs; i++)
             for (int k = 0; k < r->m->programs[i].n_seg; k++) dump_graph(r, r->m->programs[i].seg[k].name, r->m->programs[i].seg[k].g, p->name);
@@ -123,7 +116,6 @@ static int finish(Run *r, int status)
     }
     backend_free(r->back);
     module_drop(r->m);
-    graph_drop(r->lone);
     free(r->files.v);
     if (r->trees) arena_drop(r->trees);
     free(r->define);
@@ -136,9 +128,9 @@ static int walk(Run *r)
     for (size_t i = 0; i < COUNT(passes); i++) {
         const Pass *p = &passes[i];
         started = started || p->letter == r->from;
-        if (!started || (p->letter == 'W' && !r->out)) continue;
-        if (r->lone && strchr("LOMH", p->letter)) continue;    /* a graph without its model */
-        if (p->letter == 'L' && !r->out && !(r->dump && strpbrk(r->dump, "LFOMH"))) break;      /* `check` needs no kernels */
+        bool order = p->letter == 'L';               /* parameters are laid out for any later entry */
+        if ((!started && !order) || (p->letter == 'W' && !r->out)) continue;
+        if (p->letter == 'L' && !r->out && !(r->dump && strpbrk(r->dump, "LFOMH"))) { if (started) break; else continue; }      /* `check` needs no kernels */
         if ((r->facts & p->needs) != p->needs) die("pass `%s` comes too early", p->name);
         p->run(r);
         r->facts = (r->facts & ~p->breaks) | p->gives;
@@ -148,18 +140,52 @@ static int walk(Run *r)
     return finish(r, EXIT_OK);
 }
 
-/* ---- --from: a graph text in place of a model ---- */
-static void read_graph(Run *r)
+/* ---- --from: graph texts in place of a model ---- */
+/* One graph, or all that -d printed: "# NAME after PASS" begins each. */
+static void read_graphs(Run *r)
 {
     size_t n;
     char *text = read_file(r->model, &n), *err = NULL;
     if (!text) user_error("cannot read %s: %s", r->model, strerror(errno));
     if (strlen(text) != n) user_error("%s: the text holds a NUL byte", r->model);
-    r->m = NULL;
-    r->lone = graph_parse(text, NULL, &err);
+    Module *m = r->m = xcalloc(1, sizeof *m);
+    m->arena = arena_new();
+    m->model_file = sym(r->model);
+    m->programs = arena_make(m->arena, Program, 1 + n / 8);
+    for (char *at = text, *next; at; at = next) {
+        char name[256] = "graph", pass[64];
+        bool headed = sscanf(at, "# %255s after %63s", name, pass) == 2;
+        if (!headed) snprintf(name, sizeof name, "graph");
+        next = strstr(at + 1, "\n# ");
+        while (next && sscanf(next + 1, "# %*s after %63s", pass) != 1) next = strstr(next + 1, "\n# ");
+        if (next) *next++ = 0;
+        Program *p = &m->programs[m->n_programs++];
+        Graph *g = graph_parse(at, m, &err);
+        if (!g) user_error("%s, %s: %s", r->model, name, err);
+        for (Ref q = 1; q < g->n; q++) {             /* the text names parameters; their shapes stand at the nodes */
+            Param *w = N(g, q)->op == OP_param ? &m->params[N(g, q)->a.param.index] : NULL;
+            if (!w || w->axes) continue;
+            w->n_axes = N(g, q)->n_axes;
+            w->axes = N(g, q)->axes;
+        }
+        p->name = sym(name);
+        p->n_seg = 1;
+        p->seg[0] = (Segment){ .name = p->name, .g = g };
+    }
     free(text);
-    if (!r->lone) user_error("%s: %s", r->model, err);
+    r->graphs_only = true;
     r->facts = TREES | GRAPHS | PLAIN | SIMPLE;
+    if (r->from == 'O') {
+        r->facts |= FUSED;
+        bool any = false;
+        for (int i = 0; i < m->n_programs; i++) {
+            Graph *g = m->programs[i].seg[0].g;
+            any |= g->held != NULL;
+            if (!g->held) g->held = xcalloc(g->n, sizeof *g->held);
+            if (!g->into) g->into = xcalloc(g->n, sizeof *g->into);
+        }
+        if (!any) user_error("%s: no node is marked `held`: this is not what fuse leaves", r->model);
+    }
 }
 
 /* ---- commands ---- */
@@ -216,7 +242,7 @@ static int compile(int argc, char **argv, bool check_only)
             if (strcmp(t, "cpu")) user_error("--target %s: this ectc compiles for cpu", t);
         } else if (!strcmp(a, "--from") && !check_only) {
             const char *l = option_value(argc, argv, &i, a);
-            if (strlen(l) != 1 || !strchr("XSF", *l)) user_error("--from %s: a graph can enter at X, S or F", l);
+            if (strlen(l) != 1 || !strchr("XSFO", *l)) user_error("--from %s: a graph can enter at X, S, F or O", l);
             r.from = *l;
         } else if (a[0] == '-' && a[1]) {
             static const char *const known[] = { "-D", "-d", "-o", "--target", "--from", "--help", "--version" };
@@ -228,7 +254,7 @@ static int compile(int argc, char **argv, bool check_only)
     if (!r.model) user_error("no model given\n  help: ectc models/unet_ect.dsl -o plan");
     if (!check_only && !r.out && !r.dump) user_error("nowhere to write: give -o PLAN, or say `ectc check %s`", r.model);
     if (r.from && r.out) user_error("--from reads a graph without its model: there is no plan to write");
-    if (r.from) read_graph(&r);
+    if (r.from) read_graphs(&r);
     int status = walk(&r);
     if (check_only && status == EXIT_OK && !r.dump) printf("%s: no errors\n", r.model);
     return status;
