@@ -53,19 +53,19 @@ loss diffusion(y: [n, c:colors, h:res, w:res]) -> [n] {
   return mean[c,h,w]((D(y + t * normal like y from noise, t) - y)^2) * (t^2 + 0.25) / (0.5 * t)^2
 }
 
-# Element by element over all parameters; `:=` sets the next step's state. Lion moves by the sign of a running mean.
-optimizer Lion(rate, b1, b2) for p, g {
+# Element by element over all parameters; `:=` sets the next step's state. Each parameter moves by its running mean gradient, by `rate` at most.
+optimizer Bounded(rate, beta, soft: real = 1e-3) for p, g {
   state m = 0
-  p := p - rate * sign(b1 * m + (1 - b1) * g)
-  m := b2 * m + (1 - b2) * g
+  m := beta * m + (1 - beta) * g
+  p := p - rate * tanh(m / soft)
 }
 ema Mean(beta) for p { state e = p;  e := beta * e + (1 - beta) * p }
 
-runtime rate: real = 3e-4 * min(1, step / 50)
+runtime rate: real = 5e-4 * min(1, step / 50)
 
 train(images: [n:batch, c:colors, h:res, w:res]) {
   minimize mean[n](diffusion(images))
-  optimizer Lion(rate, 0.9, 0.98)
+  optimizer Bounded(rate, 0.9)
   ema as "ema" = Mean(0.995)
 }
 
