@@ -1,8 +1,8 @@
 # Lesson 6: an own block, and an own optimizer, in a model that draws pictures: diffusion in the preconditioning of EDM.
 #
 #   ectc examples/06_own_block.dsl -o plan
-#   ect-rt train plan --steps 1000 --out run
-#   ect-rt sample plan --weights run --mid 20 --mid 8 --mid 3 --mid 1.2 --mid 0.5 --mid 0.2 -o grid.png
+#   ect-rt train plan --steps 1500 --out run
+#   ect-rt sample plan --weights run --mid 20 --mid 8 --mid 3 --mid 1.2 --mid 0.5 --mid 0.2 --mid 0.08 -o grid.png
 
 import std.nn
 
@@ -53,19 +53,20 @@ loss diffusion(y: [n, c:colors, h:res, w:res]) -> [n] {
   return mean[c,h,w]((D(y + t * normal like y from noise, t) - y)^2) * (t^2 + 0.25) / (0.5 * t)^2
 }
 
-# Element by element over all parameters; `:=` sets the next step's state. Each parameter moves by its running mean gradient, by `rate` at most.
-optimizer Bounded(rate, beta, soft: real = 1e-3) for p, g {
-  state m = 0
-  m := beta * m + (1 - beta) * g
-  p := p - rate * tanh(m / soft)
+# Element by element over all parameters; `:=` sets the next step's state. Momentum, divided by how large the gradients lately were.
+optimizer Scaled(rate, b1, b2, eps: real = 1e-4) for p, g {
+  state m = 0, size = 0
+  m := b1 * m + (1 - b1) * g
+  size := b2 * size + (1 - b2) * g^2
+  p := p - rate * m / (sqrt(size) + eps)
 }
 ema Mean(beta) for p { state e = p;  e := beta * e + (1 - beta) * p }
 
-runtime rate: real = 5e-4 * min(1, step / 50)
+runtime rate: real = 2e-3 * min(1, step / 50)
 
 train(images: [n:batch, c:colors, h:res, w:res]) {
   minimize mean[n](diffusion(images))
-  optimizer Bounded(rate, 0.9)
+  optimizer Scaled(rate, 0.9, 0.99)
   ema as "ema" = Mean(0.995)
 }
 
