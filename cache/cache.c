@@ -247,7 +247,8 @@ static int cache_ls(void)
         total += v[i].bytes;
         free(file);
     }
-    printf("%s: %d entries, %.1f MB of at most %.0f MB\n", cache.dir, n, (double)total / 1048576, (double)default_cap() / 1048576);
+    printf("%s: %d entries, %.1f MB of at most %.0f MB\n", cache.dir, n, (double)total / 1048576,
+        (double)default_cap() / 1048576);
     free_entries(v, n);
     return EXIT_OK;
 }
@@ -276,14 +277,16 @@ int cmd_cache(int argc, char **argv)
     const char *what = argc > 1 ? argv[1] : "--help";
     if (!strcmp(what, "--help") || !strcmp(what, "-h")) {
         puts("usage: ect-rt cache ls|verify|prune [MB]\n\n"
-             "Compiled kernels are kept in $ECT_CACHE, $XDG_CACHE_HOME/ect or ~/.cache/ect, least recently used thrown out first.\n"
+             "Compiled kernels are kept in $ECT_CACHE, $XDG_CACHE_HOME/ect or ~/.cache/ect, least recently used thrown out "
+                 "first.\n"
              "  ls          one line for each entry\n"
              "  verify      check every entry's checksum; damaged ones are removed\n"
              "  prune [MB]  shrink to MB (default: $ECT_CACHE_MB or 2048); 0 empties it\n"
              "ECT_CACHE=off turns the cache off.");
         return argc > 1 ? EXIT_OK : EXIT_USER;
     }
-    if (!cache_dir()) machine_error("there is no kernel cache: set HOME, XDG_CACHE_HOME or ECT_CACHE to a folder that can be written");
+    if (!cache_dir()) machine_error("there is no kernel cache: set HOME, XDG_CACHE_HOME or ECT_CACHE to a folder that can be "
+            "written");
     if (!strcmp(what, "ls") && argc == 2) return cache_ls();
     if (!strcmp(what, "verify") && argc == 2) return cache_verify();
     if (!strcmp(what, "prune") && argc <= 3) {

@@ -4,7 +4,8 @@
 #define ECT_BLAS_H
 
 /* Signature and enums of cblas_sgemm: order 101 row-major, 102 column-major; trans 111 no, 112 yes. */
-typedef void SgemmFn(int order, int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a, int lda, const float *b,
+typedef void SgemmFn(int order, int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a, int lda,
+    const float *b,
                      int ldb, float beta, float *c, int ldc);
 
 /* OpenBLAS's cblas_sgemm limited to one thread per call; without the library sgemm_loops, with one warning. Never NULL. */

@@ -125,7 +125,8 @@ char *checkpoint_save(Session *s, const char *dir, const Checkpoint *c, int keep
     int n;
     Found *v = list_checkpoints(dir, &n);
     if (!ok) {
-        char *earlier = n ? xasprintf("%s stays whole; mend that, then go on with --resume", v[0].path) : xstrdup("there is no earlier one");
+        char *earlier = n ? xasprintf("%s stays whole; mend that, then go on with --resume", v[0].path)
+            : xstrdup("there is no earlier one");
         machine_error("cannot save the checkpoint: %s\n  %s", err ? err : path, earlier);
     }
     for (int i = keep > 0 ? keep : n; i < n; i++)
@@ -154,7 +155,8 @@ static TensorFile *open_checkpoint(const char *path, Checkpoint *c, char **err)
     if (!format || strcmp(format, "ect-checkpoint"))
         *err = xasprintf("%s holds weights but is no checkpoint of a run; start from it with --init", path);
     else if (!meta_number(f, "version", &version) || version != CHECKPOINT_VERSION)
-        *err = xasprintf("%s is a checkpoint of another version (%s, wanted %d)", path, tensor_meta(f, "version") ? tensor_meta(f, "version") : "?",
+        *err = xasprintf("%s is a checkpoint of another version (%s, wanted %d)", path,
+                         tensor_meta(f, "version") ? tensor_meta(f, "version") : "?",
                          CHECKPOINT_VERSION);
     else if (!meta_number(f, "step", &c->step) || !meta_number(f, "images", &c->seen) || !meta_number(f, "seed", &c->seed)
              || !meta_number(f, "position", &position) || position > INT64_MAX)
@@ -248,7 +250,8 @@ void checkpoint_restore(Session *s, const char *path)
     for (int k = 0; k < p->n_states; k++)
         if (!p->state[k].ema) restore_state(f, p, p->state[k].name, s->state[k], one, &missing);
     if (missing.len)
-        user_error("%s does not fit the plan's optimizer:%s\n  go on with the plan it was made with, or start from its weights with --init", path, missing.s);
+        user_error("%s does not fit the plan's optimizer:%s\n  go on with the plan it was made with, or start from its weights "
+            "with --init", path, missing.s);
     free(one);
     s->seed = c.seed;
     s->step = c.step + 1;

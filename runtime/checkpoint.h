@@ -4,8 +4,8 @@
 #define ECT_CHECKPOINT_H
 #include "runtime/run.h"
 
-/* What a checkpoint says beside the tensors. Parameters are stored by name in file layout, an EMA's as "ema.<name>", optimizer states as
-   "state.m.<name>"; the rest is __metadata__ text. */
+/* What a checkpoint says beside the tensors. Parameters are stored by name in file layout, an EMA's as "ema.<name>", optimizer
+   states as "state.m.<name>"; the rest is __metadata__ text. */
 typedef struct {
     uint64_t step, seen, seed;                       /* updates made; images they saw; seed of all random streams */
     int64_t position;                                /* images taken from the data stream */
@@ -19,10 +19,11 @@ extern const char *const checkpoint_ignore[];        /* prefixes that are no wei
 
 /* 128-bit hash of DIR/plan.json in hex, heap. */
 char *plan_hash(const Plan *p);
-/* Writes DIR/ckpt-<step>.safetensors from the session and c, atomically, then removes all but the `keep` newest (0: keeps all). Returns the path (heap).
-   machine_error when it cannot be written: earlier checkpoints stay, and the message says how to go on. */
+/* Writes DIR/ckpt-<step>.safetensors from the session and c, atomically, then removes all but the `keep` newest (0: keeps all).
+   Returns the path (heap). machine_error when it cannot be written: earlier checkpoints stay, and the message says how to go on. */
 char *checkpoint_save(Session *s, const char *dir, const Checkpoint *c, int keep);
-/* Path (heap) of the newest checkpoint in DIR that is whole; damaged ones are passed over with a warning. NULL when there is none. */
+/* Path (heap) of the newest checkpoint in DIR that is whole; damaged ones are passed over with a warning. NULL when there is
+   none. */
 char *checkpoint_find(const char *dir);
 /* PATH itself if it is a file, the newest good checkpoint if it is a folder; user_error otherwise. Heap. */
 char *checkpoint_resolve(const char *path);

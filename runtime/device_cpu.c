@@ -61,7 +61,8 @@ static size_t round_up(size_t n, size_t to)
 static void *map_memory(size_t n, const char *what)
 {
     void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) machine_error("cannot allocate %.0f MB for %s; use a smaller batch (-D batch=N)", (double)n / 1048576, what);
+    if (p == MAP_FAILED) machine_error("cannot allocate %.0f MB for %s; use a smaller batch (-D batch=N)", (double)n / 1048576,
+            what);
     madvise(p, n, MADV_HUGEPAGE);
     return p;
 }
@@ -175,8 +176,10 @@ static void cpu_run(Device *d, const Launch *l)
     omp_set_num_threads(d->threads);
     launch_buffers(d->plan, l, d->arena, d->buf);
     EctArgs a = {
-        .buf = d->bound, .scalar = l->scalar, .key = (const ect_u64 *)d->key, .draw = d->draw, .step = l->step, .sample0 = l->sample0,
-        .scratch = d->scratch, .scratch_stride = d->scratch_stride, .shared = d->shared, .threads = d->threads, .sgemm = blas_sgemm(),
+        .buf = d->bound, .scalar = l->scalar, .key = (const ect_u64 *)d->key, .draw = d->draw, .step = l->step,
+        .sample0 = l->sample0, .scratch = d->scratch, .scratch_stride = d->scratch_stride, .shared = d->shared,
+        .threads = d->threads,
+            .sgemm = blas_sgemm(),
     };
     for (int i = 0; i < g->n_steps; i++) {
         const PlanStep *s = &g->step[i];
@@ -210,7 +213,8 @@ static void print_profile(const Device *d)
         done[best] = true;
         const PlanKernel *kernel = &plan->kernel[best];
         double each = d->seconds[best] / (double)d->launches[best];
-        fprintf(stderr, "%10.3f %5.1f%% %8ld %9.3f %8.1f %8.1f  %s\n", d->seconds[best], 100 * d->seconds[best] / total, d->launches[best],
+        fprintf(stderr, "%10.3f %5.1f%% %8ld %9.3f %8.1f %8.1f  %s\n", d->seconds[best], 100 * d->seconds[best] / total,
+            d->launches[best],
                 1e3 * each, (double)kernel->flops / each / 1e9, (double)kernel->bytes / each / 1e9, kernel->name);
     }
     fprintf(stderr, "%10.3f total\n", total);

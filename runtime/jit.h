@@ -14,15 +14,16 @@ typedef struct {
     const char *source;             /* its text */
 } JitSource;
 
-/* Compiles what the cache does not hold, links everything and loads it: fn[i] is the function of src[i]. draw_inputs compiles the variant
-   that reads draws from EctArgs.draw. Prints progress to stderr on a terminal, one line otherwise when anything was compiled.
-   No compiler, a compile that fails (the log is kept and named) and a library that does not load exit with status 2.
+/* Compiles what the cache does not hold, links everything and loads it: fn[i] is the function of src[i]. draw_inputs compiles the
+   variant that reads draws from EctArgs.draw. Prints progress to stderr on a terminal, one line otherwise when anything was
+   compiled. No compiler, a compile that fails (the log is kept and named) and a library that does not load exit with status 2.
    SIGINT, SIGTERM and SIGHUP meanwhile end the compilers, remove the temporary folder and end the process. */
 Jit *jit_load(const JitSource *src, int n, const char *prelude, bool draw_inputs, KernelFn **fn);
 void jit_close(Jit *j);
 /* Compiled now, out of how many; 0 when everything came from the cache. */
 int jit_compiled(const Jit *j);
 
-/* Path and first version line of the compiler that would be used, or NULL when there is none; *why then says what was looked for. Static. */
+/* Path and first version line of the compiler that would be used, or NULL when there is none; *why then says what was looked
+   for. Static. */
 const char *jit_compiler(const char **why);
 #endif

@@ -16,8 +16,8 @@
 
 extern char **environ;
 
-/* No contraction to fma behind the text's back: a kernel compiled with its draws as inputs must round like the one that draws. Where fma
-   pays (sums of products, random numbers) the text says so. */
+/* No contraction to fma behind the text's back: a kernel compiled with its draws as inputs must round like the one that draws.
+   Where fma pays (sums of products, random numbers) the text says so. */
 static const char *const COMPILE_FLAGS[] = {"-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math",
                                             "-ffp-contract=off", "-fopenmp", "-fPIC", "-w"};
 static const char *const LINK_FLAGS[] = {"-shared", "-fopenmp", "-Wl,-z,now"};
@@ -114,7 +114,8 @@ const char *jit_compiler(const char **why)
             free(path);
             if (i == 0 && known < 0 && names[0]) break;   /* a compiler asked for by name is not replaced silently */
         }
-        if (known < 0) snprintf(compiler_why, sizeof compiler_why, cc && *cc ? "CC=%.200s does not run" : "no cc, gcc or clang in PATH", cc);
+        if (known < 0) snprintf(compiler_why, sizeof compiler_why, cc && *cc ? "CC=%.200s does not run"
+                : "no cc, gcc or clang in PATH", cc);
     }
     if (why) *why = compiler_why;
     return known > 0 ? text : NULL;
@@ -134,7 +135,8 @@ static void cpu_identity(char *out, size_t size)
             char *colon = strchr(line, ':');
             if (!colon || strncmp(line, FIELDS[i], strlen(FIELDS[i]))) continue;
             colon[strcspn(colon, "\n")] = 0;
-            if (i == 1 || i == 2) used += (size_t)snprintf(out + used, size - used, "%016llx ", (unsigned long long)hash64(colon, strlen(colon), 0));
+            if (i == 1 || i == 2) used += (size_t)snprintf(out + used, size - used, "%016llx ", (unsigned long long)hash64(colon,
+                    strlen(colon), 0));
             else used += (size_t)snprintf(out + used, size - used, "%.100s ", colon + 2);
             if (used >= size) used = size - 1;
         }
@@ -328,7 +330,8 @@ static NORETURN void compile_failed(Build *b, const char *what, const char *log,
     if (isatty(2)) fputc('\n', stderr);
     remove_tree(b->temp);
     const char *hint = text && strstr(text, "No space left") ? "; free some disk space"
-                       : text && strstr(text, "gomp")        ? "; install the compiler's OpenMP library (libgomp, or libomp-dev for clang)"
+                       : text && strstr(text, "gomp")        ? "; install the compiler's OpenMP library (libgomp, or libomp-dev "
+                           "for clang)"
                        : WIFSIGNALED(status)                 ? "; the compiler was killed, perhaps for memory"
                                                              : "";
     machine_error("the C compiler could not %s (%s)%s\n%.1500s\nlog kept in %s", what, b->compiler, hint, text ? text : "", kept);
@@ -420,7 +423,8 @@ static char *link_all(Build *b, size_t *len)
 {
     StrBuf list = {0};
     for (int i = 0; i < b->n; i++) sb_printf(&list, "%s/%s.o\n", b->temp, b->src[i].name);
-    char *rsp = xasprintf("%s/objects", b->temp), *out = xasprintf("%s/all.so", b->temp), *log = xasprintf("%s/link.log", b->temp);
+    char *rsp = xasprintf("%s/objects", b->temp), *out = xasprintf("%s/all.so", b->temp), *log = xasprintf("%s/link.log",
+        b->temp);
     char *at = xasprintf("@%s", rsp);
     write_temp(b, rsp, list.s, list.len);
     const char *argv[COUNT(LINK_FLAGS) + 8];
@@ -505,7 +509,8 @@ Jit *jit_load(const JitSource *src, int n, const char *prelude, bool draw_inputs
     const char *why;
     Build b = {.src = src, .n = n, .prelude = prelude, .draw_inputs = draw_inputs, .compiler = jit_compiler(&why)};
     if (!b.compiler)
-        machine_error("no C compiler: %s. `apt install gcc` gives one, CC=PATH names one, `--device ref` does without (slow)", why);
+        machine_error("no C compiler: %s. `apt install gcc` gives one, CC=PATH names one, `--device ref` does without (slow)",
+            why);
     double began = now_seconds();
     make_keys(&b);
     StrBuf all = {0};
@@ -534,7 +539,8 @@ Jit *jit_load(const JitSource *src, int n, const char *prelude, bool draw_inputs
     }
     for (int i = 0; i < n; i++) {
         fn[i] = (KernelFn *)dlsym(j->lib, src[i].name);
-        if (!fn[i]) user_error("%s does not define the function %s; the plan was edited or is of another version, compile it again with ectc",
+        if (!fn[i]) user_error("%s does not define the function %s; the plan was edited or is of another version, compile it "
+                "again with ectc",
                                src[i].path, src[i].name);
         free(b.key[i]);
     }

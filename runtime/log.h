@@ -6,7 +6,8 @@
 
 /* "  name          value" on stdout. */
 void log_row(const char *name, const char *fmt, ...) PRINTF(2, 3);
-/* One line of progress. On a terminal it replaces the last one; else it is printed when `every` seconds have passed since the last, or `now`. */
+/* One line of progress. On a terminal it replaces the last one; else it is printed when `every` seconds have passed since the
+   last, or `now`. */
 void log_live(const char *text, double every, bool now);
 /* Ends the live line, so that what follows starts on its own line. */
 void log_live_end(void);

@@ -45,7 +45,8 @@ uint64_t memory_available(const char **limit)
     struct rlimit r;
     if (!getrlimit(RLIMIT_AS, &r) && r.rlim_cur != RLIM_INFINITY)
         at_most(&left, limit, r.rlim_cur, field_in("/proc/self/status", "VmSize:"), "address space limit (ulimit -v)");
-    at_most(&left, limit, number_in("/sys/fs/cgroup/memory.max"), number_in("/sys/fs/cgroup/memory.current"), "control group limit");
+    at_most(&left, limit, number_in("/sys/fs/cgroup/memory.max"), number_in("/sys/fs/cgroup/memory.current"),
+        "control group limit");
     at_most(&left, limit, number_in("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
             number_in("/sys/fs/cgroup/memory/memory.usage_in_bytes"), "control group limit");
     /* Version 2, own group: the line "0::/path". */
@@ -54,7 +55,8 @@ uint64_t memory_available(const char **limit)
     while (f && fgets(line, sizeof line, f)) {
         if (strncmp(line, "0::/", 4)) continue;
         line[strcspn(line, "\n")] = 0;
-        char *max = xasprintf("/sys/fs/cgroup%s/memory.max", line + 3), *now = xasprintf("/sys/fs/cgroup%s/memory.current", line + 3);
+        char *max = xasprintf("/sys/fs/cgroup%s/memory.max", line + 3), *now = xasprintf("/sys/fs/cgroup%s/memory.current",
+            line + 3);
         at_most(&left, limit, number_in(max), number_in(now), "control group limit");
         free(max);
         free(now);
@@ -116,12 +118,15 @@ void memory_check(const MemoryNeed *need, uint64_t other, const Plan *plan)
     uint64_t scaled = need->arena + need->tensors, fixed = total - scaled;
     double share = have > fixed && scaled ? (double)(have - fixed) / (double)scaled : 0;
     int64_t batch = (int64_t)(share * (double)plan->batch * 0.97);
-    char *help = batch >= 1 ? xasprintf("a batch of %lld would fit: compile with `ectc %s -o PLAN -D batch=%lld` (and --accumulate for the rest)",
+    char *help = batch >= 1 ? xasprintf("a batch of %lld would fit: compile with `ectc %s -o PLAN -D batch=%lld` (and "
+        "--accumulate for the rest)",
                                         (long long)batch, plan->model, (long long)batch)
                             : xasprintf("not even a batch of 1 would fit: free memory or take a smaller model");
     machine_error("not enough memory: %.0f MB needed, %.0f MB there (%s), %.0f MB short\n"
-                  "  weights %.0f, gradient %.0f, optimizer and EMA %.0f, activations at batch %lld %.0f, tensors %.0f, scratch %.0f, data %.0f MB\n  %s",
+                  "  weights %.0f, gradient %.0f, optimizer and EMA %.0f, activations at batch %lld %.0f, tensors %.0f, scratch "
+                      "%.0f, data %.0f MB\n  %s",
                   (double)total / mb, (double)have / mb, limit, (double)(total - have) / mb, (double)need->weights / mb,
-                  (double)need->gradient / mb, (double)(need->states + need->sets) / mb, (long long)plan->batch, (double)need->arena / mb,
+                  (double)need->gradient / mb, (double)(need->states + need->sets) / mb, (long long)plan->batch,
+                      (double)need->arena / mb,
                   (double)need->tensors / mb, (double)need->scratch / mb, (double)other / mb, help);
 }

@@ -4,7 +4,8 @@
 #define ECT_MEMORY_H
 #include "runtime/plan.h"
 
-/* Bytes that can still be allocated; *limit (static text, may be NULL) names what sets the limit. UINT64_MAX when nothing is known. */
+/* Bytes that can still be allocated; *limit (static text, may be NULL) names what sets the limit. UINT64_MAX when nothing is
+   known. */
 uint64_t memory_available(const char **limit);
 /* Peak and present resident size of this process in bytes; 0 when unknown. */
 uint64_t memory_peak(void);

@@ -46,10 +46,12 @@ static void take(Option *o, const char *arg, const char *value)
     case OPT_INT: {
         /* 1e6 is a natural way to write a number of images. */
         double d = strtod(value, &end);
-        if (end == value || *end || !(fabs(d) < 9e15) || d != floor(d)) user_error("%s wants a whole number, got `%s`", arg, value);
+        if (end == value || *end || !(fabs(d) < 9e15) || d != floor(d)) user_error("%s wants a whole number, got `%s`", arg,
+                value);
         bool digits_only = value[strspn(value, "-0123456789")] == 0;
         int64_t v = digits_only ? strtoll(value, NULL, 10) : (int64_t)d;
-        if (v < o->min || v > o->max) user_error("%s: %s is out of range; it must be %lld to %lld", arg, value, (long long)o->min, (long long)o->max);
+        if (v < o->min || v > o->max) user_error("%s: %s is out of range; it must be %lld to %lld", arg, value,
+                (long long)o->min, (long long)o->max);
         *(int64_t *)o->target = v;
         break;
     }

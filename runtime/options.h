@@ -6,7 +6,8 @@
 
 typedef struct { const char **v; int n, cap; } TextList;
 typedef struct { double *v; int n, cap; } RealList;
-typedef enum { OPT_FLAG, OPT_TEXT, OPT_TEXTS, OPT_INT, OPT_REALS } OptionKind;   /* targets: bool, const char *, TextList, int64_t, RealList */
+typedef enum { OPT_FLAG, OPT_TEXT, OPT_TEXTS, OPT_INT, OPT_REALS } OptionKind;   /* targets: bool, const char *, TextList,
+                                                                                    int64_t, RealList */
 typedef struct {
     const char *name;                                /* without dashes; a single letter is written with one dash */
     OptionKind kind;
@@ -16,7 +17,8 @@ typedef struct {
     bool given;                                      /* out */
 } Option;
 
-/* Parses argv[1..]; texts are not copied; of an option given twice the last counts, lists collect. Returns the positional arguments' count, in pos[0..max_pos). With --help prints usage and the table
+/* Parses argv[1..]; texts are not copied; of an option given twice the last counts, lists collect. Returns the positional
+   arguments' count, in pos[0..max_pos). With --help prints usage and the table
    and exits 0; anything wrong is a user_error naming the option and, for unknown ones, the nearest. */
 int options_parse(const char *usage, const char *about, Option *o, int n, int argc, char **argv, const char **pos, int max_pos);
 const Option *option_find(const Option *o, int n, const char *name);

@@ -13,7 +13,7 @@
 
 typedef struct {
     const char *weights, *device, *out;
-    int64_t count, seed, first, cls, columns, threads;
+    int64_t count, seed, first, cls, columns, zoom, threads;
     bool live, both, has_class;
     TextList set;
     RealList mid;
@@ -35,11 +35,13 @@ static void check_output(const char *path)
         return;
     }
     size_t n = strlen(path);
-    if (n < 4 || strcmp(path + n - 4, ".png")) user_error("-o %s: give a name ending in .png for a grid, or in / for a folder of PNGs", path);
+    if (n < 4 || strcmp(path + n - 4, ".png")) user_error("-o %s: give a name ending in .png for a grid, or in / for a folder "
+            "of PNGs", path);
     const char *slash = strrchr(path, '/');
     char *folder = slash ? xasprintf("%.*s", (int)(slash - path) + 1, path) : xstrdup(".");
     if (access(folder, F_OK)) user_error("-o %s: the folder %s does not exist", path, folder);
-    if (access(folder, W_OK) || (!access(path, F_OK) && access(path, W_OK))) machine_error("cannot write %s: %s", path, strerror(errno));
+    if (access(folder, W_OK) || (!access(path, F_OK) && access(path, W_OK))) machine_error("cannot write %s: %s", path,
+            strerror(errno));
     free(folder);
 }
 
@@ -58,7 +60,7 @@ static void write_folder(const char *dir, const Sampler *sm, const float *images
 }
 
 /* One part of the grid under the other, each starting on a new row. */
-static void write_grid(const char *path, const Sampler *sm, float *const *part, int parts, int64_t count, int columns)
+static void write_grid(const char *path, const Sampler *sm, float *const *part, int parts, int64_t count, int columns, int zoom)
 {
     size_t each = (size_t)sm->c * (size_t)sm->h * (size_t)sm->w;
     if (!columns) while ((int64_t)columns * columns * (parts == 2 ? 2 : 1) < count * parts) columns++;
@@ -66,8 +68,8 @@ static void write_grid(const char *path, const Sampler *sm, float *const *part, 
     uint8_t *bytes = xcalloc((size_t)(cells * parts), each);
     for (int k = 0; k < parts; k++)
         image_floats_to_bytes(part[k], count, sm->h, sm->w, sm->c, BYTES_GRID, bytes + (size_t)(cells * k) * each);
-    char err[IMAGE_ERR];
-    if (!image_write_grid(path, bytes, cells * (parts - 1) + count, sm->h, sm->w, sm->c, columns, err)) machine_error("%s", err);
+    char *err = NULL;
+    if (!grid_write(path, bytes, cells * (parts - 1) + count, sm->h, sm->w, sm->c, columns, zoom, &err)) machine_error("%s", err);
     free(bytes);
 }
 
@@ -77,19 +79,23 @@ static void parse(Args *a, int argc, char **argv, const char **plan_dir)
         {"weights", OPT_TEXT, &a->weights, "RUN|FILE", "run folder (its newest good checkpoint) or safetensors file", 0, 0, 0},
         {"o", OPT_TEXT, &a->out, "GRID.png|DIR/", "one grid, or a folder of PNGs 000000.png ...", 0, 0, 0},
         {"count", OPT_INT, &a->count, "N", "how many images (default 64)", 1, 100000000, 0},
-        {"mid", OPT_REALS, &a->mid, "T", "another step at noise level T; may be repeated (0.821 is the published second step)", 0, 0, 0},
+        {"mid", OPT_REALS, &a->mid, "T", "another step at noise level T; may be repeated (0.821 is the published second step)",
+            0, 0, 0},
         {"both", OPT_FLAG, &a->both, NULL, "in the grid, the one-step images above those with --mid", 0, 0, 0},
         {"seed", OPT_INT, &a->seed, "S", "seed of z and of the steps' noise (default 0)", 0, INT64_MAX, 0},
-        {"first", OPT_INT, &a->first, "I", "number of the first image (default 0): image I is the same however many are made", 0, 1LL << 40, 0},
+        {"first", OPT_INT, &a->first, "I", "number of the first image (default 0): image I is the same however many are made", 0,
+            1LL << 40, 0},
         {"class", OPT_INT, &a->cls, "K", "class of all images (default: image i has class i mod classes)", 0, INT32_MAX, 0},
         {"columns", OPT_INT, &a->columns, "N", "images in a row of the grid (default: about square)", 1, 4096, 0},
+        {"zoom", OPT_INT, &a->zoom, "N", "pixels of the grid drawn N x N (default 1)", 1, 64, 0},
         {"live", OPT_FLAG, &a->live, NULL, "the live weights instead of the EMA", 0, 0, 0},
         {"set", OPT_TEXTS, &a->set, "NAME=EXPR", "another expression for a run-time scalar", 0, 0, 0},
         {"device", OPT_TEXT, &a->device, "D", "auto, cpu, ref or ref64 (default auto)", 0, 0, 0},
         {"threads", OPT_INT, &a->threads, "T", "threads (default: all processors)", 1, 4096, 0},
     };
     const char *usage = "ect-rt sample PLAN --weights RUN|FILE [options] -o GRID.png|DIR/";
-    if (!options_parse(usage, "Draws images in one step, or in several with --mid, with the EMA weights.", o, COUNT(o), argc, argv, plan_dir, 1))
+    if (!options_parse(usage, "Draws images in one step, or in several with --mid, with the EMA weights.", o, COUNT(o), argc,
+            argv, plan_dir, 1))
         user_error("which plan? usage: %s", usage);
     if (!a->weights) user_error("which weights? give --weights RUN or --weights FILE.safetensors");
     if (!a->out) user_error("where to? give -o GRID.png or -o DIR/");
@@ -101,7 +107,7 @@ static void parse(Args *a, int argc, char **argv, const char **plan_dir)
 
 int cmd_sample(int argc, char **argv)
 {
-    Args a = {.device = "auto", .count = 64};
+    Args a = {.device = "auto", .count = 64, .zoom = 1};
     const char *plan_dir;
     signals_as_errors();
     parse(&a, argc, argv, &plan_dir);
@@ -111,7 +117,8 @@ int cmd_sample(int argc, char **argv)
     Sampler sm;
     if (!sampler_init(&sm, plan, &err)) user_error("%s", err);
     if (a.has_class && !sm.classes) user_error("--class: the model has no classes; compile it with -D labels=N");
-    if (a.has_class && a.cls >= sm.classes) user_error("--class %lld: the model has classes 0 to %d", (long long)a.cls, sm.classes - 1);
+    if (a.has_class && a.cls >= sm.classes) user_error("--class %lld: the model has classes 0 to %d", (long long)a.cls,
+            sm.classes - 1);
     if (a.mid.n) {
         bool repeats = false;
         for (int i = 0; i < sm.program->n_segments; i++) repeats |= sm.program->segment[i].each != NULL;
@@ -146,8 +153,9 @@ int cmd_sample(int argc, char **argv)
     }
     double took = now_seconds() - began;
     if (is_folder(a.out)) write_folder(a.out, &sm, part[0], a.first, a.count);
-    else write_grid(a.out, &sm, part, parts, a.count, (int)a.columns);
-    printf("%lld images, %d step%s, %s weights of %s: %s (%.1f images/s)\n", (long long)(a.count * parts), a.mid.n + 1, a.mid.n ? "s" : "",
+    else write_grid(a.out, &sm, part, parts, a.count, (int)a.columns, (int)a.zoom);
+    printf("%lld images, %d step%s, %s weights of %s: %s (%.1f images/s)\n", (long long)(a.count * parts), a.mid.n + 1,
+           a.mid.n ? "s" : "",
            a.live || plan->n_sets < 2 ? "live" : "EMA", weights, a.out, (double)(a.count * parts) / MAX(took, 1e-9));
     free(part[0]);
     free(part[1]);

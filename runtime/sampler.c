@@ -1,6 +1,7 @@
 /* sample.h: batches of z through program `sample`.
    Assumes declared order n, c, h, w of z and images; other inputs than z and labels are zeros. */
 #include "runtime/sample.h"
+#include "runtime/image.h"
 #include "runtime/rng.h"
 
 static int input_named(const PlanProgram *p, const char *name)
@@ -64,7 +65,8 @@ void sampler_z(const Sampler *sm, uint64_t seed, int64_t image, float *out)
     free(hwc);
 }
 
-int64_t sampler_run(const Sampler *sm, Session *s, int64_t first, int64_t count, const double *mid, int n_mid, const int *class_of, float *out,
+int64_t sampler_run(const Sampler *sm, Session *s, int64_t first, int64_t count, const double *mid, int n_mid,
+    const int *class_of, float *out,
                     bool (*stop)(void))
 {
     const PlanProgram *p = sm->program;
@@ -92,6 +94,24 @@ int64_t sampler_run(const Sampler *sm, Session *s, int64_t first, int64_t count,
     for (int i = 0; i < p->n_inputs; i++) free(in[i]);
     free(in);
     return MIN(done, count);
+}
+
+bool grid_write(const char *path, const uint8_t *images, int64_t count, int h, int w, int c, int columns, int zoom, char **err)
+{
+    size_t each = (size_t)h * (size_t)w * (size_t)c, z = (size_t)zoom, row = (size_t)w * z * (size_t)c;
+    uint8_t *large = zoom > 1 ? xmalloc((size_t)count * each * z * z) : NULL;
+    if (large)
+        for (size_t y = 0; y < (size_t)count * (size_t)h; y++) {
+            uint8_t *to = large + y * z * row;
+            for (size_t x = 0; x < (size_t)w * z; x++)
+                memcpy(to + x * (size_t)c, images + (y * (size_t)w + x / z) * (size_t)c, (size_t)c);
+            for (size_t k = 1; k < z; k++) memcpy(to + k * row, to, row);
+        }
+    char text[IMAGE_ERR];
+    bool ok = image_write_grid(path, large ? large : images, count, h * zoom, w * zoom, c, columns, text);
+    free(large);
+    if (!ok) *err = xstrdup(text);
+    return ok;
 }
 
 void session_use_live(Session *s)

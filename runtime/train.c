@@ -95,7 +95,8 @@ static void put_live(Loop *l, uint64_t step, double validation, bool now)
     sb_free(&b);
 }
 
-/* One update. false when a signal came between micro-batches: nothing was changed. *bad: losses and gradients that are not finite. */
+/* One update. false when a signal came between micro-batches: nothing was changed. *bad: losses and gradients that are not
+   finite. */
 static bool step_once(Loop *l, int64_t *bad)
 {
     Train *t = l->t;
@@ -128,7 +129,7 @@ static void sample_grid(Loop *l, uint64_t done)
 {
     Train *t = l->t;
     if (!t->can_sample) return;
-    grid_samples(t->dir, &t->sampler, t->s, t->o.grid, done);
+    grid_samples(t->dir, &t->sampler, t->s, t->o.grid, (int)t->o.zoom, done);
     l->sampled = now_seconds();
 }
 
@@ -149,17 +150,20 @@ static uint64_t train_loop(Loop *l)
         bool halt = bad && o->halt;
         if (bad && bad == l->report.all_bad_loss + l->report.all_bad_grad) {
             log_live_end();
-            warn("step %llu: %lld losses and %lld gradients are not finite; they are counted in metrics.jsonl (--halt-on-nonfinite stops instead)",
+            warn("step %llu: %lld losses and %lld gradients are not finite; they are counted in metrics.jsonl "
+                "(--halt-on-nonfinite stops instead)",
                  (unsigned long long)done, (long long)l->report.all_bad_loss, (long long)l->report.all_bad_grad);
         }
-        if (done % (uint64_t)o->log_every == 0 || last || halt || checked || signals_stop()) put_metrics(l, done, checked ? validation : NAN);
+        if (done % (uint64_t)o->log_every == 0 || last || halt || checked || signals_stop())
+            put_metrics(l, done, checked ? validation : NAN);
         put_live(l, done, validation, last);
         s->step = done + 1;                          /* only now: the lines above report the scalars this step was made with */
         s->seen += t->per_step;
         if (halt) {
             log_live_end();
             save(l, done);
-            user_error("step %llu: losses or gradients are not finite, stopped; the state is saved in %s", (unsigned long long)done, t->dir);
+            user_error("step %llu: losses or gradients are not finite, stopped; the state is saved in %s",
+                (unsigned long long)done, t->dir);
         }
         if (last || due(o->checkpoint_every, done, l->saved)) save(l, done);
         if (last || due(o->sample_every, done, l->sampled)) sample_grid(l, done);
@@ -176,7 +180,8 @@ int cmd_train(int argc, char **argv)
     Session *s = t.s;
     uint64_t start = s->step - 1;
     if (start >= t.total_steps) {
-        printf("the run is at step %llu of %llu already: nothing to do (--steps or --images make it longer)\n", (unsigned long long)start,
+        printf("the run is at step %llu of %llu already: nothing to do (--steps or --images make it longer)\n",
+            (unsigned long long)start,
                (unsigned long long)t.total_steps);
         train_finish(&t);
         return EXIT_OK;
@@ -190,7 +195,7 @@ int cmd_train(int argc, char **argv)
     if (t.feed.held) session_prepare(s, plan_program(t.plan, "loss"), false);
     signals_catch("\nstopping: the state is saved first; once more stops at once\n");
     if (!t.resume_from) {
-        grid_data(t.dir, &t.feed, t.o.grid);
+        grid_data(t.dir, &t.feed, t.o.grid, (int)t.o.zoom);
         sample_grid(&l, 0);
     }
     l.saved = l.sampled = now_seconds();

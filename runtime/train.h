@@ -1,5 +1,5 @@
-/* Training, in parts: options and run folder (train_setup.c), data (train_data.c), metrics (train_report.c), pictures (train_grid.c), loop (train.c).
-   Assumes one process writes a run folder, which is locked. */
+/* Training, in parts: options and run folder (train_setup.c), data (train_data.c), metrics (train_report.c), pictures
+   (train_grid.c), loop (train.c). Assumes one process writes a run folder, which is locked. */
 #ifndef ECT_TRAIN_H
 #define ECT_TRAIN_H
 #include "runtime/checkpoint.h"
@@ -12,8 +12,9 @@ typedef struct {
     bool init_partial, flip, resume, halt, overwrite;
     bool flip_given, seed_given, accumulate_given, data_given, validate_given;
     TextList set;
-    int64_t images, steps, seed, accumulate, threads, keep, grid;
-    int64_t checkpoint_every, sample_every, log_every, validate_every, validate_images;   /* in steps; checkpoint, sample 0: by time; -1: never */
+    int64_t images, steps, seed, accumulate, threads, keep, grid, zoom;
+    int64_t checkpoint_every, sample_every, log_every, validate_every, validate_images;   /* in steps; checkpoint, sample 0: by
+                                                                                             time; -1: never */
 } TrainOptions;
 
 /* ---- train_data.c: micro-batches for every input of train_step ---- */
@@ -65,8 +66,8 @@ void report_close(Report *r);
 
 /* ---- train_grid.c ---- */
 /* PNGs of the run folder; all do nothing when the model is none of images. */
-void grid_data(const char *dir, const Feed *f, int64_t count);
-void grid_samples(const char *dir, const Sampler *sm, Session *s, int64_t count, uint64_t step);
+void grid_data(const char *dir, const Feed *f, int64_t count, int zoom);
+void grid_samples(const char *dir, const Sampler *sm, Session *s, int64_t count, int zoom, uint64_t step);
 
 /* ---- train_setup.c ---- */
 typedef struct {

@@ -30,8 +30,10 @@ static void open_images(Feed *f, const char *data, int64_t holdout, uint64_t see
     }
     if (f->ds->note) warn("%s", f->ds->note);
     if (f->classes && f->ds->label_dim != f->classes) {
-        if (!f->ds->label_dim) user_error("the model has %d classes, the data has no labels: %s\n  compile with -D labels=0", f->classes, f->ds->source);
-        user_error("the model has %d classes, the data %d: %s\n  compile with -D labels=%d", f->classes, f->ds->label_dim, f->ds->source, f->ds->label_dim);
+        if (!f->ds->label_dim) user_error("the model has %d classes, the data has no labels: %s\n  compile with -D labels=0",
+                f->classes, f->ds->source);
+        user_error("the model has %d classes, the data %d: %s\n  compile with -D labels=%d", f->classes, f->ds->label_dim,
+            f->ds->source, f->ds->label_dim);
     }
     if (holdout > 0) {
         if (holdout >= f->ds->count)
@@ -40,7 +42,8 @@ static void open_images(Feed *f, const char *data, int64_t holdout, uint64_t see
     }
     f->count = f->ds->count;
     f->bytes = (uint64_t)f->ds->count * (uint64_t)(f->c * f->h * f->w);
-    f->what = xasprintf("%s: %lld images %dx%d%s%s", f->ds->source, (long long)f->ds->count, f->w, f->h, f->held ? ", others held out" : "",
+    f->what = xasprintf("%s: %lld images %dx%d%s%s", f->ds->source, (long long)f->ds->count, f->w, f->h, f->held
+        ? ", others held out" : "",
                         data ? "" : " (built in, since no --data is given)");
     free(built_in);
 }
@@ -69,10 +72,12 @@ static void open_tensors(Feed *f, const char *data)
         if (!fits) {
             StrBuf got = {0};
             if (t) tensor_shape_text(&got, t->n_dims, t->shape);
-            user_error("%s: tensor `%s` %s%s; this model trains on %s", data, f->program->input[i].name, t ? "has shape " : "is missing", t ? got.s : "", names.s);
+            user_error("%s: tensor `%s` %s%s; this model trains on %s", data, f->program->input[i].name, t ? "has shape "
+                : "is missing", t ? got.s : "", names.s);
         }
         if (f->count < 0) f->count = t->shape[0];
-        if (t->shape[0] != f->count) user_error("%s: tensors have different numbers of samples: %lld and %lld", data, (long long)f->count, (long long)t->shape[0]);
+        if (t->shape[0] != f->count) user_error("%s: tensors have different numbers of samples: %lld and %lld", data,
+                (long long)f->count, (long long)t->shape[0]);
     }
     if (f->count < 1) user_error("%s holds no samples", data);
     f->what = xasprintf("%s: %lld samples", data, (long long)f->count);
@@ -94,7 +99,8 @@ void feed_open(Feed *f, const Plan *plan, const char *data, int64_t holdout, uin
         int64_t n = shape_elements(s);
         if (!n) continue;
         if (!s->n || strcmp(s->role[0], "n")) user_error("training input `%s` must have n as its first axis", p->input[i].name);
-        if (f->rows && s->size[0] != f->rows) user_error("training inputs have batches of %d and %lld", f->rows, (long long)s->size[0]);
+        if (f->rows && s->size[0] != f->rows) user_error("training inputs have batches of %d and %lld", f->rows,
+                (long long)s->size[0]);
         f->rows = (int)s->size[0];
         f->in[i] = xcalloc((size_t)n, sizeof(float));
         if (!strcmp(p->input[i].name, "images")) f->images = i;
@@ -109,7 +115,8 @@ void feed_open(Feed *f, const Plan *plan, const char *data, int64_t holdout, uin
 void feed_start(Feed *f, bool flip, int64_t position)
 {
     f->position = position;
-    if (f->ds) f->loader = loader_new(f->ds, &(LoaderOptions){.seed = f->seed, .batch = f->rows, .flip = flip, .start = position});
+    if (f->ds) f->loader = loader_new(f->ds, &(LoaderOptions){.seed = f->seed, .batch = f->rows, .flip = flip,
+            .start = position});
     else if (flip) user_error("--flip works with images only");
 }
 

@@ -96,7 +96,8 @@ void report_json(Report *r, StrBuf *b)
         jput_end(b);
     }
     for (int i = 0; i < p->n_outputs; i++)
-        if (is_report(p, i) && i != r->sigma) jput_real(b, p->output[i].name, r->report_n[i] ? r->report_sum[i] / (double)r->report_n[i] : NAN);
+        if (is_report(p, i) && i != r->sigma) jput_real(b, p->output[i].name, r->report_n[i]
+                ? r->report_sum[i] / (double)r->report_n[i] : NAN);
     jput_int(b, "nonfinite_loss", r->bad_loss);
     jput_int(b, "nonfinite_gradient", r->bad_grad);
     r->sum = 0, r->n = 0, r->bad_loss = 0, r->bad_grad = 0;

@@ -24,26 +24,37 @@ static void parse(TrainOptions *t, int argc, char **argv)
 {
     const int64_t big = INT64_MAX;
     Option o[] = {
-        {"data", OPT_TEXT, &t->data, "PATH", "images: EDM zip, folder, CIFAR-10, MNIST, shapes[:RES[:COUNT]]; or a safetensors file with tensors named like the inputs", 0, 0, 0},
+        {"data", OPT_TEXT, &t->data, "PATH", "images: EDM zip, folder, CIFAR-10, MNIST, shapes[:RES[:COUNT]]; or a safetensors "
+            "file with tensors named like the inputs", 0, 0, 0},
         {"out", OPT_TEXT, &t->out, "RUN", "run folder (default: a new one, runs/NNNNN-MODEL)", 0, 0, 0},
-        {"images", OPT_INT, &t->images, "N", "train on N images in all, resumed ones included (default: 8 stages if the model has stage_images, else 1e6)", 1, big, 0},
+        {"images", OPT_INT, &t->images, "N", "train on N images in all, resumed ones included (default: 8 stages if the model "
+            "has stage_images, else 1e6)", 1, big, 0},
         {"steps", OPT_INT, &t->steps, "N", "the same as a number of updates", 1, big, 0},
         {"seed", OPT_INT, &t->seed, "S", "seed of weights, order and all draws (default 0)", 0, big, 0},
         {"set", OPT_TEXTS, &t->set, "NAME=EXPR", "another expression for a run-time scalar; may be repeated", 0, 0, 0},
-        {"init", OPT_TEXT, &t->init, "FILE|RUN", "start from these weights (its EMA, if it has one), copied to the EMA too; fresh optimizer", 0, 0, 0},
-        {"init-partial", OPT_FLAG, &t->init_partial, NULL, "with --init: missing tensors keep their initial values, extra ones are passed over", 0, 0, 0},
-        {"resume", OPT_FLAG, &t->resume, NULL, "go on from the newest good checkpoint of --out, with the options it was started with", 0, 0, 0},
+        {"init", OPT_TEXT, &t->init, "FILE|RUN", "start from these weights (its EMA, if it has one), copied to the EMA too; "
+            "fresh optimizer", 0, 0, 0},
+        {"init-partial", OPT_FLAG, &t->init_partial, NULL, "with --init: missing tensors keep their initial values, extra ones "
+            "are passed over", 0, 0, 0},
+        {"resume", OPT_FLAG, &t->resume, NULL, "go on from the newest good checkpoint of --out, with the options it was started "
+            "with", 0, 0, 0},
         {"overwrite", OPT_FLAG, &t->overwrite, NULL, "replace the run that is in --out", 0, 0, 0},
-        {"accumulate", OPT_INT, &t->accumulate, "R", "R micro-batches an update, gradients averaged, draws as of one batch R times as large (default 1)", 1, 1 << 20, 0},
+        {"accumulate", OPT_INT, &t->accumulate, "R", "R micro-batches an update, gradients averaged, draws as of one batch R "
+            "times as large (default 1)", 1, 1 << 20, 0},
         {"flip", OPT_FLAG, &t->flip, NULL, "mirror each image with probability 1/2", 0, 0, 0},
-        {"checkpoint-every", OPT_INT, &t->checkpoint_every, "N", "steps between checkpoints (default: 15 minutes; 0: only at the end)", 0, big, 0},
+        {"checkpoint-every", OPT_INT, &t->checkpoint_every, "N", "steps between checkpoints (default: 15 minutes; 0: only at "
+            "the end)", 0, big, 0},
         {"keep", OPT_INT, &t->keep, "K", "how many checkpoints to keep (default 3; 0: all)", 0, 1 << 20, 0},
-        {"sample-every", OPT_INT, &t->sample_every, "N", "steps between sample grids (default: 15 minutes; 0: none at all)", 0, big, 0},
+        {"sample-every", OPT_INT, &t->sample_every, "N", "steps between sample grids (default: 15 minutes; 0: none at all)", 0,
+            big, 0},
         {"grid", OPT_INT, &t->grid, "N", "images in a grid (default 64)", 1, 4096, 0},
+        {"zoom", OPT_INT, &t->zoom, "N", "pixels of a grid drawn N x N (default 1)", 1, 64, 0},
         {"log-every", OPT_INT, &t->log_every, "N", "steps between lines of metrics.jsonl (default 1)", 1, big, 0},
-        {"validate-every", OPT_INT, &t->validate_every, "N", "steps between losses on held-out images (default: none)", 1, big, 0},
+        {"validate-every", OPT_INT, &t->validate_every, "N", "steps between losses on held-out images (default: none)", 1, big,
+            0},
         {"validate-images", OPT_INT, &t->validate_images, "N", "how many images to hold out (default 512)", 1, big, 0},
-        {"halt-on-nonfinite", OPT_FLAG, &t->halt, NULL, "save and stop with status 1 at the first loss or gradient that is not finite", 0, 0, 0},
+        {"halt-on-nonfinite", OPT_FLAG, &t->halt, NULL, "save and stop with status 1 at the first loss or gradient that is not "
+            "finite", 0, 0, 0},
         {"device", OPT_TEXT, &t->device, "D", "auto, cpu, ref or ref64 (default auto)", 0, 0, 0},
         {"threads", OPT_INT, &t->threads, "T", "threads (default: all processors)", 1, 4096, 0},
     };
@@ -118,7 +129,8 @@ static void check_folder(const TrainOptions *o)
     if (there && !S_ISDIR(st.st_mode)) user_error("--out %s: there is a file of that name", o->out);
     if (o->resume && !there) user_error("--resume: there is no run in %s", o->out);
     if (there && !o->resume && !o->overwrite && scan_folder(o->out, false))
-        user_error("--out %s: the folder exists and is not empty; --resume goes on with the run in it, --overwrite replaces it", o->out);
+        user_error("--out %s: the folder exists and is not empty; --resume goes on with the run in it, --overwrite replaces it",
+            o->out);
 }
 
 static void open_folder(Train *t)
@@ -170,8 +182,10 @@ static void merge_options(Train *t, const Checkpoint *c)
     bool flip = json_is_true(json_object_get(j, "flip"));
     int64_t held = json_integer_value(json_object_get(j, "validate_images"));
     const char *data = json_string_value(json_object_get(j, "data"));
-    if (o->seed_given && o->seed != seed) warn("--seed %lld: the run goes on with its own seed, %lld", (long long)o->seed, (long long)seed);
-    if (o->data_given && (!data || strcmp(data, o->data))) warn("--data differs from the run's (%s)", data ? data : "built-in shapes");
+    if (o->seed_given && o->seed != seed) warn("--seed %lld: the run goes on with its own seed, %lld", (long long)o->seed,
+            (long long)seed);
+    if (o->data_given && (!data || strcmp(data, o->data))) warn("--data differs from the run's (%s)", data ? data
+            : "built-in shapes");
     if (o->accumulate_given && o->accumulate != acc) warn("--accumulate differs from the run's (%lld)", (long long)acc);
     if (o->flip_given && !flip) warn("--flip differs from the run's");
     o->seed = seed;
@@ -201,11 +215,13 @@ static void find_resume(Train *t)
 {
     t->resume_from = checkpoint_find(t->o.out);
     if (!t->resume_from)
-        user_error("--resume: %s holds no good checkpoint; start again without --resume (--overwrite replaces what is there)", t->o.out);
+        user_error("--resume: %s holds no good checkpoint; start again without --resume (--overwrite replaces what is there)",
+            t->o.out);
     Checkpoint c;
     TensorFile *f = checkpoint_open(t->resume_from, &c);
     merge_options(t, &c);
-    if (c.plan && strcmp(c.plan, t->hash)) warn("the plan is another one than %s was made with; the run will not be the same", t->resume_from);
+    if (c.plan && strcmp(c.plan, t->hash)) warn("the plan is another one than %s was made with; the run will not be the same",
+            t->resume_from);
     tensor_file_close(f);
 }
 
@@ -319,11 +335,14 @@ static void print_config(Train *t, uint64_t need)
     }
     if (b.len) log_row("runtime", "%s", b.s);
     log_row("parameters", "%lld in %d tensors", (long long)parameter_count(p), p->n_params);
-    log_row("weights", "%s%s", t->resume_from ? "resumed from " : o->init ? "from " : "fresh", t->resume_from ? t->resume_from : o->init ? o->init : "");
+    log_row("weights", "%s%s", t->resume_from ? "resumed from " : o->init ? "from " : "fresh", t->resume_from ? t->resume_from
+        : o->init ? o->init : "");
     log_row("data", "%s%s", t->feed.what, o->flip ? ", randomly mirrored" : "");
-    if (t->feed.held) log_row("validation", "%lld images every %lld steps", (long long)t->feed.held->count, (long long)o->validate_every);
+    if (t->feed.held) log_row("validation", "%lld images every %lld steps", (long long)t->feed.held->count,
+            (long long)o->validate_every);
     log_row("batch", "%d x %lld = %llu images a step", t->feed.rows, (long long)o->accumulate, (unsigned long long)t->per_step);
-    log_row("length", "%llu steps, %llu images", (unsigned long long)t->total_steps, (unsigned long long)(t->total_steps * t->per_step));
+    log_row("length", "%llu steps, %llu images", (unsigned long long)t->total_steps,
+        (unsigned long long)(t->total_steps * t->per_step));
     log_row("seed", "%lld", (long long)t->s->seed);
     log_row("device", "%s, %d threads, %.0f MB needed", t->s->cls->name, t->s->threads, (double)need / 1048576);
     log_row("run", "%s", t->dir);
@@ -349,14 +368,16 @@ static uint64_t check_memory(const Train *t, int threads)
 void train_setup(Train *t, int argc, char **argv)
 {
     TrainOptions *o = &t->o;
-    *t = (Train){.o = {.device = "auto", .accumulate = 1, .keep = 3, .grid = 64, .log_every = 1, .validate_images = 512,
+    *t = (Train){.o = {.device = "auto", .accumulate = 1, .keep = 3, .grid = 64, .zoom = 1, .log_every = 1,
+        .validate_images = 512,
                        .checkpoint_every = -1, .sample_every = -1}};
     parse(o, argc, argv);
     check_folder(o);
     char *err = NULL;
     t->plan = plan_load(o->plan_dir, &err);
     if (!t->plan) user_error("%s", err);
-    if (!plan_program(t->plan, "train_step")) user_error("%s has no program train_step: the model text has no `train`", o->plan_dir);
+    if (!plan_program(t->plan, "train_step")) user_error("%s has no program train_step: the model text has no `train`",
+            o->plan_dir);
     if (!device_find(o->device)) user_error("unknown device `%s`; `ect-rt devices` lists them", o->device);
     t->hash = plan_hash(t->plan);
     if (o->resume) find_resume(t);
@@ -377,7 +398,8 @@ void train_setup(Train *t, int argc, char **argv)
 
     t->per_step = (uint64_t)t->feed.rows * (uint64_t)o->accumulate;
     double stage_images;
-    int64_t images = o->images ? o->images : session_value(s, "stage_images", &stage_images) && stage_images > 0 && stage_images < 1e12
+    int64_t images = o->images ? o->images : session_value(s, "stage_images", &stage_images) && stage_images > 0
+        && stage_images < 1e12
                                              ? (int64_t)(8 * stage_images) : 1000000;
     t->total_steps = o->steps ? (uint64_t)o->steps : ((uint64_t)images + t->per_step - 1) / t->per_step;
     put_run_json(t);
@@ -401,7 +423,8 @@ void metrics_open(Train *t, uint64_t step)
             if (json_is_integer(v) && json_integer_value(v) <= (int64_t)step) sb_printf(&kept, "%s\n", line);
             json_decref(j);
         }
-        if (!write_file_atomic(path, kept.len ? kept.s : "", kept.len)) machine_error("cannot write %s: %s", path, strerror(errno));
+        if (!write_file_atomic(path, kept.len ? kept.s : "", kept.len)) machine_error("cannot write %s: %s", path,
+                strerror(errno));
         sb_free(&kept);
         free(old);
     }

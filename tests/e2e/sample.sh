@@ -14,6 +14,8 @@ expect 0 s --count 11 --mid 0.821 -o two/
 cmp -s all/000000.png two/000000.png && fail "two steps gave the one-step image"
 expect 0 s --count 11 --mid 5 --mid 0.821 --seed 7 -o three/
 expect 0 s --count 10 --columns 5 -o grid.png
+expect 0 s --count 10 --columns 5 --zoom 3 -o large.png
+[ "$(od -An -tu1 -j16 -N8 large.png | tr -s ' ')" = " 0 0 0 120 0 0 0 48" ] || fail "--zoom 3: not 120 x 48 pixels"
 expect 0 s --count 10 --mid 0.821 --both -o both.png
 expect 0 s --live --count 2 -o live.png
 expect 0 "$ECTRT" sample plan --weights run/ckpt-000003.safetensors --count 2 -o file.png
