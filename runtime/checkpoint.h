@@ -20,7 +20,7 @@ extern const char *const checkpoint_ignore[];        /* prefixes that are no wei
 /* 128-bit hash of DIR/plan.json in hex, heap. */
 char *plan_hash(const Plan *p);
 /* Writes DIR/ckpt-<step>.safetensors from the session and c, atomically, then removes all but the `keep` newest (0: keeps all).
-   Returns the path (heap). machine_error when it cannot be written: earlier checkpoints stay, and the message says how to go on. */
+   Returns the path (heap). machine_error when it cannot be written: earlier checkpoints stay; the message says how to go on. */
 char *checkpoint_save(Session *s, const char *dir, const Checkpoint *c, int keep);
 /* Path (heap) of the newest checkpoint in DIR that is whole; damaged ones are passed over with a warning. NULL when there is
    none. */
