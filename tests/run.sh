@@ -26,7 +26,7 @@ if [ "${1-}" = --one ]; then
     esac
     key=$(echo "$name" | tr / _)
     log=$RESULTS/$key.log
-    limit=300
+    limit=600
     case $name in */long_*) limit=1800 ;; esac
     [ -n "${SLOW_FACTOR-}" ] && limit=$((limit * SLOW_FACTOR))
     head -n 5 "$file" 2>/dev/null | grep -aqx '# long' && limit=1800
