@@ -22,13 +22,13 @@ echo
 echo "2. It is trained on drawn shapes, for at most $seconds seconds (Ctrl-C stops earlier and samples what there is):"
 status=0
 timeout --foreground -s INT "$seconds" "$rt" train "$demo/plan" --out "$demo/run" --overwrite --steps "$steps" --sample-every 500 \
-    --checkpoint-every 1000 --keep 1 || status=$?
+    --checkpoint-every 1000 --keep 1 --zoom 4 || status=$?
 # 124: the time was up, the state was saved.
 [ "$status" = 0 ] || [ "$status" = 124 ] || exit "$status"
 
 echo
 echo "3. It draws images from noise, in one step (upper rows) and in two (lower rows):"
-"$rt" sample "$demo/plan" --weights "$demo/run" --count 48 --columns 16 --mid 0.821 --both -o "$demo/samples.png"
+"$rt" sample "$demo/plan" --weights "$demo/run" --count 24 --columns 12 --zoom 4 --mid 0.821 --both -o "$demo/samples.png"
 cp "$demo/run/data.png" "$demo/data.png"
 echo
 echo "Look at $demo/samples.png beside $demo/data.png."
