@@ -25,7 +25,8 @@ typedef enum {
     V_TIMES,                         /* a run-time list of times, by name */
 } ValueKind;
 
-typedef struct { const char *text; int prec; bool is_int, is_bool; } Host;    /* prec as in AST_OPS; 9: an atom, 0: needs parentheses anywhere */
+/* A host expression. prec as in AST_OPS; 9: an atom, 0: needs parentheses anywhere. */
+typedef struct { const char *text; int prec; bool is_int, is_bool; } Host;
 typedef struct { Ast *decl, *value; const NodeList *params; Env *env; Sym name; } Closure;
 typedef struct { FileScope *file; Ast *ast; } Decl;
 typedef struct { Decl decl; Env *env; Loc at; } Applied;
@@ -107,7 +108,8 @@ typedef struct {
     Loc loc;
 } ParamInfo;
 
-typedef struct Slot Slot;            /* a place in storage order: an instance (decl set) or a parameter; lives through all programs */
+/* A place in storage order: an instance or a parameter. It lives through all programs. */
+typedef struct Slot Slot;
 struct Slot {
     const Ast *ast;                  /* the `use` or `param` that made it */
     Sym path, was, name;             /* name: its level in call paths */
@@ -185,13 +187,15 @@ bool value_equal(Value a, Value b);
 const char *value_text(Elab *e, Value v);                /* for interpolation and messages */
 const char *type_text(Elab *e, Value v);                 /* "[n:8, c:3]", "the integer 3", ... */
 const char *axes_text(Elab *e, int n, const Axis *ax);
+const char *decl_word(const Ast *d);                      /* block, loss, optimizer, ema, stream */
 const char *real_text(Elab *e, double v);                /* shortest decimal that reads back to v */
 Env *env_new(Elab *e, Env *up, FileScope *file);
 Binding *env_add(Elab *e, Env *env, Sym name, Value v, Loc at, bool var);
 Binding *env_find(Env *env, Sym name, Env **where);
 Value look_up(Elab *e, Env *env, Sym name, Loc at);      /* reports unknown names */
 Top *top_find(FileScope *f, Sym name, bool imports);
-Diag *fail(Elab *e, Loc at, ErrCode code, const char *fmt, ...) PRINTF(4, 5);    /* diag_error with the instantiation trail; give it the label first */
+/* diag_error with the instantiation trail. */
+Diag *fail(Elab *e, Loc at, ErrCode code, const char *fmt, ...) PRINTF(4, 5);
 void fail_suggest(Elab *e, Diag *d, Env *env, Sym name); /* "did you mean" among all names in sight */
 void stop_with(Elab *e, Loc at, ErrCode code, const char *fmt, ...) PRINTF(4, 5);
 void set_origin(Elab *e, Loc at);                        /* g->at for the nodes made next */
@@ -218,7 +222,8 @@ Value arithmetic(Elab *e, OpKind op, Value a, Value b, Ast *at);
 Value bind_named(Elab *e, const Ast *par, Value v, bool compile_time, Loc at);     /* par: PARAM or BIND */
 Value call_fn(Elab *e, const Closure *f, Args *a, Loc at);
 bool eval_args(Elab *e, const Ast *call, Env *env, Args *out);
-bool bind_params(Elab *e, const char *what, Sym name, const NodeList *params, Args *a, Env *env, Env *sizes, bool compile_time, Loc at);
+bool bind_params(Elab *e, const char *what, Sym name, const NodeList *params, Args *a, Env *env, Env *sizes, bool compile_time,
+                 Loc at);
 const char *interpolate(Elab *e, const Ast *string, Env *env);    /* NULL after an error */
 
 /* ---- elab_builtin.c ---- */

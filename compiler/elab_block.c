@@ -356,7 +356,8 @@ static ParamInfo *new_param(Elab *e, Slot *s, const Ast *ast, Value init, int n,
             return NULL;
         }
     ParamInfo *p = arena_make(e->arena, ParamInfo, 1);
-    *p = (ParamInfo){ .path = s->path, .was = s->was, .n_axes = n, .axes = arena_make(e->arena, Axis, n), .init = init, .loc = ast->name_loc };
+    *p = (ParamInfo){ .path = s->path, .was = s->was, .n_axes = n, .init = init, .loc = ast->name_loc };
+    p->axes = arena_make(e->arena, Axis, n);
     memcpy(p->axes, ax, sizeof *ax * (size_t)n);
     set_origin(e, ast->name_loc);
     p->at = e->g->at;
@@ -372,8 +373,10 @@ static Value make_param(Elab *e, const Ast *s, Env *env)
     int n;
     Value init = eval_const(e, s->value, env, "an initialiser");
     if (!declared_axes(e, s->type, env, NULL, &n, ax, s->loc) || init.kind == V_POISON) return poison;
-    if (!is_number(init) && (init.kind != V_DIST || init.dist->kind == DRAW_BERNOULLI || !is_number(init.dist->a) || !is_number(init.dist->b))) {
-        Diag *d = fail(e, s->value->loc, ERR_bad_initialiser, "a parameter starts as a number, uniform(a, b) or normal(mean, deviation)");
+    bool drawn = init.kind == V_DIST && init.dist->kind != DRAW_BERNOULLI && is_number(init.dist->a) && is_number(init.dist->b);
+    if (!is_number(init) && !drawn) {
+        Diag *d = fail(e, s->value->loc, ERR_bad_initialiser,
+                       "a parameter starts as a number, uniform(a, b) or normal(mean, deviation)");
         diag_label(d, "%s", type_text(e, init));
         diag_help(d, "= 0, or = xavier_uniform()(fan_in, fan_out) of std.nn");
         return poison;
@@ -389,7 +392,8 @@ static Value make_param(Elab *e, const Ast *s, Env *env)
     else if (f->slot->was) slot->was = join_path(e, f->slot->was, s->name);
     if (!slot->param) {
         if (f->slot->sealed) {
-            Diag *d = fail(e, s->name_loc, ERR_instance_mismatch, "parameter `%s` is not reached by every application of its instance", slot->path);
+            Diag *d = fail(e, s->name_loc, ERR_instance_mismatch,
+                           "parameter `%s` is not reached by every application of its instance", slot->path);
             diag_help(d, "a `param` may depend on the block's own parameters, not on `training` or on which application it is");
             return poison;
         }
@@ -400,7 +404,8 @@ static Value make_param(Elab *e, const Ast *s, Env *env)
     bool same = p->n_axes == n;
     for (int i = 0; same && i < n; i++) same = p->axes[i].role == ax[i].role && p->axes[i].size == ax[i].size;
     if (!same) {
-        Diag *d = fail(e, s->name_loc, ERR_instance_mismatch, "two applications of `%s` disagree about parameter `%s`", f->slot->path, s->name);
+        Diag *d = fail(e, s->name_loc, ERR_instance_mismatch, "two applications of `%s` disagree about parameter `%s`",
+                       f->slot->path, s->name);
         diag_label(d, "%s here, %s before", axes_text(e, n, ax), axes_text(e, p->n_axes, p->axes));
         diag_help(d, "the sizes of a parameter are those of the first application; make a second instance for other sizes");
         return poison;
@@ -434,7 +439,8 @@ static bool draw_axes(Elab *e, Ast *x, Env *env, int *n, Axis *ax)
     Ast *shape = x->value->kind == E_INDEX ? x->value : NULL;
     int k = 0;
     if (!shape == !x->like) {
-        Diag *d = fail(e, x->loc, ERR_draw_place, shape ? "a draw takes its shape from `like` or from brackets, not both" : "this draw has no shape");
+        Diag *d = fail(e, x->loc, ERR_draw_place, "%s", shape ? "a draw takes its shape from `like` or from brackets, not both"
+                                                              : "this draw has no shape");
         diag_help(d, "normal like y from noise, or normal[n: y.n] from noise");
         return false;
     }
@@ -485,7 +491,8 @@ static bool record_draw(Elab *e, Sym path, Ref r, bool shared, Loc at)
             if (shared && (d->g != e->g || d->ref == r)) return true;
             Diag *g = fail(e, at, ERR_duplicate_draw, "two draws would get the path `%s`", path);
             if (!loc_equal(at, d->at)) diag_span(g, d->at, "the other%s", shared ? ", of another shape" : "");
-            diag_help(g, "give an instance a level of its own with `as`, or declare another stream; `share` is for draws meant to be equal");
+            diag_help(g, "give an instance a level of its own with `as`, or declare another stream; "
+                         "`share` is for draws meant to be equal");
             return false;
         }
         if (hash64(path, strlen(path), 0) == hash64(d->path, strlen(d->path), 0)) {
@@ -504,9 +511,11 @@ static const Dist *distribution(Elab *e, Ast *x, Env *env)
     Ast *which = x->value->kind == E_INDEX ? x->value->value : x->value;
     Value v = eval(e, which, env);
     if (v.kind == V_DIST) return v.dist;
-    if (v.kind == V_BUILTIN && v.builtin->group == B_DIST && v.builtin->name[0] != 'b') return &standard[v.builtin->name[0] == 'n'];
+    bool bare = v.kind == V_BUILTIN && v.builtin->group == B_DIST && v.builtin->name[0] != 'b';
+    if (bare) return &standard[v.builtin->name[0] == 'n'];
     if (v.kind == V_POISON) return NULL;
-    Diag *d = fail(e, which->loc, ERR_draw_place, "a distribution stands before `from`: uniform(a, b), normal(mean, deviation) or bernoulli(p)");
+    Diag *d = fail(e, which->loc, ERR_draw_place,
+                   "a distribution stands before `from`: uniform(a, b), normal(mean, deviation) or bernoulli(p)");
     diag_label(d, "%s", type_text(e, v));
     diag_help(d, "normal like x from noise");
     return NULL;
@@ -529,7 +538,8 @@ Value draw(Elab *e, Ast *x, Env *env)
     int n;
     if (!d || !draw_axes(e, x, env, &n, ax)) return poison;
     Frame *f = e->frame;
-    Sym stream = x->name, nth = ordinal(e, stream, ++*counter(e, f, stream));      /* at the stream, so that it is no instance's ordinal */
+    /* at the stream, so that it is no instance's ordinal */
+    Sym stream = x->name, nth = ordinal(e, stream, ++*counter(e, f, stream));
     Sym path = join_path(e, sym(arena_printf(e->arena, "draw.%s", nth)), call_path(f, stream));
     Ref p = 0;
     if (d->kind == DRAW_BERNOULLI && !is_number(d->a) && !(p = as_ref(e, d->a, x->loc))) return poison;

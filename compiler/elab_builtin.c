@@ -55,8 +55,9 @@ static bool operands(Elab *e, const Builtin *b, Ast *call, Env *env, const char 
         o->at[o->n++] = a->value->loc;
     }
     if (positional >= b->min && (b->max < 0 || o->n <= b->max)) return true;
-    Diag *d = fail(e, call->loc, positional < b->min ? ERR_missing_argument : ERR_argument_count, "`%s` takes %d%s argument%s", b->name,
-                   positional < b->min ? b->min : b->max, positional < b->min && b->max != b->min ? " or more" : "", b->min == 1 && b->max == 1 ? "" : "s");
+    bool few = positional < b->min, many = b->min != 1 || b->max != 1;
+    Diag *d = fail(e, call->loc, few ? ERR_missing_argument : ERR_argument_count, "`%s` takes %d%s argument%s", b->name,
+                   few ? b->min : b->max, few && b->max != b->min ? " or more" : "", many ? "s" : "");
     diag_help(d, "%s", b->doc);
     return false;
 }
@@ -193,7 +194,8 @@ static Value const_call(Elab *e, const Builtin *b, const Operands *o, Loc at)
         }
     }
     if (v.kind == V_RUNTIME || v.kind == V_TENSOR) {
-        Diag *d = fail(e, o->at[0], v.kind == V_RUNTIME ? ERR_runtime_scalar : ERR_not_compile_time, "`%s` needs a compile-time value", f);
+        Diag *d = fail(e, o->at[0], v.kind == V_RUNTIME ? ERR_runtime_scalar : ERR_not_compile_time,
+                       "`%s` needs a compile-time value", f);
         diag_label(d, "%s", type_text(e, v));
         diag_help(d, "%s", b->doc);
         return poison;
@@ -294,7 +296,8 @@ Value call_reduce(Elab *e, const Builtin *b, Ast *index, Ast *call, Env *env)
     if (N(e->g, v.t)->type == T_BOOL) return elementwise(e, OP_neg, 1, &v, o->at, call->loc, b->name);
     double count = 1, eps = 1e-5;
     for (int i = 0; i < n; i++) {
-        if (!has_role(e, v, roles[i], index->items.v[i]->loc, o->at[0], b->name) || !row_wise(e, roles[i], call->loc, b->name)) return poison;
+        if (!has_role(e, v, roles[i], index->items.v[i]->loc, o->at[0], b->name)) return poison;
+        if (!row_wise(e, roles[i], call->loc, b->name)) return poison;
         count *= (double)value_axis(v, roles[i])->size;
     }
     if (o->n > 1) {

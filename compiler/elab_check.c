@@ -1,5 +1,5 @@
-/* What can be judged on the text alone, whichever arm of an `if` is taken: unknown and unused names, hiding, duplicates,
-   statements out of place, missing returns. Assumes scopes of files exist (make_scopes); marks the file-level names that are used. */
+/* What can be judged on the text alone, whichever arm of an `if` is taken: unknown, unused names, hiding, places of statements.
+   Assumes scopes of files exist (make_scopes); marks the file-level names that are used. */
 #include "compiler/elab.h"
 
 typedef enum { IN_BLOCK = 1, IN_LOSS = 2, IN_SAMPLE = 4, IN_OPTIMIZER = 8 } Context;
@@ -62,7 +62,8 @@ static Local *find_local(Check *c, Sym name)
 
 static const Ast *declares(const Ast *s, Sym name)
 {
-    bool binds = s->kind == S_LET || s->kind == S_VAR || s->kind == S_CONST || s->kind == S_USE || s->kind == S_STATE || s->kind == S_RUNTIME;
+    NodeKind k = s->kind;
+    bool binds = k == S_LET || k == S_VAR || k == S_CONST || k == S_USE || k == S_STATE || k == S_RUNTIME;
     if (s->kind == S_PARAM && s->name == name) return s;
     for (int i = 0; binds && i < s->items.n; i++)
         if (s->items.v[i]->name == name) return s->items.v[i];
@@ -115,7 +116,8 @@ static void sizes(Check *c, const Ast *type, bool bind)
         for (int k = 0; k < a->items.n; k++)
             if (a->items.v[k]->value) expr(c, a->items.v[k]->value);
         if (!s) continue;
-        bool is_new = bind && s->kind == E_NAME && !find_local(c, s->name) && !top_find(c->f, s->name, true) && !builtin_find(s->name) && !special(s->name);
+        bool is_new = bind && s->kind == E_NAME && !find_local(c, s->name) && !top_find(c->f, s->name, true)
+                && !builtin_find(s->name) && !special(s->name);
         if (is_new) declare(c, s->name, s->loc, "size name");
         else expr(c, s);
     }
@@ -198,9 +200,11 @@ static void out_of_place(Check *c, const Ast *s, bool top)
     static const struct { NodeKind kind; const char *word; int where; const char *belongs; } rule[] = {
         { S_USE, "use", IN_BLOCK, "blocks and files" }, { S_PARAM, "param", IN_BLOCK, "blocks" },
         { S_RETURN, "return", IN_BLOCK | IN_LOSS | IN_SAMPLE, "blocks, `loss` and `sample`" },
-        { S_REPORT, "report", IN_LOSS, "`loss`" }, { S_SHARE, "share", IN_BLOCK | IN_LOSS | IN_SAMPLE, "blocks, `loss` and `sample`" },
+        { S_REPORT, "report", IN_LOSS, "`loss`" },
+        { S_SHARE, "share", IN_BLOCK | IN_LOSS | IN_SAMPLE, "blocks, `loss` and `sample`" },
         { S_EACH, "each", IN_SAMPLE, "the top level of `sample`" }, { S_STATE, "state", IN_OPTIMIZER, "`optimizer` and `ema`" },
-        { S_RUNTIME, "runtime", IN_OPTIMIZER, "files, `optimizer` and `ema`" }, { S_UPDATE, ":=", IN_OPTIMIZER, "`optimizer` and `ema`" },
+        { S_RUNTIME, "runtime", IN_OPTIMIZER, "files, `optimizer` and `ema`" },
+        { S_UPDATE, ":=", IN_OPTIMIZER, "`optimizer` and `ema`" },
     };
     for (size_t i = 0; i < COUNT(rule); i++)
         if (rule[i].kind == s->kind && (!(rule[i].where & c->context) || (s->kind == S_EACH && !top))) {
@@ -276,7 +280,8 @@ static bool body(Check *c, const Ast *b, bool top)
     if (deep) c->body[c->depth++] = b;
     for (int i = 0; i < b->items.n; i++) {
         if (returns && !told) {
-            diag_help(diag_error(b->items.v[i]->loc, ERR_unreachable, "this can never run: everything returned before"), "remove it, or return later");
+            diag_help(diag_error(b->items.v[i]->loc, ERR_unreachable, "this can never run: everything returned before"),
+                      "remove it, or return later");
             told = true;
         }
         returns = statement(c, b->items.v[i], top) || returns;
@@ -292,7 +297,8 @@ static void whole_body(Check *c, const Ast *d, Context context, const char *word
     bool returns = body(c, d->body, true);
     close_scope(c, mark);
     if (returns || context == IN_OPTIMIZER) return;
-    Diag *g = diag_error(d->name ? d->name_loc : d->loc, ERR_missing_return, "%s%s%s%s does not return on every path", word, d->name ? " `" : "", d->name ? d->name : "",
+    Diag *g = diag_error(d->name ? d->name_loc : d->loc, ERR_missing_return, "%s%s%s%s does not return on every path", word,
+                         d->name ? " `" : "", d->name ? d->name : "",
                          d->name ? "`" : "");
     diag_help(g, "end it with `return`");
 }
@@ -368,7 +374,7 @@ static const char *top_word(const Top *t)
     case TOP_FN: return "function";
     case TOP_USE: return "instance";
     case TOP_RUNTIME: return "run-time scalar";
-    default: return t->ast->kind == D_BLOCK ? "block" : t->ast->kind == D_LOSS ? "loss" : t->ast->kind == D_EMA ? "ema" : "optimizer";
+    default: return decl_word(t->ast);
     }
 }
 
@@ -376,10 +382,12 @@ static void unused_tops(FileScope *f)
 {
     for (int i = 0; i < f->n; i++)
         if (!f->top[i].used)
-            diag_help(diag_error(f->top[i].at, ERR_unused, "%s `%s` is never used", top_word(&f->top[i]), f->top[i].name), "use it or remove it");
+            diag_help(diag_error(f->top[i].at, ERR_unused, "%s `%s` is never used", top_word(&f->top[i]), f->top[i].name),
+                      "use it or remove it");
     for (int k = 0; k < f->n_import && k < 64; k++) {
         bool used = f->used_imports >> k & 1 || runs_something(f->import[k]);
-        if (!used) diag_help(diag_error(f->f->imports.v[k]->loc, ERR_unused, "nothing of `%s` is used", f->f->imports.v[k]->name), "remove the import");
+        const Ast *path = f->f->imports.v[k];
+        if (!used) diag_help(diag_error(path->loc, ERR_unused, "nothing of `%s` is used", path->name), "remove the import");
     }
 }
 

@@ -1,5 +1,5 @@
 /* File-level names: scopes of files, imports, configs and -D, run-time scalars, instances declared at file level.
-   Assumes files come imports first, the main file last. A file may give configs and run-time scalars of a file it imports new defaults. */
+   Assumes files come imports first, the main file last. A file may give what it imports other defaults. */
 #include "compiler/elab.h"
 #include <errno.h>
 #include <math.h>
@@ -114,7 +114,8 @@ static Value read_list(Elab *e, const char *s, Value like)
         size_t len = strlen(p);
         while (len && p[len - 1] == ' ') p[--len] = 0;
         v[k] = read_word(p);
-        if (v[k].kind == V_POISON || (like.n && like.list[0].kind != v[k].kind && !(like.list[0].kind == V_REAL && v[k].kind == V_INT))) return poison;
+        ValueKind want = like.n ? like.list[0].kind : v[k].kind;
+        if (v[k].kind == V_POISON || (v[k].kind != want && !(want == V_REAL && v[k].kind == V_INT))) return poison;
         k++;
         if (!comma) break;
         p = comma + 1;
@@ -139,7 +140,13 @@ static Value read_define(Elab *e, const char *s, Value like)
 
 static const char *kind_word(ValueKind k)
 {
-    return k == V_INT ? "an integer" : k == V_REAL ? "a real" : k == V_BOOL ? "true or false" : k == V_LIST ? "a list like [1, 2]" : "a string";
+    switch (k) {
+    case V_INT: return "an integer";
+    case V_REAL: return "a real";
+    case V_BOOL: return "true or false";
+    case V_LIST: return "a list like [1, 2]";
+    default: return "a string";
+    }
 }
 
 static bool allowed(const Ast *type, Value v)
@@ -157,7 +164,8 @@ static Value config_value(Elab *e, Top *t, const Ast *type)
     if (type && type->kind == T_NAME) v = bind_named(e, t->ast, v, true, t->ast->value->loc);
     if (v.kind == V_POISON) return v;
     if (v.kind != V_INT && v.kind != V_REAL && v.kind != V_BOOL && v.kind != V_STRING && v.kind != V_LIST) {
-        Diag *d = fail(e, t->ast->value->loc, ERR_config_value, "a config is a number, a string, true or false, or a list of these");
+        Diag *d = fail(e, t->ast->value->loc, ERR_config_value,
+                       "a config is a number, a string, true or false, or a list of these");
         diag_label(d, "%s", type_text(e, v));
         return poison;
     }
@@ -199,9 +207,11 @@ void eval_configs(Elab *e)
                 if (n < 512) names[n++] = t->name;
             }
         for (int k = 0; k < i; k++)
-            if (!strcmp(e->defines[k].name, e->defines[i].name)) fail(e, LOC_NONE, ERR_config_value, "-D %s is given twice", e->defines[i].name);
+            if (!strcmp(e->defines[k].name, e->defines[i].name))
+                fail(e, LOC_NONE, ERR_config_value, "-D %s is given twice", e->defines[i].name);
         if (found) continue;
-        Diag *d = fail(e, LOC_NONE, ERR_unknown_config, "-D %s=%s: the model has no config `%s`", e->defines[i].name, e->defines[i].value,
+        Diag *d = fail(e, LOC_NONE, ERR_unknown_config, "-D %s=%s: the model has no config `%s`", e->defines[i].name,
+                       e->defines[i].value,
                        e->defines[i].name);
         const char *near = suggest(e->defines[i].name, names, n);
         if (near) diag_help(d, "did you mean `-D %s=%s`?", near, e->defines[i].value);

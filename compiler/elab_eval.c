@@ -76,7 +76,8 @@ static Value number_binary(Elab *e, OpKind op, Value a, Value b, Ast *at)
         if (!ints) return bad_operands(e, at, a, b);
         int64_t n = b.i > a.i ? b.i - a.i : 0;
         if (b.i > a.i && (n < 0 || n > MAX_LOOP)) {
-            Diag *d = fail(e, at->loc, ERR_loop_size, "the range %lld..%lld has more than %d elements", (long long)a.i, (long long)b.i, MAX_LOOP);
+            Diag *d = fail(e, at->loc, ERR_loop_size, "the range %lld..%lld has more than %d elements", (long long)a.i,
+                           (long long)b.i, MAX_LOOP);
             diag_help(d, "loops are unrolled at compile time; a long axis belongs in a tensor");
             return poison;
         }
@@ -113,7 +114,8 @@ Value arithmetic(Elab *e, OpKind op, Value a, Value b, Ast *at)
     if (is_number(a) && is_number(b)) return number_binary(e, op, a, b, at);
     if (a.kind == V_ABSENT) return absent_error(e, a, at->value->loc);
     if (b.kind == V_ABSENT) return absent_error(e, b, at->other->loc);
-    bool ok_a = is_scalar(a) || a.kind == V_BOOL || a.kind == V_TENSOR, ok_b = is_scalar(b) || b.kind == V_BOOL || b.kind == V_TENSOR;
+    bool ok_a = is_scalar(a) || a.kind == V_BOOL || a.kind == V_TENSOR;
+    bool ok_b = is_scalar(b) || b.kind == V_BOOL || b.kind == V_TENSOR;
     bool pointless = op == OP_IN || op == OP_RANGE;
     if (!pointless && ok_a && ok_b && (a.kind == V_TENSOR || b.kind == V_TENSOR)) return tensor_binary(e, op, a, b, at);
     if (pointless && (a.kind == V_RUNTIME || b.kind == V_RUNTIME)) {
@@ -134,7 +136,8 @@ Value arithmetic(Elab *e, OpKind op, Value a, Value b, Ast *at)
 static Value binary(Elab *e, Ast *x, Env *env)
 {
     Value a = eval(e, x->value, env);
-    if (logical(x->op) && a.kind == V_BOOL && a.b == (x->op == OP_OR)) return a;      /* decided: the other side is not looked at */
+    /* decided: the other side is not looked at */
+    if (logical(x->op) && a.kind == V_BOOL && a.b == (x->op == OP_OR)) return a;
     Value b = eval(e, x->other, env);
     if (logical(x->op) && a.kind == V_BOOL && b.kind != V_POISON) {
         if (b.kind == V_BOOL || b.kind == V_RUNTIME || b.kind == V_TENSOR) return b;
@@ -347,10 +350,12 @@ Value bind_named(Elab *e, const Ast *par, Value v, bool compile_time, Loc at)
         return poison;
     }
     if (compile_time && (v.kind == V_RUNTIME || v.kind == V_TENSOR || v.kind == V_ABSENT)) {
-        Diag *d = fail(e, at, v.kind == V_RUNTIME ? ERR_runtime_scalar : ERR_not_compile_time, "`%s` must be known at compile time", par->name);
+        Diag *d = fail(e, at, v.kind == V_RUNTIME ? ERR_runtime_scalar : ERR_not_compile_time,
+                       "`%s` must be known at compile time", par->name);
         diag_label(d, "%s", type_text(e, v));
         diag_span(d, par->name_loc, "declared here");
-        diag_help(d, v.kind == V_RUNTIME ? "a `config` value is known at compile time and set by -D" : "x.c is the size of an axis, known at compile time");
+        diag_help(d, v.kind == V_RUNTIME ? "a `config` value is known at compile time and set by -D"
+                  : "x.c is the size of an axis, known at compile time");
         return poison;
     }
     if (!t) return v;
@@ -361,7 +366,8 @@ Value bind_named(Elab *e, const Ast *par, Value v, bool compile_time, Loc at)
         if (strcmp(t->name, types[i].name)) continue;
         if (v.kind == types[i].kind) return v;
         if (types[i].kind == V_REAL && v.kind == V_INT) return v_real((double)v.i);
-        if (v.kind == V_RUNTIME && !v.host->is_bool && (types[i].kind == V_REAL || (types[i].kind == V_INT && v.host->is_int))) return v;
+        bool fits = types[i].kind == V_REAL || (types[i].kind == V_INT && v.kind == V_RUNTIME && v.host->is_int);
+        if (v.kind == V_RUNTIME && !v.host->is_bool && fits) return v;
         Diag *d = fail(e, at, ERR_type_mismatch, "`%s` is %s %s", par->name, types[i].kind == V_INT ? "an" : "a", t->name);
         diag_label(d, "%s", type_text(e, v));
         diag_span(d, par->name_loc, "declared here");
@@ -387,20 +393,26 @@ static Arg *find_arg(Args *a, int index, Sym name)
     return found;
 }
 
+static void given_twice(Elab *e, const Arg *a)
+{
+    diag_help(fail(e, a->ast->name_loc, ERR_duplicate_argument, "argument `%s` is given twice", a->name), "remove one");
+}
+
 static void check_left_over(Elab *e, const char *what, Sym name, const NodeList *params, Args *a, Loc at)
 {
     for (int i = 0; i < a->n; i++) {
         for (int k = 0; k < i && a->v[i].name; k++)
-            if (a->v[k].name == a->v[i].name) diag_help(fail(e, a->v[i].ast->name_loc, ERR_duplicate_argument, "argument `%s` is given twice", a->v[i].name), "remove one");
+            if (a->v[k].name == a->v[i].name) given_twice(e, &a->v[i]);
         int positional = 0;
         for (int k = 0; k < a->n; k++) positional += !a->v[k].name;
         if (a->v[i].name)
             for (int k = 0; k < params->n && k < positional; k++)
                 if (params->v[k]->name == a->v[i].name)
-                    diag_help(fail(e, a->v[i].ast->name_loc, ERR_duplicate_argument, "argument `%s` is given twice", a->v[i].name), "remove one");
+                    given_twice(e, &a->v[i]);
         if (a->v[i].taken) continue;
         if (!a->v[i].name) {
-            Diag *d = fail(e, a->v[i].ast ? a->v[i].ast->loc : at, ERR_argument_count, "%s `%s` takes %d argument%s", what, name, params->n,
+            Diag *d = fail(e, a->v[i].ast ? a->v[i].ast->loc : at, ERR_argument_count, "%s `%s` takes %d argument%s", what, name,
+                           params->n,
                            params->n == 1 ? "" : "s");
             diag_label(d, "argument %d", i + 1);
             if (params->n) diag_span(d, loc_join(params->v[0]->loc, params->v[params->n - 1]->loc), "its parameters");
@@ -417,7 +429,8 @@ static void check_left_over(Elab *e, const char *what, Sym name, const NodeList 
     }
 }
 
-bool bind_params(Elab *e, const char *what, Sym name, const NodeList *params, Args *a, Env *env, Env *sizes, bool compile_time, Loc at)
+bool bind_params(Elab *e, const char *what, Sym name, const NodeList *params, Args *a, Env *env, Env *sizes, bool compile_time,
+                 Loc at)
 {
     bool ok = true;
     for (int i = 0; i < params->n; i++) {
@@ -448,7 +461,8 @@ Value call_fn(Elab *e, const Closure *f, Args *a, Loc at)
     Value v = poison;
     if (!e->stop) {
         Env *sizes = env_new(e, f->env, NULL), *env = env_new(e, sizes, NULL);
-        if (bind_params(e, "function", f->name ? f->name : sym("fn"), f->params, a, env, sizes, false, at)) v = eval(e, f->value, env);
+        Sym name = f->name ? f->name : sym("fn");
+        if (bind_params(e, "function", name, f->params, a, env, sizes, false, at)) v = eval(e, f->value, env);
     }
     leave(e);
     return v;
@@ -491,7 +505,8 @@ static Value call(Elab *e, Ast *x, Env *env)
     }
     Diag *d = fail(e, callee->loc, ERR_not_callable, "this cannot be applied");
     diag_label(d, "%s", type_text(e, f));
-    diag_help(d, f.kind == V_LIST || f.kind == V_TENSOR ? "[ ] picks elements" : "functions, instances and losses are applied with ( )");
+    diag_help(d, f.kind == V_LIST || f.kind == V_TENSOR ? "[ ] picks elements"
+              : "functions, instances and losses are applied with ( )");
     return poison;
 }
 
@@ -565,9 +580,11 @@ static Value eval_kind(Elab *e, Ast *x, Env *env)
 Value eval(Elab *e, Ast *x, Env *env)
 {
     if (e->stop) return poison;
-    if (++e->steps > MAX_STEPS) stop_with(e, x->loc, ERR_compile_steps, "compile-time evaluation takes more than %d steps", MAX_STEPS);
+    if (++e->steps > MAX_STEPS)
+        stop_with(e, x->loc, ERR_compile_steps, "compile-time evaluation takes more than %d steps", MAX_STEPS);
     if (e->depth >= MAX_DEPTH) stop_with(e, x->loc, ERR_recursion, "expressions and calls are nested too deeply");
-    if (e->g && e->g->n > MAX_NODES) stop_with(e, x->loc, ERR_graph_size, "the graph of this program has more than %d nodes", MAX_NODES);
+    if (e->g && e->g->n > MAX_NODES)
+        stop_with(e, x->loc, ERR_graph_size, "the graph of this program has more than %d nodes", MAX_NODES);
     if (e->stop) return poison;
     e->depth++;
     Value v = eval_kind(e, x, env);

@@ -38,7 +38,8 @@ bool declare_inputs(Elab *e, Program *p, const NodeList *params, Env *sizes, Env
         int n;
         Value v = poison;
         if (par->type && par->type->kind == T_NAME && !strcmp(par->type->name, "times") && e->program == P_SAMPLE) {
-            if (!par->value || par->value->kind != E_LIST || par->value->items.n) fail(e, par->loc, ERR_bad_program, "run-time times are declared `%s: times = []`", par->name);
+            if (!par->value || par->value->kind != E_LIST || par->value->items.n)
+                fail(e, par->loc, ERR_bad_program, "run-time times are declared `%s: times = []`", par->name);
             env_add(e, env, par->name, (Value){ .kind = V_TIMES, .s = par->name }, par->name_loc, false);
             continue;
         }
@@ -58,7 +59,8 @@ bool declare_inputs(Elab *e, Program *p, const NodeList *params, Env *sizes, Env
             bool absent = false;
             for (int k = 0; k < n; k++) absent = absent || ax[k].size == 0;
             set_origin(e, par->name_loc);
-            v = absent ? (Value){ .kind = V_ABSENT, .n = n, .ax = copy } : v_tensor(e, mk_input(e->g, par->name, n, ax), -1, NULL);
+            v = absent ? (Value){ .kind = V_ABSENT, .n = n, .ax = copy }
+                       : v_tensor(e, mk_input(e->g, par->name, n, ax), -1, NULL);
             before.v[before.n++] = (Arg){ par->name, v, par, false };
         }
         env_add(e, env, par->name, v, par->name_loc, false);
@@ -115,10 +117,12 @@ static void check_items(Elab *e, const Ast *train)
         int n = 0;
         for (int i = 0; i < train->items.n; i++)
             if (train->items.v[i]->kind == rule[r].kind && ++n == 2)
-                diag_help(fail(e, train->items.v[i]->loc, ERR_missing_train_item, "`%s` appears twice in `train`", rule[r].word), "keep one");
+                diag_help(fail(e, train->items.v[i]->loc, ERR_missing_train_item, "`%s` appears twice in `train`", rule[r].word),
+                          "keep one");
         if (n < rule[r].min) {
             Diag *d = fail(e, train->name_loc, ERR_missing_train_item, "`train` has no `%s`", rule[r].word);
-            diag_help(d, rule[r].kind == TRAIN_MINIMIZE ? "minimize mean[n](my_loss(images))" : "optimizer Adam(1e-3, 0.9, 0.999)");
+            diag_help(d, "%s", rule[r].kind == TRAIN_MINIMIZE ? "minimize mean[n](my_loss(images))"
+                                                              : "optimizer Adam(1e-3, 0.9, 0.999)");
         }
     }
     for (int i = 0; i < train->items.n; i++)
@@ -145,7 +149,8 @@ static Value loss_graph(Elab *e, Program *p, const char *segment, FileScope *f, 
             diag_help(d, "mean[n](...) over the images");
             v = poison;
         } else if (v.kind == V_TENSOR && (!e->has_loss || e->loss.n != 1 || strcmp(e->loss.ax[0].role, "n"))) {
-            Diag *d = fail(e, min->value->loc, ERR_loss_shape, "`minimize` needs a `loss` block with a value for each image: -> [n]");
+            Diag *d = fail(e, min->value->loc, ERR_loss_shape,
+                           "`minimize` needs a `loss` block with a value for each image: -> [n]");
             if (e->has_loss) diag_label(d, "%s", type_text(e, e->loss));
             v = poison;
         }
@@ -324,7 +329,8 @@ static void find_programs(Elab *e, Runnable *r)
             Found *one = d->kind == D_TRAIN ? &r->train : d->kind == D_SAMPLE ? &r->sample : NULL;
             if (one && !one->ast) *one = (Found){ f, d };
             else if (one && one->f == f) {
-                Diag *g = fail(e, d->loc, ERR_duplicate_program, "`%s` is declared twice", d->kind == D_TRAIN ? "train" : "sample");
+                const char *word = d->kind == D_TRAIN ? "train" : "sample";
+                Diag *g = fail(e, d->loc, ERR_duplicate_program, "`%s` is declared twice", word);
                 diag_span(g, one->ast->loc, "the other");
             }
             if (d->kind != D_PROGRAM) continue;
@@ -413,7 +419,8 @@ void make_programs(Elab *e)
     make_forward(e, &r);
     bool moved = false;
     number_slots(e->root, 0, &moved);
-    if (moved && !diag_count()) {                        /* places reserved by `use` were filled out of order: number the graphs anew */
+    /* places reserved by `use` were filled out of order: number the graphs anew */
+    if (moved && !diag_count()) {
         drop_programs(m);
         make_forward(e, &r);
     }

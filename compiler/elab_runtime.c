@@ -86,7 +86,8 @@ Value host_if(Elab *e, Value c, Value a, Value b, Loc at)
         diag_label(d, "%s and %s", type_text(e, a), type_text(e, b));
         return poison;
     }
-    const char *s = arena_printf(e->arena, "if %s { %s } else { %s }", host_text(e, c, 0), host_text(e, a, 0), host_text(e, b, 0));
+    const char *s = arena_printf(e->arena, "if %s { %s } else { %s }", host_text(e, c, 0), host_text(e, a, 0),
+                                 host_text(e, b, 0));
     return made(e, s, 0, int_valued(a) && int_valued(b), bool_valued(a), at);
 }
 

@@ -33,7 +33,8 @@ static void cut(Sampler *s, int from, const char *name, Sym each, Sym time)
                     break;
                 }
         if (b->v.kind == V_TENSOR && read_later(s->decl->body, from, b->name) && !is_carry_input(e, b->v, b->name)) {
-            if (N(e->g, b->v.t)->type == T_BOOL) fail(e, b->at, ERR_each_body, "the condition `%s` cannot be carried past `each`", b->name);
+            if (N(e->g, b->v.t)->type == T_BOOL)
+                fail(e, b->at, ERR_each_body, "the condition `%s` cannot be carried past `each`", b->name);
             else graph_output(e->g, carry_name(e, b->name), ordered(e, b->v));
         }
     }
@@ -52,7 +53,8 @@ static void cut(Sampler *s, int from, const char *name, Sym each, Sym time)
     for (int i = 0; i < s->env->n; i++) {
         Binding *b = &s->env->v[i];
         if (b->v.kind != V_TENSOR) continue;
-        b->v = read_later(s->decl->body, from, b->name) ? v_tensor(e, mk_input(e->g, carry_name(e, b->name), b->v.n, b->v.ax), -1, NULL) : poison;
+        bool kept = read_later(s->decl->body, from, b->name);
+        b->v = kept ? v_tensor(e, mk_input(e->g, carry_name(e, b->name), b->v.n, b->v.ax), -1, NULL) : poison;
     }
 }
 
@@ -82,7 +84,8 @@ static void each(Sampler *s, int at)
     Env *inner = env_new(e, s->env, NULL);
     env_add(e, inner, x->name, v_host(e, x->name, 9, false, false), x->name_loc, false);
     Value ret;
-    if (exec_body(e, x->body, inner, &ret) && ret.kind != V_POISON) fail(e, x->loc, ERR_each_body, "the body of `each` cannot return");
+    if (exec_body(e, x->body, inner, &ret) && ret.kind != V_POISON)
+        fail(e, x->loc, ERR_each_body, "the body of `each` cannot return");
     for (int i = 0; i < n; i++) {
         Value a = before[i], b = s->env->v[i].v;
         bool same = a.kind == b.kind && (a.kind != V_TENSOR || a.n == b.n);
@@ -90,19 +93,23 @@ static void each(Sampler *s, int at)
             const Axis *ax = value_axis(b, a.ax[k].role);
             same = ax && ax->size == a.ax[k].size;
         }
-        bool fixed = a.kind == V_TENSOR || a.kind == V_POISON || b.kind == V_POISON || value_equal(a, b) || (a.kind == b.kind && a.i == b.i);
+        bool fixed = a.kind == V_TENSOR || a.kind == V_POISON || b.kind == V_POISON || value_equal(a, b)
+                || (a.kind == b.kind && a.i == b.i);
         if (b.kind == V_POISON || a.kind == V_POISON || (same && fixed)) continue;
-        Diag *d = fail(e, x->loc, ERR_each_body, "`each` must leave `%s` with the type it had: it is one step, repeated", s->env->v[i].name);
+        Diag *d = fail(e, x->loc, ERR_each_body, "`each` must leave `%s` with the type it had: it is one step, repeated",
+                       s->env->v[i].name);
         diag_label(d, "%s before, %s after", type_text(e, a), type_text(e, b));
         diag_help(d, "use another name for what differs");
         s->env->v[i].v = poison;
     }
-    for (int i = 0; i < n; i++)                          /* the next round reads what this one leaves, in the order it was declared */
+    /* the next round reads what this one leaves, in the order it was declared */
+    for (int i = 0; i < n; i++)
         if (before[i].kind == V_TENSOR && s->env->v[i].v.kind == V_TENSOR)
             s->env->v[i].v = v_tensor(e, s->env->v[i].v.t, before[i].n, before[i].ax);
     for (int i = 0; i < n; i++) {                        /* read by the next round only */
         Binding *b = &s->env->v[i];
-        if (b->v.kind == V_TENSOR && !is_carry_input(e, b->v, b->name) && N(e->g, b->v.t)->type != T_BOOL && uses_name(x->body, b->name))
+        if (b->v.kind == V_TENSOR && !is_carry_input(e, b->v, b->name) && N(e->g, b->v.t)->type != T_BOOL
+            && uses_name(x->body, b->name))
             graph_output(e->g, carry_name(e, b->name), ordered(e, b->v));
     }
     cut(s, at + 1, segment_name(s), NULL, NULL);

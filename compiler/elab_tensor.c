@@ -5,7 +5,8 @@
 bool size_ok(Elab *e, int n, const Axis *ax, Loc at)
 {
     if (n > MAX_AXES) {
-        diag_help(fail(e, at, ERR_rank_limit, "a tensor of %d axes: at most %d are allowed", n, MAX_AXES), "merge axes with rearrange");
+        diag_help(fail(e, at, ERR_rank_limit, "a tensor of %d axes: at most %d are allowed", n, MAX_AXES),
+                  "merge axes with rearrange");
         return false;
     }
     int64_t elements = 1;
@@ -75,13 +76,15 @@ bool join_axes(Elab *e, int n, const Value *a, const Loc *locs, Loc at, const ch
             while (f < k && out[f].role != a[i].ax[j].role) f++;
             if (f == k) {
                 if (k == MAX_AXES) {
-                    diag_help(fail(e, at, ERR_rank_limit, "`%s` makes a tensor of more than %d axes", word, MAX_AXES), "merge axes with rearrange");
+                    diag_help(fail(e, at, ERR_rank_limit, "`%s` makes a tensor of more than %d axes", word, MAX_AXES),
+                              "merge axes with rearrange");
                     return false;
                 }
                 owner[k] = i;
                 out[k++] = a[i].ax[j];
             } else if (out[f].size != a[i].ax[j].size) {
-                Diag *d = fail(e, locs ? locs[owner[f]] : at, ERR_two_sizes, "axis `%s` has two sizes in `%s`", out[f].role, word);
+                Diag *d = fail(e, locs ? locs[owner[f]] : at, ERR_two_sizes, "axis `%s` has two sizes in `%s`", out[f].role,
+                               word);
                 diag_label(d, "%s%s", type_text(e, a[owner[f]]), from_text(e, a[owner[f]]));
                 if (locs) diag_span(d, locs[i], "%s%s", type_text(e, a[i]), from_text(e, a[i]));
                 diag_help(d, "axes join by role: rename one (x[%s as other]) if they are different things", out[f].role);
@@ -160,7 +163,8 @@ static Value gate_one(Elab *e, Value v, int from)
     if (v.kind != V_TENSOR || !value_axis(v, sym("n"))) return v;
     Ref r = v.t;
     for (int i = from; i < e->rows; i++)
-        r = N(e->g, r)->type == T_BOOL ? mk_binary(e->g, OP_and, r, e->gate[i]) : mk_where(e->g, e->gate[i], r, mk_const(e->g, 1));
+        r = N(e->g, r)->type == T_BOOL ? mk_binary(e->g, OP_and, r, e->gate[i])
+                                       : mk_where(e->g, e->gate[i], r, mk_const(e->g, 1));
     return v_tensor(e, r, v.n, v.ax);
 }
 
@@ -181,7 +185,8 @@ bool row_wise(Elab *e, Sym role, Loc at, const char *word)
 bool is_size_name(Elab *e, const Ast *x, Env *sizes)
 {
     (void)e;
-    return x && x->kind == E_NAME && !env_find(sizes, x->name, NULL) && !top_find(sizes->file, x->name, true) && !builtin_find(x->name)
+    return x && x->kind == E_NAME && !env_find(sizes, x->name, NULL) && !top_find(sizes->file, x->name, true)
+            && !builtin_find(x->name)
         && strcmp(x->name, "training") && strcmp(x->name, "step") && strcmp(x->name, "seen");
 }
 
@@ -283,7 +288,8 @@ Value bind_type(Elab *e, const char *what, Sym name, const Ast *type, Value v, E
             int64_t size;
             if (!eval_size(e, a->value, sizes, &size)) return poison;
             if (size != have->size) {
-                Diag *d = fail(e, at, result ? ERR_result_type : ERR_two_sizes, "axis `%s` of %s `%s` is %lld, declared %lld", a->name, what, name,
+                Diag *d = fail(e, at, result ? ERR_result_type : ERR_two_sizes, "axis `%s` of %s `%s` is %lld, declared %lld",
+                               a->name, what, name,
                                (long long)have->size, (long long)size);
                 diag_label(d, "%s%s", type_text(e, v), from_text(e, v));
                 diag_span(d, a->loc, "%s:%lld%s", a->name, (long long)size, size_reason(e, a->value));
@@ -298,7 +304,8 @@ Value bind_type(Elab *e, const char *what, Sym name, const Ast *type, Value v, E
             int i = 0;
             while (i < type->items.n && type->items.v[i]->name != v.ax[k].role) i++;
             if (i < type->items.n) continue;
-            Diag *d = fail(e, at, result ? ERR_result_type : ERR_extra_role, "%s `%s` has an axis `%s` that is not declared", what, name, v.ax[k].role);
+            Diag *d = fail(e, at, result ? ERR_result_type : ERR_extra_role, "%s `%s` has an axis `%s` that is not declared",
+                           what, name, v.ax[k].role);
             diag_label(d, "%s%s", type_text(e, v), from_text(e, v));
             diag_span(d, type->loc, "declared here");
             diag_help(d, "reduce it (sum, mean), pick from it (x[%s = 0]), or declare the axis", v.ax[k].role);

@@ -30,8 +30,10 @@ void name_emas(Elab *e, FileScope *f, const Ast *train)
         Sym name = item->kind == TRAIN_EMA ? ema_name(e, f, item) : NULL;
         if (!name) continue;
         for (int k = 0; k < e->n_emas; k++)
-            if (e->ema[k] == name) fail(e, item->loc, ERR_missing_train_item, "two EMAs are called `%s`: name one with `as`", name);
-        if (!*name || !strcmp(name, "p") || !strcmp(name, "g")) fail(e, item->loc, ERR_bad_optimizer, "an EMA cannot be called `%s`", name);
+            if (e->ema[k] == name)
+                fail(e, item->loc, ERR_missing_train_item, "two EMAs are called `%s`: name one with `as`", name);
+        if (!*name || !strcmp(name, "p") || !strcmp(name, "g"))
+            fail(e, item->loc, ERR_bad_optimizer, "an EMA cannot be called `%s`", name);
         if (e->n_emas == (int)COUNT(e->ema)) fail(e, item->loc, ERR_bad_optimizer, "more than %d EMAs", (int)COUNT(e->ema));
         else e->ema[e->n_emas++] = name;
     }
@@ -106,7 +108,8 @@ static void update(Elab *e, const Ast *s, Env *env)
     State *state = find_state(u, s->name);
     Binding *b = env_find(env, s->name, NULL);
     if (!b || (!state && s->name != u->p_name)) {
-        Diag *d = fail(e, s->name_loc, ERR_state_type, "`:=` updates a state%s, and `%s` is none", u->p_name ? " or the parameters" : "", s->name);
+        const char *more = u->p_name ? " or the parameters" : "";
+        Diag *d = fail(e, s->name_loc, ERR_state_type, "`:=` updates a state%s, and `%s` is none", more, s->name);
         if (b) diag_span(d, b->at, "declared here");
         diag_help(d, "`let` names an intermediate value");
         return;
@@ -154,7 +157,8 @@ static Value run_body(Elab *e, Value applied, NodeKind kind, Loc at, Value p, Va
     const Ast *decl = applied.applied->decl.ast;
     int want = kind == D_EMA ? 1 : 2;
     if (decl->items.n != want) {
-        Diag *d = fail(e, decl->loc, ERR_bad_optimizer, "%s `%s` is written `for %s`", word, decl->name, want == 1 ? "p" : "p, g");
+        const char *names = want == 1 ? "p" : "p, g";
+        Diag *d = fail(e, decl->loc, ERR_bad_optimizer, "%s `%s` is written `for %s`", word, decl->name, names);
         diag_help(d, want == 1 ? "p: the parameters" : "p: the parameters, g: their gradients");
         return poison;
     }
@@ -179,9 +183,11 @@ static Value run_body(Elab *e, Value applied, NodeKind kind, Loc at, Value p, Va
     leave(e);
     for (int i = u->first; i < u->n; i++)
         if (!u->state[i].updated && !e->stop)
-            diag_help(fail(e, decl->name_loc, ERR_bad_optimizer, "state `%s` is never updated", u->state[i].local), "%s := ...", u->state[i].local);
+            diag_help(fail(e, decl->name_loc, ERR_bad_optimizer, "state `%s` is never updated", u->state[i].local), "%s := ...",
+                      u->state[i].local);
     if (want == 2 && !u->p_updated && !e->stop) 
-        diag_help(fail(e, decl->name_loc, ERR_bad_optimizer, "optimizer `%s` never updates `%s`", decl->name, u->p_name), "%s := %s - ...", u->p_name, u->p_name);
+        diag_help(fail(e, decl->name_loc, ERR_bad_optimizer, "optimizer `%s` never updates `%s`", decl->name, u->p_name),
+                  "%s := %s - ...", u->p_name, u->p_name);
     Binding *b = env_find(env, decl->items.v[0]->name, NULL);
     return b->v;
 }

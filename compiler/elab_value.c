@@ -105,7 +105,7 @@ const char *axes_text(Elab *e, int n, const Axis *ax)
     return s;
 }
 
-static const char *decl_word(const Ast *d)
+const char *decl_word(const Ast *d)
 {
     switch (d->kind) {
     case D_BLOCK: return "block";

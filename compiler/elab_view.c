@@ -33,7 +33,8 @@ static Value renamed(Elab *e, const Ast *ix, Value v, Loc value_at)
         return poison;
     }
     Sym from = ix->value->name, to = ix->name;
-    if (!has_role(e, v, from, ix->value->loc, value_at, "as") || !row_wise(e, from, ix->loc, "as") || !row_wise(e, to, ix->loc, "as")) return poison;
+    if (!has_role(e, v, from, ix->value->loc, value_at, "as") || !row_wise(e, from, ix->loc, "as")
+        || !row_wise(e, to, ix->loc, "as")) return poison;
     if (from != to && value_axis(v, to)) {
         Diag *d = fail(e, ix->name_loc, ERR_rename_role, "there is an axis `%s` already", to);
         diag_span(d, value_at, "%s%s", type_text(e, v), from_text(e, v));
@@ -65,7 +66,8 @@ static Value picked(Elab *e, Ast *ix, Value v, Env *env, Loc value_at)
     if (!slice) b = a + 1;
     if (a < 0 || b > size || a >= b) {
         long long lo = a, hi = b, n = size;
-        Diag *d = slice ? fail(e, ix->loc, ERR_index_range, "the slice %lld:%lld does not lie in axis `%s` of size %lld", lo, hi, ix->name, n)
+        Diag *d = slice ? fail(e, ix->loc, ERR_index_range, "the slice %lld:%lld does not lie in axis `%s` of size %lld", lo, hi,
+                               ix->name, n)
                         : fail(e, ix->loc, ERR_index_range, "index %lld is outside axis `%s` of size %lld", lo, ix->name, n);
         diag_span(d, value_at, "%s%s", type_text(e, v), from_text(e, v));
         diag_help(d, "indices run from 0 to %lld, and a slice a:b ends before b", n - 1);
@@ -141,7 +143,8 @@ static bool factor_size(Elab *e, Factor *f, Ast *size, Env *env)
     if (!eval_size(e, size, env, &s)) return false;
     if (s == 0 || (f->size >= 0 && f->size != s)) {
         if (!s) fail(e, size->loc, ERR_not_a_size, "a factor of size 0");
-        else diag_label(fail(e, size->loc, ERR_two_sizes, "factor `%s` has two sizes", f->name), "%lld here, %lld before", (long long)s, (long long)f->size);
+        else diag_label(fail(e, size->loc, ERR_two_sizes, "factor `%s` has two sizes", f->name), "%lld here, %lld before",
+                        (long long)s, (long long)f->size);
         return false;
     }
     f->size = s;
@@ -182,7 +185,8 @@ static bool read_to(Elab *e, Ast *to, Env *env, Factors *fs)
             Ast *f = a->items.n ? a->items.v[k] : a;
             Factor *have = find_factor(fs, f->name);
             if (!have || have->used) {
-                fail(e, f->loc, ERR_rearrange_roles, have ? "factor `%s` is used twice" : "`%s` is no factor of the left side", f->name);
+                fail(e, f->loc, ERR_rearrange_roles, have ? "factor `%s` is used twice" : "`%s` is no factor of the left side",
+                     f->name);
                 return false;
             }
             have->used = true;
@@ -213,7 +217,8 @@ static bool solve(Elab *e, Ast *from, Value v, Factors *fs)
             if (fs->f[k].size >= 0) {
                 if (__builtin_mul_overflow(known, fs->f[k].size, &known)) known = INT64_MAX;
             } else if (open) {
-                Diag *d = fail(e, fs->f[k].at, ERR_unsolved_size, "the sizes of `%s` and `%s` are both unknown", open->name, fs->f[k].name);
+                Diag *d = fail(e, fs->f[k].at, ERR_unsolved_size, "the sizes of `%s` and `%s` are both unknown", open->name,
+                               fs->f[k].name);
                 diag_help(d, "give one of them a size: %s:2", fs->f[k].name);
                 return false;
             } else open = &fs->f[k];
@@ -221,8 +226,10 @@ static bool solve(Elab *e, Ast *from, Value v, Factors *fs)
         if (open ? size % known != 0 || size < known : known != size) {
             Sym role = from->items.v[i]->name;
             long long k = known, n = size;
-            Diag *d = open ? fail(e, from->items.v[i]->loc, ERR_not_divisible, "%lld does not divide axis `%s` of size %lld", k, role, n)
-                           : fail(e, from->items.v[i]->loc, ERR_not_divisible, "the factors make %lld, axis `%s` has size %lld", k, role, n);
+            Diag *d = open ? fail(e, from->items.v[i]->loc, ERR_not_divisible, "%lld does not divide axis `%s` of size %lld", k,
+                                  role, n)
+                           : fail(e, from->items.v[i]->loc, ERR_not_divisible, "the factors make %lld, axis `%s` has size %lld",
+                                  k, role, n);
             diag_label(d, "%s%s", type_text(e, v), from_text(e, v));
             diag_help(d, "choose factors whose product is %lld", n);
             return false;
@@ -320,7 +327,8 @@ static bool by_role(Elab *e, Ast *a, Value v, Env *env, Loc value_at, const char
         fail(e, a->loc, ERR_bad_argument, "`%s` takes `axis by number` here", word);
         return false;
     }
-    if (!has_role(e, v, a->value->name, a->value->loc, value_at, word) || !row_wise(e, a->value->name, a->loc, word)) return false;
+    if (!has_role(e, v, a->value->name, a->value->loc, value_at, word)
+        || !row_wise(e, a->value->name, a->loc, word)) return false;
     if (!eval_size(e, a->other, env, k)) return false;
     if (*k > 0) return true;
     fail(e, a->other->loc, ERR_not_a_size, "this must be 1 or more");
@@ -362,7 +370,8 @@ Value window(Elab *e, Ast *call, Env *env)
         }
         int64_t size = value_axis(v, a->value->name)->size, reach = opt[2].v * (k - 1) + 1, room = size + 2 * opt[0].v - reach;
         if (room < 0) {
-            Diag *d = fail(e, a->loc, ERR_window, "a window over %lld does not fit axis `%s` of size %lld with pad %lld", (long long)reach, a->value->name,
+            Diag *d = fail(e, a->loc, ERR_window, "a window over %lld does not fit axis `%s` of size %lld with pad %lld",
+                           (long long)reach, a->value->name,
                            (long long)size, (long long)opt[0].v);
             diag_span(d, value_at, "%s%s", type_text(e, v), from_text(e, v));
             diag_help(d, "a larger pad or a smaller window");
@@ -376,7 +385,8 @@ Value window(Elab *e, Ast *call, Env *env)
         ax[n++] = (Axis){ a->name, k };
         if (!size_ok(e, n, ax, a->loc)) return poison;
         set_origin(e, call->loc);
-        v = v_tensor(e, mk_window(e->g, v.t, a->value->name, a->name, k, opt[1].v, opt[2].v, opt[0].v, room / opt[1].v + 1), n, ax);
+        v = v_tensor(e, mk_window(e->g, v.t, a->value->name, a->name, k, opt[1].v, opt[2].v, opt[0].v, room / opt[1].v + 1), n,
+                     ax);
     }
     return v;
 }

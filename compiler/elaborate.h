@@ -6,8 +6,8 @@
 
 typedef struct { const char *name, *value; } Define;     /* -D name=value */
 
-/* Checks and elaborates what parse_program returned (imports first, the main file last). NULL when errors were reported, by the parser or
-   here (diag_count() > 0); they are not printed. The Module owns its arena and graphs and does not need the trees afterwards. */
+/* Checks and elaborates what parse_program returned (imports first, the main file last). NULL when errors were reported, by the
+   parser or here (diag_count() > 0); they are not printed. The Module owns its arena and graphs; the trees may go. */
 Module *elaborate(const FileList *files, int n_defines, const Define *defines);
 /* Both steps at once, for a file or a text in memory (imports are looked for beside `name`). */
 Module *elaborate_file(const char *path, int n_defines, const Define *defines);

@@ -1,4 +1,4 @@
-/* The elaborator: parameters in storage order, draw paths, host expressions, programs and their segments, defaults of imported models.
+/* The elaborator: parameters in storage order, draw paths, host expressions, programs and their segments, other defaults.
    Assumes the working directory is the repository root (models/). */
 #include "compiler/elaborate.h"
 #include <setjmp.h>
@@ -84,7 +84,8 @@ static void storage_order(void **state)
     Define d[] = { { "labels", "10" }, { "augment", "9" } };
     Module *m = from_file("models/unet_ect.dsl", 2, d);
     static const char *const order[] = {
-        "model.map_label.weight", "model.map_label.bias", "model.map_augment.weight", "model.map_layer0.weight", "model.map_layer0.bias",
+        "model.map_label.weight", "model.map_label.bias", "model.map_augment.weight", "model.map_layer0.weight",
+        "model.map_layer0.bias",
         "model.map_layer1.weight", "model.map_layer1.bias", "model.enc.32x32_conv.weight", "model.enc.32x32_conv.bias",
         "model.enc.32x32_block0.norm0.weight", "model.enc.32x32_block0.norm0.bias", "model.enc.32x32_block0.conv0.weight",
         "model.enc.32x32_block0.conv0.bias", "model.enc.32x32_block0.affine.weight", "model.enc.32x32_block0.affine.bias",
@@ -160,7 +161,8 @@ static void ordinals(void **state)
 {
     (void)state;
     Module *m = from_text("stream s, t\n"
-                          "block In()(x: [n, c:4]) -> [n, c] { return x + normal like x from s + uniform(0, 1) like x from s + normal like x from t }\n"
+                          "block In()(x: [n, c:4]) -> [n, c] { return x + normal like x from s + uniform(0, 1) like x from s + "
+                          "normal like x from t }\n"
                           "block Out()(x: [n, c:4]) -> [n, c] { use a = In()  return a(a(x)) }\n"
                           "use o = Out()\n"
                           "block Twice()(x: [n, c:4]) -> [n, c] { use p = In()  share t { let y = p(x) + p(2 * x) }  return y }\n"
@@ -169,7 +171,8 @@ static void ordinals(void **state)
                           "program g(x: [n:2, c:4]) -> y = w(x)\n");
     const Graph *f = program(m, "f")->seg[0].g, *g = program(m, "g")->seg[0].g;
     static const char *const paths[] = {
-        "draw.s.o.a", "draw.s#2.o.a", "draw.t.o.a", "draw.s.o.a#2", "draw.s#2.o.a#2", "draw.s.o#2.a", "draw.s#2.o#2.a#2", "draw.t.o#2.a#2",
+        "draw.s.o.a", "draw.s#2.o.a", "draw.t.o.a", "draw.s.o.a#2", "draw.s#2.o.a#2", "draw.s.o#2.a", "draw.s#2.o#2.a#2",
+        "draw.t.o#2.a#2",
     };
     assert_int_equal(draws(f, NULL), 12);                /* four applications, three draws each */
     for (size_t i = 0; i < COUNT(paths); i++) assert_int_equal(draws(f, paths[i]), 1);
@@ -187,7 +190,7 @@ static int count_ops(const Graph *g, Op op)
     return n;
 }
 
-/* Values from outside that `rows` reads are 1 in the rows that are not computed; what is made inside, and what has no n, is left alone. */
+/* Values from outside that `rows` reads are 1 in the rows that are not computed; what has no n is left alone. */
 static void rows_are_gated(void **state)
 {
     (void)state;
@@ -227,15 +230,20 @@ static void host_expressions(void **state)
 {
     (void)state;
     static const struct { const char *text, *scalar; } cases[] = {
-        { "a - (b - c)", "a - (b - c)" }, { "(a - b) - c", "a - b - c" }, { "a * (b + 2)", "a * (b + 2)" }, { "-a^2", "-a^2" }, { "(-a)^2", "(-a)^2" },
-        { "a^-(b + 1)", "a^-(b + 1)" }, { "(a^b)^c", "(a^b)^c" }, { "a^b^c", "a^b^c" }, { "a / (b * c)", "a / (b * c)" }, { "2 * 3 * a", "6 * a" },
-        { "if a > 1 && b < 2 { a } else { -b }", "if a > 1 && b < 2 { a } else { -b }" }, { "1 + (if !(a == b) { 1 } else { 0.5 })", "1 + (if !(a == b) { 1 } else { 0.5 })" },
-        { "max(a, sqrt(b), 0)", "max(a, sqrt(b), 0)" }, { "floor(step / 10) // 2", "floor(step / 10) // 2" }, { "a * 1e-4", "a * 0.0001" }, { "where(a > b, 1, 2)", "if a > b { 1 } else { 2 }" },
+        { "a - (b - c)", "a - (b - c)" }, { "(a - b) - c", "a - b - c" }, { "a * (b + 2)", "a * (b + 2)" }, { "-a^2", "-a^2" },
+        { "(-a)^2", "(-a)^2" },
+        { "a^-(b + 1)", "a^-(b + 1)" }, { "(a^b)^c", "(a^b)^c" }, { "a^b^c", "a^b^c" }, { "a / (b * c)", "a / (b * c)" },
+        { "2 * 3 * a", "6 * a" },
+        { "if a > 1 && b < 2 { a } else { -b }", "if a > 1 && b < 2 { a } else { -b }" },
+        { "1 + (if !(a == b) { 1 } else { 0.5 })", "1 + (if !(a == b) { 1 } else { 0.5 })" },
+        { "max(a, sqrt(b), 0)", "max(a, sqrt(b), 0)" }, { "floor(step / 10) // 2", "floor(step / 10) // 2" },
+        { "a * 1e-4", "a * 0.0001" }, { "where(a > b, 1, 2)", "if a > b { 1 } else { 2 }" },
         { "a - -1", "a - -1" }, { "twice(a)", "2 * a" },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         char *text = xasprintf("fn twice(v) = 2 * v\nruntime a: real = 2, b: real = 3, c: real = 4\n"
-                               "program f(x: [n:4]) -> y = x * (%s)\nprogram g(x: [n:4]) -> y = x * twice(a * b * c)\n", cases[i].text);
+                               "program f(x: [n:4]) -> y = x * (%s)\nprogram g(x: [n:4]) -> y = x * twice(a * b * c)\n",
+                               cases[i].text);
         Module *m = from_text(text);
         assert_string_equal(m->scalars[0].expr, cases[i].scalar);
         assert_int_equal(m->n_runtime, 3);
@@ -331,9 +339,12 @@ static void errors_leave_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts), cmocka_unit_test(storage_order), cmocka_unit_test(reserved_places), cmocka_unit_test(draw_paths), cmocka_unit_test(ordinals),
-        cmocka_unit_test(rows_are_gated), cmocka_unit_test(declared_order), cmocka_unit_test(absent_inputs), cmocka_unit_test(host_expressions),
-        cmocka_unit_test(segments), cmocka_unit_test(carried), cmocka_unit_test(other_defaults), cmocka_unit_test(errors_leave_nothing),
+        cmocka_unit_test(counts), cmocka_unit_test(storage_order), cmocka_unit_test(reserved_places),
+        cmocka_unit_test(draw_paths), cmocka_unit_test(ordinals),
+        cmocka_unit_test(rows_are_gated), cmocka_unit_test(declared_order), cmocka_unit_test(absent_inputs),
+        cmocka_unit_test(host_expressions),
+        cmocka_unit_test(segments), cmocka_unit_test(carried), cmocka_unit_test(other_defaults),
+        cmocka_unit_test(errors_leave_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
