@@ -222,6 +222,7 @@ bool declared_axes(Elab *e, const Ast *type, Env *sizes, const Args *others, int
             Diag *d = fail(e, at, ERR_not_a_size, "the size of axis `%s` is not known", a->name);
             if (a->value) diag_span(d, a->loc, "`%s` would be set by a tensor given here", a->value->name);
             else diag_span(d, a->loc, "declared without a size");
+            diag_help(d, "write the size, %s:8, or give a tensor in place of a number", a->name);
             return false;
         }
         ax[(*n)++] = (Axis){ a->name, size };
