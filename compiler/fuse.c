@@ -68,18 +68,49 @@ static int count_uses(const Graph *g, const Readers *rd, Ref r, const bool *is_o
     return n;
 }
 
-/* The one reader of r, looking through renames only; 0 when there is another way out. */
-static Ref sole_reader(const Graph *g, const Readers *rd, Ref r, const bool *is_out)
+/* ---- epilogues ---- */
+enum { MAX_EPILOGUE = 32 };
+typedef struct { const Graph *g; const Readers *rd; const bool *is_out; const Ref *claimed; Ref s[MAX_EPILOGUE]; int n; } Region;
+
+static bool in_region(const Region *e, Ref r)
 {
-    for (;;) {
-        int i = rd->first[r];
-        if (is_out[r] || i < 0) return 0;
-        Ref w = rd->who[i];
-        for (int j = rd->next[i]; j >= 0; j = rd->next[j])
-            if (rd->who[j] != w) return 0;
-        if (N(g, w)->op == OP_rename) { r = w; continue; }
-        return op_info[N(g, w)->op].cls == OPC_ELEM ? w : 0;
+    for (int i = 0; i < e->n; i++)
+        if (e->s[i] == r) return true;
+    return false;
+}
+
+/* Does anything outside the region read r (looking through renames)? *next: the first element-wise node among those readers. */
+static bool read_outside(const Region *e, Ref r, Ref *next)
+{
+    bool outside = e->is_out[r];
+    for (int i = e->rd->first[r]; i >= 0; i = e->rd->next[i]) {
+        Ref w = e->rd->who[i];
+        if (N(e->g, w)->op == OP_rename) {
+            outside |= read_outside(e, w, next);
+        } else if (!in_region(e, w)) {
+            outside = true;
+            if (op_info[N(e->g, w)->op].cls == OPC_ELEM && (!*next || w < *next)) *next = w;
+        }
     }
+    return outside;
+}
+
+/* The element-wise nodes that can end reduction e->s[0]'s kernel: grown reader by reader over the same elements; the region is cut back to where
+   its last node is the only one read from outside, so that nothing else has to be held. */
+static void grow(Region *e)
+{
+    const Node *r = N(e->g, e->s[0]);
+    int closed = 1;
+    while (e->n < MAX_EPILOGUE) {
+        Ref next = 0;
+        int holders = 0, holder = 0;
+        for (int i = 0; i < e->n; i++)
+            if (read_outside(e, e->s[i], &next)) { holders++; holder = i; }
+        if (holders == 1 && holder == e->n - 1 && N(e->g, e->s[holder])->type != T_BOOL) closed = e->n;
+        if (!next || e->claimed[next] || node_elements(N(e->g, next)) != node_elements(r) || N(e->g, next)->n_axes != r->n_axes) break;
+        e->s[e->n++] = next;
+    }
+    e->n = closed;
 }
 
 void fuse(Graph *g)
@@ -99,18 +130,15 @@ void fuse(Graph *g)
     Ref *claimed = xcalloc(g->n, sizeof *claimed);   /* epilogue node -> its reduction */
     for (uint32_t r = g->n; r-- > 1;) {              /* later reductions first: an epilogue belongs to the last of its reductions */
         if (op_info[N(g, r)->op].cls != OPC_REDUCE) continue;
-        Ref at = r;
-        for (Ref e; (e = sole_reader(g, &rd, at, is_out)) && !claimed[e]; at = e) {
-            if (node_elements(N(g, e)) != node_elements(N(g, r)) || N(g, e)->n_axes != N(g, r)->n_axes || N(g, e)->type == T_BOOL) break;
-            claimed[e] = r;
-            g->into[at] = e;
+        Region e = {g, &rd, is_out, claimed, {r}, 1};
+        grow(&e);
+        Ref last = e.s[e.n - 1];
+        g->held[last] = true;
+        for (int i = 0; i < e.n; i++) {
+            if (e.s[i] != last) g->held[e.s[i]] = false;
+            g->into[e.s[i]] = last;
+            claimed[e.s[i]] = r;
         }
-        g->held[at] = true;
-        for (Ref x = r; x != at; x = g->into[x]) g->held[x] = false;
-        Ref x = r, next;
-        while (x != at) { next = g->into[x]; g->into[x] = at; x = next; }
-        g->into[at] = at;
-        claimed[at] = r;
     }
     Cost *cost = xcalloc(g->n, sizeof *cost);
     for (uint32_t r = 1; r < g->n; r++) {
