@@ -256,6 +256,49 @@ static void branch(Nest *n, KRef v, int how)
     free(keep);
 }
 
+/* Whether a draw's elements from lo on along `loop` are whole blocks of the generator: consecutive, the first a multiple of 4 wherever
+   the other loops stand. */
+static bool draws_row(const Kernel *k, const KExpr *x, int loop, long lo)
+{
+    const IndexExpr *ix = &k->index[x->index2];
+    bool along = false;
+    if (k->index[x->index].deps & bit(loop)) return false;
+    for (int i = 0; i < ix->n; i++) {
+        const Atom *a = &k->atom[ix->t[i].atom];
+        if (a->kind == ATOM_LOOP && a->loop == loop) {
+            if (ix->t[i].k != 1) return false;
+            along = true;
+        } else if (ix->t[i].k % 4 || (a->kind != ATOM_LOOP && (k->index[a->e].deps & bit(loop)))) {
+            return false;
+        }
+    }
+    return along && (ix->c + lo) % 4 == 0;
+}
+
+/* Print the draws that every turn of the innermost loop needs as rows before it: one call of the generator gives four elements. */
+static void draw_rows(Nest *n, const int *uses, long lo, long hi)
+{
+    enum { ROW_MAX = 4096 };                         /* 16 KiB of stack */
+    Emit *e = n->e;
+    Kernel *k = e->k;
+    int loop = n->loops[n->n - 1];
+    if (n->par == n->n || (hi - lo) % 4 || hi - lo > ROW_MAX) return;
+    for (int v = 1; v < k->n_expr; v++) {
+        const KExpr *x = &k->expr[v];
+        if (!uses[v] || e->tmp[v] || x->kind != K_DRAW || !draws_row(k, x, loop, lo)) continue;
+        const DrawSite *d = &e->l->draw[k->draw[x->slot]];
+        const char *kind = d->kind == DRAW_NORMAL ? "NORMAL" : d->kind == DRAW_UNIFORM ? "UNIFORM" : "BERNOULLI";
+        const char *first = index_text(e, ix_addc(k, ix_add(k, x->index2, ix_scale(k, ix_loop(k, loop), -1)), lo));
+        char *name = arena_printf(k->arena, "draw%d_row%d", x->slot, e->n_tmp++), threshold[32] = "";
+        if (d->kind == DRAW_BERNOULLI) snprintf(threshold, sizeof threshold, "threshold%d, ", x->slot);
+        line(e, "float %s[%ld];  /* the loop's draws, four from one call of the generator */", name, hi - lo);
+        line(e, "ECT_%s_ROW(%d, %s, %s, %ld, %lld, %s%s);", kind, x->slot, index_text(e, x->index), first, hi - lo, (long long)x->value,
+             threshold, name);
+        e->tmp[v] = lo ? arena_printf(k->arena, "%s[%s - %ld]", name, e->loop_name[loop], lo)
+                       : arena_printf(k->arena, "%s[%s]", name, e->loop_name[loop]);
+    }
+}
+
 static void innermost(Nest *n)
 {
     Emit *e = n->e;
@@ -300,11 +343,13 @@ static void innermost(Nest *n)
         n->body(e, n->user);
     } else {
         int loop = n->loops[n->n - 1];
+        long lo = n->ranged ? n->lo : 0, hi = n->ranged ? n->hi : (long)e->k->loop[loop].size;
         const char *name = e->loop_name[loop];
-        if (n->par == n->n) line(e, "#pragma omp parallel for schedule(static) num_threads(args->threads)");
-        open_block(e, "for (%s %s = %ld; %s < %ld; %s++)", e->itype, name, n->ranged ? n->lo : 0, name, n->ranged ? n->hi : (long)e->k->loop[loop].size, name);
         char **keep = xmalloc(sizeof(char *) * (size_t)e->k->n_expr);
         memcpy(keep, e->tmp, sizeof(char *) * (size_t)e->k->n_expr);
+        draw_rows(n, uses, lo, hi);
+        if (n->par == n->n) line(e, "#pragma omp parallel for schedule(static) num_threads(args->threads)");
+        open_block(e, "for (%s %s = %ld; %s < %ld; %s++)", e->itype, name, lo, name, hi, name);
         temporaries(n, uses, true);
         n->body(e, n->user);
         memcpy(e->tmp, keep, sizeof(char *) * (size_t)e->k->n_expr);

@@ -27,15 +27,16 @@ ECT_INLINE float ect_from_bits(ect_u32 u) { union { ect_u32 u; float f; } v; v.u
 ECT_INLINE ect_u32 ect_bits(float f) { union { ect_u32 u; float f; } v; v.f = f; return v.u; }
 
 /* ---- Philox4x32-10, docs/random.md ---- */
+ECT_INLINE ect_u32 ect_mulhi(ect_u32 a, ect_u32 b) { return (ect_u32)(((ect_u64)a * b) >> 32); }
 ECT_INLINE void ect_philox(ect_u64 key, ect_u64 step, ect_u64 sample, ect_u32 block, ect_u32 x[4])
 {
     ect_u32 k0 = (ect_u32)key, k1 = (ect_u32)(key >> 32);
     ect_u32 c0 = block, c1 = (ect_u32)sample, c2 = (ect_u32)step;
     ect_u32 c3 = ((ect_u32)(sample >> 32) & 0xffffu) | (((ect_u32)(step >> 32) & 0xffffu) << 16);
+#pragma GCC unroll 10       /* or loops over blocks do not vectorise */
     for (int i = 0; i < 10; i++) {
-        ect_u64 p0 = (ect_u64)0xD2511F53u * c0, p1 = (ect_u64)0xCD9E8D57u * c2;
-        ect_u32 n0 = (ect_u32)(p1 >> 32) ^ c1 ^ k0, n2 = (ect_u32)(p0 >> 32) ^ c3 ^ k1;
-        c0 = n0; c1 = (ect_u32)p1; c2 = n2; c3 = (ect_u32)p0;
+        ect_u32 n0 = ect_mulhi(0xCD9E8D57u, c2) ^ c1 ^ k0, n2 = ect_mulhi(0xD2511F53u, c0) ^ c3 ^ k1;
+        c1 = 0xCD9E8D57u * c2; c3 = 0xD2511F53u * c0; c0 = n0; c2 = n2;
         k0 += 0x9E3779B9u; k1 += 0xBB67AE85u;
     }
     x[0] = c0; x[1] = c1; x[2] = c2; x[3] = c3;
@@ -92,6 +93,38 @@ ECT_INLINE float ect_draw_bernoulli(ect_u64 threshold, ect_u64 key, ect_u64 step
     return (ect_u64)v < threshold ? 1.0f : 0.0f;
 }
 ECT_INLINE ect_u64 ect_threshold(double p) { return p <= 0 ? 0 : p >= 1 ? 0x100000000ull : (ect_u64)(p * 4294967296.0); }
+/* Rows of consecutive draws, e and count multiples of 4: one call of the generator for four elements; the loops vectorise. */
+ECT_INLINE void ect_normal_row(ect_u64 key, ect_u64 step, ect_u64 sample, ect_u64 e, int count, float *restrict out)
+{
+    for (int b = 0; b < count / 4; b++) {
+        ect_u32 x[4]; ect_philox(key, step, sample, (ect_u32)(e >> 2) + (ect_u32)b, x);
+        ect_normal_pair(x[0], x[1], out + 4 * b, out + 4 * b + 1);
+        ect_normal_pair(x[2], x[3], out + 4 * b + 2, out + 4 * b + 3);
+    }
+}
+ECT_INLINE void ect_uniform_row(ect_u64 key, ect_u64 step, ect_u64 sample, ect_u64 e, int count, float *restrict out)
+{
+    for (int b = 0; b < count / 4; b++) {
+        ect_u32 x[4]; ect_philox(key, step, sample, (ect_u32)(e >> 2) + (ect_u32)b, x);
+        out[4 * b] = ect_uniform_bits(x[0]); out[4 * b + 1] = ect_uniform_bits(x[1]);
+        out[4 * b + 2] = ect_uniform_bits(x[2]); out[4 * b + 3] = ect_uniform_bits(x[3]);
+    }
+}
+ECT_INLINE void ect_bernoulli_row(ect_u64 threshold, ect_u64 key, ect_u64 step, ect_u64 sample, ect_u64 e, int count,
+                                  float *restrict out)
+{
+    ect_u32 last = (ect_u32)(threshold - 1);            /* v < threshold in 32 bits; nothing is below 0 */
+    float one = threshold ? 1.0f : 0.0f;
+    for (int b = 0; b < count / 4; b++) {
+        ect_u32 x[4]; ect_philox(key, step, sample, (ect_u32)(e >> 2) + (ect_u32)b, x);
+        out[4 * b] = x[0] <= last ? one : 0.0f; out[4 * b + 1] = x[1] <= last ? one : 0.0f;
+        out[4 * b + 2] = x[2] <= last ? one : 0.0f; out[4 * b + 3] = x[3] <= last ? one : 0.0f;
+    }
+}
+ECT_INLINE void ect_copy_row(const float *from, int count, float *restrict out)
+{
+    for (int i = 0; i < count; i++) out[i] = from[i];
+}
 
 /* ---- element functions: branch-free where they must vectorise ---- */
 /* e^x = 2^n p(f), |f| <= 1/2: relative error below 2e-7, overflow to inf, underflow to 0, NaN stays NaN (it fails both
@@ -149,15 +182,24 @@ ECT_INLINE float ect_bf16(float x)
 }
 
 /* ---- draws as kernels write them: site s of the launch, row n, element e, `per` elements a row. Locals key<s>, draw<s>, step,
-   sample0 are the kernel's. ---- */
+   sample0 are the kernel's. ROW: elements e .. e + count - 1 into out, e and count multiples of 4. ---- */
 #ifdef ECT_DRAW_INPUTS
 #define ECT_NORMAL(s, n, e, per) draw##s[(ect_i64)(n) * (per) + (e)]
 #define ECT_UNIFORM(s, n, e, per) draw##s[(ect_i64)(n) * (per) + (e)]
 #define ECT_BERNOULLI(s, n, e, per, threshold) draw##s[(ect_i64)(n) * (per) + (e)]
+#define ECT_NORMAL_ROW(s, n, e, count, per, out) ect_copy_row(draw##s + (ect_i64)(n) * (per) + (e), count, out)
+#define ECT_UNIFORM_ROW(s, n, e, count, per, out) ect_copy_row(draw##s + (ect_i64)(n) * (per) + (e), count, out)
+#define ECT_BERNOULLI_ROW(s, n, e, count, per, threshold, out) ect_copy_row(draw##s + (ect_i64)(n) * (per) + (e), count, out)
 #else
 #define ECT_NORMAL(s, n, e, per) ect_draw_normal(key##s, step, sample0 + (ect_u64)(n), (ect_u64)(e))
 #define ECT_UNIFORM(s, n, e, per) ect_draw_uniform(key##s, step, sample0 + (ect_u64)(n), (ect_u64)(e))
 #define ECT_BERNOULLI(s, n, e, per, threshold) ect_draw_bernoulli(threshold, key##s, step, sample0 + (ect_u64)(n), (ect_u64)(e))
+#define ECT_NORMAL_ROW(s, n, e, count, per, out) \
+    ect_normal_row(key##s, step, sample0 + (ect_u64)(n), (ect_u64)(e), count, out)
+#define ECT_UNIFORM_ROW(s, n, e, count, per, out) \
+    ect_uniform_row(key##s, step, sample0 + (ect_u64)(n), (ect_u64)(e), count, out)
+#define ECT_BERNOULLI_ROW(s, n, e, count, per, threshold, out) \
+    ect_bernoulli_row(threshold, key##s, step, sample0 + (ect_u64)(n), (ect_u64)(e), count, out)
 #endif
 int omp_get_thread_num(void);
 #endif

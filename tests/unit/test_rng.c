@@ -50,6 +50,37 @@ static void layout(void **state)
     rng_uniform(later, key, 9, 6 + (1ull << 32), 1, PER_ROW);
     assert_memory_not_equal(later, u + 2 * PER_ROW, sizeof later);
 }
+/* Rows as kernels write them give the bits of the draws they stand for, whatever the counters. */
+static void rows(void **state)
+{
+    (void)state;
+    enum { MOST = 64 };
+    const uint64_t key0 = rng_key("draw.drop.rows", 5);
+    static const uint64_t samples[] = {0, 3, 4095, (1ull << 32) - 2, 1ull << 40}, steps[] = {0, 7, (1ull << 33) + 5};
+    static const uint64_t firsts[] = {0, 4, 1020, 3ull << 30};
+    static const double ps[] = {0, 0x1p-32, 0.3, 0.95, 1};
+    for (int count = 4; count <= MOST; count += 4)
+        for (size_t i = 0; i < COUNT(samples) * COUNT(steps) * COUNT(firsts); i++) {
+            uint64_t sample0 = samples[i % COUNT(samples)], step = steps[i / COUNT(samples) % COUNT(steps)];
+            uint64_t e = firsts[i / COUNT(samples) / COUNT(steps)];
+            float z[MOST + 1], u[MOST + 1], b[MOST + 1];
+            z[count] = u[count] = b[count] = -7;
+            ECT_NORMAL_ROW(0, 1, e, count, 1, z);
+            ECT_UNIFORM_ROW(0, 1, e, count, 1, u);
+            for (int k = 0; k < count; k++) {
+                float normal = rng_normal_at(key0, step, sample0 + 1, e + (uint64_t)k);
+                assert_memory_equal(&z[k], &normal, sizeof normal);
+                assert_true(u[k] == rng_uniform_at(key0, step, sample0 + 1, e + (uint64_t)k));
+            }
+            for (size_t j = 0; j < COUNT(ps); j++) {
+                ect_u64 threshold0 = ect_threshold(ps[j]);
+                ECT_BERNOULLI_ROW(0, 1, e, count, 1, threshold0, b);
+                for (int k = 0; k < count; k++)
+                    assert_true(b[k] == rng_bernoulli_at(ps[j], key0, step, sample0 + 1, e + (uint64_t)k));
+            }
+            assert_true(z[count] == -7 && u[count] == -7 && b[count] == -7);    /* and nothing beyond the row */
+        }
+}
 static void moments(void **state)
 {
     (void)state;
@@ -121,7 +152,7 @@ static void functions(void **state)
 }
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(philox), cmocka_unit_test(layout), cmocka_unit_test(moments),
-                                       cmocka_unit_test(bits), cmocka_unit_test(functions)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(philox), cmocka_unit_test(layout), cmocka_unit_test(rows),
+                                       cmocka_unit_test(moments), cmocka_unit_test(bits), cmocka_unit_test(functions)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
