@@ -51,13 +51,13 @@ static void draw_shape(uint8_t *out, int side, int shape, uint64_t key)
     hsv(other, uniform(&d, 0.3, 0.7), uniform(&d, 0.08, 0.25), back[0]);
     hsv(other + uniform(&d, -0.12, 0.12), uniform(&d, 0.3, 0.7), uniform(&d, 0.3, 0.5), back[1]);
 
-    double size = uniform(&d, 0.24, 0.33);
+    double size = uniform(&d, 0.30, 0.36);
     double r = size * (shape == 0 ? 1 : shape == 1 ? 0.886 : 0.70);
     double reach = shape == 0 ? r : shape == 1 ? 1.4143 * r : 2 * r;
-    double margin = fmin(0.5, reach + 0.02);
-    double cx = uniform(&d, margin, 1 - margin), cy = uniform(&d, margin, 1 - margin);
-    /* A turn of up to 30 degrees, by the rational form of sine and cosine. */
-    double t = uniform(&d, -0.268, 0.268), cosine = (1 - t * t) / (1 + t * t), sine = 2 * t / (1 + t * t);
+    double slack = fmax(0, fmin(0.06, 0.5 - reach - 0.02));            /* near the middle: a small network learns outlines, not places */
+    double cx = 0.5 + uniform(&d, -slack, slack), cy = 0.5 + uniform(&d, -slack, slack);
+    /* A turn of up to 6 degrees, by the rational form of sine and cosine. */
+    double t = uniform(&d, -0.05, 0.05), cosine = (1 - t * t) / (1 + t * t), sine = 2 * t / (1 + t * t);
     double gx = uniform(&d, -1, 1), gy = uniform(&d, -1, 1), gn = fabs(gx) + fabs(gy) + 1e-9;
 
     for (int py = 0; py < side; py++)

@@ -6,11 +6,8 @@ build=${1:-build}
 here=$(cd "$(dirname "$0")/.." && pwd)
 case $build in /*) ;; *) build=$here/$build ;; esac
 demo=${DEMO_DIR:-$here/demo}
-steps=${DEMO_STEPS:-2600}
-seconds=${DEMO_SECONDS:-260}
-# What two cores can do in the time: a network of 190,000 parameters, six stages, a learning rate that falls to 0 at the end.
-batch=32
-images=$((steps * batch))
+steps=${DEMO_STEPS:-1000}
+seconds=${DEMO_SECONDS:-265}
 ectc=$build/ectc
 rt=$build/ect-rt
 for p in "$ectc" "$rt"; do
@@ -19,14 +16,13 @@ done
 mkdir -p "$demo"
 
 echo "1. The model text models/shapes.dsl is compiled:"
-"$ectc" "$here/models/shapes.dsl" -o "$demo/plan" -D channels=16 -D batch=$batch
+"$ectc" "$here/models/shapes.dsl" -o "$demo/plan"
 
 echo
 echo "2. It is trained on drawn shapes, for at most $seconds seconds (Ctrl-C stops earlier and samples what there is):"
 status=0
-timeout --foreground -s INT "$seconds" "$rt" train "$demo/plan" --out "$demo/run" --overwrite --steps "$steps" --sample-every 500 \
-    --checkpoint-every 1000 --keep 1 --zoom 4 \
-    --set "stage_images=$images / 6" --set "lr=2e-3 * (1.02 - seen / $images)" --set ema_beta=0.995 || status=$?
+timeout --foreground -s INT "$seconds" "$rt" train "$demo/plan" --out "$demo/run" --overwrite --steps "$steps" --sample-every 250 \
+    --checkpoint-every 250 --keep 1 --zoom 4 --set "total=32 * $steps" || status=$?
 # 124: the time was up, the state was saved.
 [ "$status" = 0 ] || [ "$status" = 124 ] || exit "$status"
 
