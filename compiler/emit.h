@@ -13,6 +13,7 @@ typedef struct Emit {
     char **tmp;                                      /* per expression: the C variable that holds it, or NULL */
     unsigned char *decided;                          /* per K_SELECT: 0 open, 1 holds, 2 does not */
     int n_tmp;
+    char **row;                                      /* per K_LOAD: text of its copy in a row array, or NULL (load_rows) */
     const char *acc[8];                              /* text of the accumulators in the epilogue */
     int64_t scratch_floats, shared_floats;
 } Emit;
@@ -27,6 +28,10 @@ const char *expr_text(Emit *e, KRef v);
    Invariants move out of the innermost loop; conditions are decided outside of it where they can be. lo/hi override the range text of a loop. */
 typedef void (*NestBody)(Emit *e, void *user);
 void emit_nest(Emit *e, int n, const int *loops, int parallel, int n_values, const KRef *values, NestBody body, void *user);
+/* Copies loads of `value` that divide loop `inner` into row arrays, now, outside of the loops in `later` (bits); what was set before is returned
+   and goes back to rows_end when the scope closes. */
+char **rows_begin(Emit *e, KRef value, int inner, uint64_t later);
+void rows_end(Emit *e, char **before);
 /* Header comment is added by plan_write; these print the function. */
 void emit_map(Emit *e);
 void emit_reduce(Emit *e);

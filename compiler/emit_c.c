@@ -185,6 +185,7 @@ void emit_kernel(const Lowered *l, Kernel *k)
     if (k->cls == KERNEL_MAP) emit_map(&e);
     else if (k->cls == KERNEL_REDUCE) emit_reduce(&e);
     else emit_contract(&e);
+    free(e.row);
     sb_puts(&body, "}\n");
     char hex[33];
     hash128_hex(body.s, body.len, hex);

@@ -99,6 +99,24 @@ static void epilogue(Emit *e, const Axis *cols, int nc, const int *loop_n)
     emit_nest(e, c, loops, 0, e->k->n_store, values, emit_stores, NULL);
 }
 
+/* The loop that fill() makes innermost, or -1. */
+static int inner_loop(const Operand *o, const Axis *v, int n)
+{
+    for (int i = n; i-- > 0;)
+        if (v[i].size > 1 && op_axis(o, v[i].role) >= 0) return o->loop[op_axis(o, v[i].role)];
+    return -1;
+}
+
+/* Opens the loop over the inner windowed axis; loads that divide the channels are copied before it. Returns what rows_end wants. */
+static char **open_columns(Emit *e, const Operand *o, const Tap *t, const Axis *v, int n, int64_t from, const char *to)
+{
+    const char *w = loop_c_name(e, t->axis);
+    int inner = inner_loop(o, v, n), a = op_axis(o, t->axis);
+    char **rows = inner >= 0 ? rows_begin(e, o->value, inner, a >= 0 ? 1ull << o->loop[a] : 0) : NULL;
+    open_block(e, "for (%s %s = %lld; %s < %s; %s++)", e->itype, w, (long long)from, w, to, w);
+    return rows;
+}
+
 /* Text of offset base + sum of strides over the operand's batch axes. */
 static const char *batch_offset(Emit *e, const Operand *o, const Axis *v, int n)
 {
@@ -252,10 +270,11 @@ static void fill_stage(Emit *e, const Operand *o, const Conv *v, const char *fir
         line(e, "__builtin_memset(stage_row + %lld, 0, sizeof(float) * %lld);", (long long)((to + v->left_w) * KI),
              (long long)((v->pitch - to - v->left_w) * KI));
     const char *w = loop_c_name(e, v->w->axis);
-    open_block(e, "for (%s %s = %lld; %s < %lld; %s++)", e->itype, w, (long long)from, w, (long long)to, w);
+    char **loads = open_columns(e, o, v->w, inner, n_inner, from, arena_printf(k->arena, "%lld", (long long)to));
     fill(e, o, inner, n_inner, arena_printf(k->arena, "stage_row[(%s + %lld)*%lld + %s]", w, (long long)v->left_w, (long long)KI,
                                             flat_text(e, inner, n_inner, "0")), 0);
     close_block(e);
+    if (loads) rows_end(e, loads);
     close_block(e);
 }
 
@@ -383,9 +402,10 @@ static void emit_taps_out(Emit *e)
     if (v.h) line(e, "const %s %s = row0 + r;", e->itype, loop_c_name(e, v.h->axis));
     if (v.pitch > v.W) line(e, "__builtin_memset(dy + (r*PITCH + W)*CO, 0, sizeof(float) * (PITCH - W)*CO);");
     const char *w = loop_c_name(e, v.w->axis);
-    open_block(e, "for (%s %s = 0; %s < W; %s++)", e->itype, w, w, w);
+    char **loads = open_columns(e, b, v.w, k->nn, k->n_n, 0, "W");
     fill(e, b, k->nn, k->n_n, arena_printf(k->arena, "dy[(r*PITCH + %s)*CO + %s]", w, flat_text(e, k->nn, k->n_n, "0")), 0);
     close_block(e);
+    if (loads) rows_end(e, loads);
     close_block(e);
     line(e, "const int m = (rows - 1)*PITCH + W;");
     line(e, "const float add = task == first ? 0.0f : 1.0f;");

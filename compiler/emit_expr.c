@@ -132,7 +132,9 @@ void emit_expr(Emit *e, KRef v)
     switch (x->kind) {
     case K_CONST: print_const(e, x->value); break;
     case K_SCALAR: sb_printf(e->b, "args->scalar[%d]", x->slot); break;
-    case K_LOAD: sb_printf(e->b, "%s[%s]", buffer_name(e, x->slot), index_text(e, x->index)); break;
+    case K_LOAD:
+        if (e->row && e->row[v]) { sb_puts(e->b, e->row[v]); break; }
+        sb_printf(e->b, "%s[%s]", buffer_name(e, x->slot), index_text(e, x->index)); break;
     case K_IOTA: sb_printf(e->b, "(float)(%s)", index_text(e, x->index)); break;
     case K_ACC: sb_puts(e->b, e->acc[x->slot]); break;
     case K_OP: print_op(e, x); break;
@@ -299,6 +301,54 @@ static void draw_rows(Nest *n, const int *uses, long lo, long hi)
     }
 }
 
+/* Loads like x[n*24 + c/4]: a subscript that divides the innermost loop keeps compilers from vectorising all of it, so they are copied into a row
+   of the loop's length first, outside of every loop they do not depend on. `later`: loops that are opened only afterwards. */
+static void load_rows(Emit *e, int loop, long lo, long hi, const int *uses, uint64_t later)
+{
+    Kernel *k = e->k;
+    if (hi - lo > 4096 || hi - lo < 8) return;
+    if (!e->row) e->row = xcalloc((size_t)k->n_expr, sizeof *e->row);
+    for (int v = 1; v < k->n_expr; v++) {
+        const KExpr *x = &k->expr[v];
+        if (!uses[v] || e->row[v] || x->kind != K_LOAD || (e->tmp && e->tmp[v]) || (x->deps & later) || !(x->deps & bit(loop))) continue;
+        int64_t coef;
+        if (ix_linear(k, x->index, loop, &coef)) continue;
+        char *name = arena_printf(k->arena, "%s_row%d", buffer_name(e, x->slot), e->n_tmp++);
+        const char *i = e->loop_name[loop], *from = buffer_name(e, x->slot), *at = index_text(e, x->index);
+        line(e, "float %s[%ld];", name, hi - lo);
+        if (lo) line(e, "for (%s %s = %ld; %s < %ld; %s++) %s[%s - %ld] = %s[%s];", e->itype, i, lo, i, hi, i, name, i, lo, from, at);
+        else line(e, "for (%s %s = 0; %s < %ld; %s++) %s[%s] = %s[%s];", e->itype, i, i, hi, i, name, i, from, at);
+        e->row[v] = lo ? arena_printf(k->arena, "%s[%s - %ld]", name, i, lo) : arena_printf(k->arena, "%s[%s]", name, i);
+    }
+}
+
+static char **copy_rows(const Emit *e)
+{
+    char **c = xcalloc((size_t)e->k->n_expr, sizeof *c);
+    if (e->row) memcpy(c, e->row, sizeof *c * (size_t)e->k->n_expr);
+    return c;
+}
+
+void rows_end(Emit *e, char **before)
+{
+    free(e->row);
+    e->row = before;
+}
+
+char **rows_begin(Emit *e, KRef value, int inner, uint64_t later)
+{
+    char **before = copy_rows(e);
+    unsigned char *outer = e->decided;
+    int *uses = xcalloc((size_t)e->k->n_expr, sizeof *uses);
+    e->decided = xcalloc((size_t)e->k->n_expr, 1);
+    reach(e, value, uses);
+    load_rows(e, inner, 0, (long)e->k->loop[inner].size, uses, later);
+    free(e->decided);
+    free(uses);
+    e->decided = outer;
+    return before;
+}
+
 static void innermost(Nest *n)
 {
     Emit *e = n->e;
@@ -347,6 +397,8 @@ static void innermost(Nest *n)
         const char *name = e->loop_name[loop];
         char **keep = xmalloc(sizeof(char *) * (size_t)e->k->n_expr);
         memcpy(keep, e->tmp, sizeof(char *) * (size_t)e->k->n_expr);
+        char **rows = copy_rows(e);
+        if (n->par < n->n) load_rows(e, loop, lo, hi, uses, 0);
         draw_rows(n, uses, lo, hi);
         if (n->par == n->n) line(e, "#pragma omp parallel for schedule(static) num_threads(args->threads)");
         open_block(e, "for (%s %s = %ld; %s < %ld; %s++)", e->itype, name, lo, name, hi, name);
@@ -354,6 +406,7 @@ static void innermost(Nest *n)
         n->body(e, n->user);
         memcpy(e->tmp, keep, sizeof(char *) * (size_t)e->k->n_expr);
         free(keep);
+        rows_end(e, rows);
         close_block(e);
     }
     free(uses);
@@ -369,11 +422,20 @@ void emit_nest(Emit *e, int n, const int *loops, int parallel, int n_values, con
     if (parallel && parallel < n)
         line(e, parallel > 1 ? "#pragma omp parallel for collapse(%d) schedule(static) num_threads(args->threads)"
                              : "#pragma omp parallel for schedule(static) num_threads(args->threads)", parallel);
-    for (int i = 0; i + 1 < n; i++)
+    char **rows = copy_rows(e);
+    int *uses = xcalloc((size_t)e->k->n_expr, sizeof *uses);
+    for (int i = 0; i < n_values; i++) reach(e, values[i], uses);
+    for (int i = 0; i + 1 < n; i++) {
+        uint64_t later = 0;                          /* parallel loops stay perfectly nested */
+        for (int j = i; j + 1 < n; j++) later |= bit(loops[j]);
+        if (i >= parallel) load_rows(e, loops[n - 1], 0, (long)e->k->loop[loops[n - 1]].size, uses, later);
         open_block(e, "for (%s %s = 0; %s < %lld; %s++)", e->itype, e->loop_name[loops[i]], e->loop_name[loops[i]],
                    (long long)e->k->loop[loops[i]].size, e->loop_name[loops[i]]);
+    }
+    free(uses);
     innermost(&nest);
     for (int i = 0; i + 1 < n; i++) close_block(e);
+    rows_end(e, rows);
     free(e->tmp);
     free(e->decided);
     e->tmp = outer_tmp;
