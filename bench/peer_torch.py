@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""The DDPM++ training step with the ECT loss, and its sampler, in plain PyTorch as a user of PyTorch would write them: what bench/*.sh measures beside ours.
+"""The DDPM++ training step with the ECT loss, and its sampler, in plain PyTorch as a user of PyTorch would write them.
 
-Assumes torch; nothing of ectc or ect-rt uses this. Parameter names equal EDM's.
-  peer_torch.py train  [--batch 8] [--iters 3] [--mode eager|compile] [--channels-last] [--channels 128 --mult 2,2,2 --blocks 4 --res 32] [--dropout 0.2] [--q 256]
+What bench/*.sh measures beside ours; assumes torch. Nothing of ectc or ect-rt uses this. Parameter names equal EDM's.
+  peer_torch.py train  [--batch 8] [--iters 3] [--mode eager|compile] [--channels-last] [--dropout 0.2] [--q 256]
+                       [--channels 128 --mult 2,2,2 --blocks 4 --res 32]
   peer_torch.py sample [--batch 8] [--steps 1|2] ...
-One JSON line on standard output: times per step (s), images/s, peak memory (bytes), cold start (s from process start to the end of step 1).
+One JSON line on standard output: times per step (s), images/s, peak memory (bytes), seconds from process start to the end of step 1.
 """
 import argparse, json, math, resource, sys, time
 T0 = time.perf_counter()
@@ -223,8 +224,8 @@ def main():
                     cold = time.perf_counter() - T0
     best = min(times[1:] or times)
     peak = torch.cuda.max_memory_allocated() if dev.type == "cuda" else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps(dict(peer="pytorch " + torch.__version__, **vars(a), times_s=[round(t, 4) for t in times], best_s=round(best, 4),
-                          images_per_s=round(a.batch / best, 3), peak_bytes=peak, cold_start_s=round(cold, 2),
+    print(json.dumps(dict(peer="pytorch " + torch.__version__, **vars(a),
+                          times_s=[round(t, 4) for t in times], best_s=round(best, 4), images_per_s=round(a.batch / best, 3), peak_bytes=peak, cold_start_s=round(cold, 2),
                           params=sum(p.numel() for p in net.parameters()), threads=torch.get_num_threads())))
 
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Sampling from the full DDPM++ in one step and in two: ours and, where a Python has torch, PyTorch's, in turn. BENCH_BATCH (8), BENCH_ROUNDS (2), PYTHON.
+# Sampling from the full DDPM++ in one step and in two: ours and, where a Python has torch, PyTorch's, in turn.
+# BENCH_BATCH (8), BENCH_ROUNDS (2), PYTHON.
 # Ours is the whole command less its start, taken as the difference between many images and one batch.
 . "$(dirname "$0")/lib"
 batch=${BENCH_BATCH:-8} rounds=${BENCH_ROUNDS:-2} batches=4
@@ -11,8 +12,8 @@ echo "sample: DDPM++, batch $batch; $cores cores ($cpu), load $load"
 seconds() {
     count=$1
     shift
-    "$measure" "$work/m.json" "$build/ect-rt" sample "$work/plan" --weights "$work/weights.safetensors" --count "$count" "$@" -o "$work/out.png" \
-        --device cpu >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+    "$measure" "$work/m.json" "$build/ect-rt" sample "$work/plan" --weights "$work/weights.safetensors" --count "$count" "$@" \
+        -o "$work/out.png" --device cpu >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
     number wall_s "$work/m.json"
 }
 seconds "$batch" --mid 0.821 >"$work/cold"
@@ -44,8 +45,8 @@ for n in 1 2; do
     if [ -n "$python" ]; then
         echo "        pytorch $peer s, peak $(gb "$(number peak_bytes "$work/p.json")"), ratio $(ratio "$ours" "$peer")"
     fi
-    printf ',\n "steps_%s": {"ours_s": %s, "ours_peak_bytes": %s, "pytorch_s": %s}' $n "$(json_list <"$work/ours")" "$peak" "$(json_list <"$work/peer")" \
-        >>"$work/json"
+    printf ',\n "steps_%s": {"ours_s": %s, "ours_peak_bytes": %s, "pytorch_s": %s}' $n \
+        "$(json_list <"$work/ours")" "$peak" "$(json_list <"$work/peer")" >>"$work/json"
 done
 echo '}' >>"$work/json"
 cp "$work/json" "$out"

@@ -17,7 +17,6 @@ round=1
 while [ "$round" -le "$rounds" ]; do
     rm -rf "$work/run"
     # The start ends with the first line of metrics: its time is the run's less the later steps'.
-    # shellcheck disable=SC2069
     "$measure" "$work/m.json" "$build/ect-rt" train "$work/plan" --data "shapes:32:64" --out "$work/run" --steps "$steps" --sample-every 0 \
         --checkpoint-every 0 --set q=256 --device cpu >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
     grep -o '"images_per_s": *[0-9.e+-]*' "$work/run/metrics.jsonl" | awk -v b="$batch" '{ print b / $2 }' >"$work/t"
@@ -40,7 +39,8 @@ while [ "$round" -le "$rounds" ]; do
 done
 ours=$(least <"$work/ours")
 peer=$(least <"$work/peer")
-echo "ours:    $ours s a step (least of $(wc -l <"$work/ours")), peak $(gb "$ours_peak"), first step $(head -n 1 "$work/ours_cold") s with an empty cache, $(tail -n 1 "$work/ours_cold") s with a full one"
+echo "ours:    $ours s a step (least of $(wc -l <"$work/ours")), peak $(gb "$ours_peak")"
+echo "         first step after $(head -n 1 "$work/ours_cold") s with an empty kernel cache, $(tail -n 1 "$work/ours_cold") s with a full one"
 if [ -n "$python" ]; then
     echo "pytorch: $peer s a step (least of $(wc -l <"$work/peer")), peak $(gb "$peer_peak"), first step after $(least <"$work/peer_cold") s"
     echo "ratio:   $(ratio "$ours" "$peer") (least by least), $(ratio "$(median <"$work/ours")" "$(median <"$work/peer")") (median by median)"
