@@ -170,7 +170,7 @@ static Value const_call(Elab *e, const Builtin *b, const Operands *o, Loc at)
     if (v.kind == V_RUNTIME && ((!strcmp(f, "int") && v.host->is_int) || (!strcmp(f, "real") && !v.host->is_bool))) return v;
     if (is_number(v)) {
         if (!strcmp(f, "ceil")) return v.kind == V_INT ? v : to_int(e, ceil(v.r), b, at);
-        if (!strcmp(f, "round")) return v.kind == V_INT ? v : to_int(e, round(v.r), b, at);
+        if (!strcmp(f, "round")) return v.kind == V_INT ? v : to_int(e, nearbyint(v.r), b, at);
         if (!strcmp(f, "real")) return v_real(number(v));
         if (!strcmp(f, "int")) {
             if (v.kind == V_INT) return v;

@@ -173,7 +173,7 @@ static void report_gradient(const Origin *at, const char *op)
     for (int i = 0; e && i < e->n_files; i++)
         if (e->file[i]->shown == at->file) file = e->file[i]->f->file;
     Loc loc = { file, at->line, at->col, at->line, at->col + 1 };
-    Diag *d = diag_error(loc, ERR_no_gradient, "no gradient is known for `%s`", op);
+    Diag *d = diag_error(loc, ERR_no_gradient, "no gradient is known for `%s`", strcmp(op, "rmax") ? op : "max[...]");
     if (at->path && *at->path) diag_note(d, "in %s", at->path);
     diag_help(d, "stop(x) cuts the gradient where it is not wanted");
 }

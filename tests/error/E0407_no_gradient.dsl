@@ -7,7 +7,7 @@ train(x: [n:4, c:8]) {
   minimize mean[n](l(x))
   optimizer Sgd(0.1)
 }
-#| E0407_no_gradient.dsl:4:10: error E0407: no gradient is known for `rmax`
+#| E0407_no_gradient.dsl:4:10: error E0407: no gradient is known for `max[...]`
 #|     4 |   return max[c](net(x))
 #|       |          ^
 #|    help: stop(x) cuts the gradient where it is not wanted      (ectc explain E0407)
