@@ -2,20 +2,6 @@
    Work is cut into tasks that do not depend on the number of threads, so results are the same bits for any of them. */
 #include "compiler/emit.h"
 
-static int64_t product(const Axis *v, int n)
-{
-    int64_t p = 1;
-    for (int i = 0; i < n; i++) p *= v[i].size;
-    return p;
-}
-
-static int op_axis(const Operand *o, Sym role)
-{
-    for (int i = 0; i < o->n_axes; i++)
-        if (o->outer[i] == role) return i;
-    return -1;
-}
-
 /* One stride for a group of axes flattened in order (outermost first); false when they do not flatten. Size-1 axes fit anywhere. */
 static bool flat_stride(const Operand *o, const Axis *v, int n, int64_t *stride)
 {
@@ -58,7 +44,7 @@ static void decode(Emit *e, const char *flat, const Axis *v, int n)
 static const char *flat_text(Emit *e, const Axis *v, int n, const char *none)
 {
     StrBuf b = {0};
-    int64_t stride = product(v, n);
+    int64_t stride = axes_product(v, n);
     for (int i = 0; i < n; i++) {
         stride /= v[i].size;
         if (v[i].size == 1) continue;
@@ -137,7 +123,7 @@ static void emit_gemm(Emit *e)
 {
     Kernel *k = e->k;
     Operand *a = &k->seg[0].a, *b = &k->seg[0].b;
-    int64_t M = product(k->m, k->n_m), C = product(k->nn, k->n_n), K = product(k->k, k->n_k), B = product(k->b, k->n_b);
+    int64_t M = axes_product(k->m, k->n_m), C = axes_product(k->nn, k->n_n), K = axes_product(k->k, k->n_k), B = axes_product(k->b, k->n_b);
     int64_t am = 0, ak = 0, bk = 0, bn = 0;
     bool a_in = a->direct && a->n_taps == 0 && flat_stride(a, k->m, k->n_m, &am) && flat_stride(a, k->k, k->n_k, &ak) && (ak == 1 || am == 1)
                 && (am >= 1 && ak >= 1);
@@ -253,7 +239,7 @@ static bool is_role(const Tap *t, Sym r, bool kaxis) { return t && (kaxis ? t->k
 static void fill_stage(Emit *e, const Operand *o, const Conv *v, const char *first, const char *rows, const Axis *inner, int n_inner)
 {
     Kernel *k = e->k;
-    int64_t KI = product(inner, n_inner), from = MAX(0, -v->left_w), to = MIN(v->Win, v->pitch - v->left_w);
+    int64_t KI = axes_product(inner, n_inner), from = MAX(0, -v->left_w), to = MIN(v->Win, v->pitch - v->left_w);
     open_block(e, "for (int r = 0; r < %s; r++)", rows);
     line(e, "float *const stage_row = stage + r*%lld;", (long long)(v->pitch * KI));
     if (v->h) {
@@ -304,7 +290,7 @@ static void emit_taps_k(Emit *e)
         if (!is_role(v.h, k->m[i].role, false) && !is_role(v.w, k->m[i].role, false)) v.other_m[v.n_other++] = k->m[i];
     for (int i = 0; i < k->n_k; i++)
         if (!is_role(v.h, k->k[i].role, true) && !is_role(v.w, k->k[i].role, true)) v.inner_k[v.n_inner++] = k->k[i];
-    int64_t KI = product(v.inner_k, v.n_inner), C = product(k->nn, k->n_n), other = product(v.other_m, v.n_other);
+    int64_t KI = axes_product(v.inner_k, v.n_inner), C = axes_product(k->nn, k->n_n), other = axes_product(v.other_m, v.n_other);
     int64_t bk = 0, bn = 0, th = 0, tw = 0;
     bool b_in = b->direct && flat_stride(b, v.inner_k, v.n_inner, &bk) && flat_stride(b, k->nn, k->n_n, &bn) && (bk == 1 || bn == 1) && bk > 0 && bn > 0;
     if (b_in && ((bn == 1 && bk < C && KI > 1) || (bn != 1 && bn < KI && C > 1))) b_in = false;
@@ -378,7 +364,7 @@ static void emit_taps_out(Emit *e)
             if (is_role(pass ? v.w : v.h, k->m[i].role, true)) ks[n_ks++] = k->m[i];
     for (int i = 0; i < k->n_k; i++)
         if (!is_role(v.h, k->k[i].role, false) && !is_role(v.w, k->k[i].role, false)) v.other_k[v.n_other++] = k->k[i];
-    int64_t KI = product(ci, n_ci), C = product(k->nn, k->n_n), other = product(v.other_k, v.n_other), taps = v.KH * v.KW;
+    int64_t KI = axes_product(ci, n_ci), C = axes_product(k->nn, k->n_n), other = axes_product(v.other_k, v.n_other), taps = v.KH * v.KW;
     int64_t rows = rows_per_tile(&v, MAX(KI, C), v.H), tiles = (v.H + rows - 1) / rows, parts = MIN(other * tiles, 8);
     line(e, "/* %s */", k->reason);
     line(e, "enum { H = %lld, W = %lld, CI = %lld, CO = %lld, TAPS = %lld, ROWS = %lld, TILES = %lld, HALO = %lld, PITCH = %lld, TASKS = %lld, PARTS = %lld };",

@@ -5,26 +5,31 @@
 
 static void pad(Emit *e) { for (int i = 0; i < e->indent; i++) sb_puts(e->b, "    "); }
 
+static void put_line(Emit *e, const char *end, const char *fmt, va_list ap)
+{
+    char *text = NULL;
+    if (vasprintf(&text, fmt, ap) < 0) machine_error("out of memory");
+    if (text[0] != '#') pad(e);
+    sb_puts(e->b, text);
+    sb_puts(e->b, end);
+    sb_putc(e->b, '\n');
+    free(text);
+}
+
 void line(Emit *e, const char *fmt, ...)
 {
-    char buf[4096];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(buf, sizeof buf, fmt, ap);
+    put_line(e, "", fmt, ap);
     va_end(ap);
-    if (buf[0] != '#') pad(e);
-    sb_puts(e->b, buf);
-    sb_putc(e->b, '\n');
 }
 
 void open_block(Emit *e, const char *fmt, ...)
 {
-    char buf[4096];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(buf, sizeof buf, fmt, ap);
+    put_line(e, " {", fmt, ap);
     va_end(ap);
-    line(e, "%s {", buf);
     e->indent++;
 }
 

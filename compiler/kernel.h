@@ -132,6 +132,10 @@ Ranks *layout_ranks(const Module *m, const Graph *g, const Layout *params);   /*
 
 /* kernel_hash.c */ uint64_t kernel_hash(const Lowered *l, const Kernel *k);   /* equal: the same text, given the same slots */
 
+/* lower_reduce.c */
+int op_axis(const Operand *o, Sym role);             /* the operand's source axis that stands for a role of the contraction, or -1 */
+int64_t axes_product(const Axis *v, int n);
+
 /* ---- passes; each works on all segments (backend.c) or on one ---- */
 /* layout.c  L */ Backend *layout(Module *m);                                  /* params_order; the backend every later pass works on */
 /* lower.c   O */ void lower(Backend *b);                                      /* fused graphs to kernels in execution order */

@@ -345,7 +345,7 @@ KRef resolve(Lower *c, Ref r, const IRef *idx)
 }
 
 /* ---- one kernel ---- */
-static Kernel *kernel_new(Lowered *l, KernelClass cls, Ref root)
+Kernel *kernel_new(Lowered *l, KernelClass cls, Ref root)
 {
     Kernel *k = arena_make(l->arena, Kernel, 1);
     k->arena = l->arena;

@@ -13,6 +13,7 @@ typedef struct {
     Memo *memo; int n_memo, memo_cap;
 } Lower;
 
+Kernel *kernel_new(Lowered *l, KernelClass cls, Ref root);
 KRef kx(Kernel *k, KExpr e);                         /* interned */
 KRef resolve(Lower *c, Ref r, const IRef *idx);      /* node r at idx (one per axis, in the node's order) */
 int kernel_slot(Kernel *k, int buf);

@@ -2,16 +2,27 @@
    the leaf that computes the sum is chosen here, and the reason recorded. */
 #include "compiler/lower.h"
 
-static Kernel *new_kernel(Lowered *l, KernelClass cls, Ref root)
+/* A role of the kernel's last node `root` as the reduction calls it: followed back through the epilogue's renames. */
+static Sym role_in_reduction(const Lower *c, Ref root, Ref red, Sym role)
 {
-    Kernel *k = arena_make(l->arena, Kernel, 1);
-    k->arena = l->arena;
-    k->cls = cls;
-    k->root = root;
-    ix_const(k, 0);
-    kx(k, (KExpr){.kind = K_CONST, .value = 0});
-    vec_push(l->kernel, l->n_kernel, l->kernel_cap, k);
-    return k;
+    const Graph *g = c->l->g;
+    for (Ref x = root; x != red;) {
+        const Node *n = N(g, x);
+        if (n->op == OP_rename) {
+            if (n->a.rename.to == role) role = n->a.rename.from;
+            x = n->in[0];
+            continue;
+        }
+        Ref next = 0;                                /* the operand on the way to the reduction */
+        for (int j = 0; j < n->n_in && !next; j++)
+            for (Ref y = n->in[j];; y = N(g, y)->in[0]) {
+                if (y == red || (g->into[y] == root && !g->held[y])) { next = n->in[j]; break; }
+                if (N(g, y)->op != OP_rename) break;
+            }
+        CHECK_BUG(next);
+        x = next;
+    }
+    return role;
 }
 
 /* Epilogue: the root's expression over the output loops, with the reduction's value as accumulator. idx: per axis of the reduction node. */
@@ -20,26 +31,7 @@ static void epilogue(Lower *c, Ref red, Ref root, int buf, const IRef *idx)
     Kernel *k = c->k;
     const Node *n = N(c->l->g, red), *e = N(c->l->g, root);
     IRef at[MAX_AXES];
-    for (int i = 0; i < e->n_axes; i++) {            /* root's roles to the reduction's, through the renames in between */
-        Sym role = e->axes[i].role;
-        for (Ref x = root; x != red;) {
-            const Node *xn = N(c->l->g, x);
-            if (xn->op == OP_rename) {
-                if (xn->a.rename.to == role) role = xn->a.rename.from;
-                x = xn->in[0];
-                continue;
-            }
-            Ref next = 0;                            /* the operand on the way to the reduction */
-            for (int j = 0; j < xn->n_in && !next; j++)
-                for (Ref y = xn->in[j];; y = N(c->l->g, y)->in[0]) {
-                    if (y == red || (c->l->g->into[y] == root && !c->l->g->held[y])) { next = xn->in[j]; break; }
-                    if (N(c->l->g, y)->op != OP_rename) break;
-                }
-            CHECK_BUG(next);
-            x = next;
-        }
-        at[i] = idx[axis_index(n, role)];
-    }
+    for (int i = 0; i < e->n_axes; i++) at[i] = idx[axis_index(n, role_in_reduction(c, root, red, e->axes[i].role))];
     c->acc_node = red;
     c->root = root;
     c->n_memo = 0;
@@ -66,7 +58,7 @@ static int64_t divisor(int64_t size, int64_t limit)
 static void lower_loops(Lower *c, Ref red, Ref root, int buf, const char *reason)
 {
     Graph *g = c->l->g;
-    Kernel *k = c->k = new_kernel(c->l, KERNEL_REDUCE, root);
+    Kernel *k = c->k = kernel_new(c->l, KERNEL_REDUCE, root);
     k->reason = reason;
     const Node *n = N(g, red);
     Dom dom[2 * MAX_AXES];
@@ -204,7 +196,7 @@ static void operand_value(Lower *c, Operand *o)
     for (int i = 0; i < o->n_axes; i++) o->direct &= ix_linear(k, e->index, o->loop[i], &o->stride[i]);
 }
 
-static int op_axis(const Operand *o, Sym role)
+int op_axis(const Operand *o, Sym role)
 {
     for (int i = 0; i < o->n_axes; i++)
         if (o->outer[i] == role) return i;
@@ -232,7 +224,7 @@ static void sort_by_rank(Axis *v, int n, const Lower *c, const Operand *o)
         }
 }
 
-static int64_t product(const Axis *v, int n)
+int64_t axes_product(const Axis *v, int n)
 {
     int64_t p = 1;
     for (int i = 0; i < n; i++) p *= v[i].size;
@@ -264,22 +256,8 @@ void lower_reduction(Lower *c, Ref red, Ref root, int buf)
     /* The innermost axis of the result belongs to the columns, operand b. */
     const Layout *home = &c->l->buf[buf].layout;
     Sym last = NULL;
-    {
-        for (int i = home->n; i-- > 0 && !last;)
-            if (home->axis[i].size > 1) last = home->axis[i].role;
-        for (Ref x = root; last && x != red;) {
-            const Node *xn = N(g, x);
-            if (xn->op == OP_rename) { if (xn->a.rename.to == last) last = xn->a.rename.from; x = xn->in[0]; continue; }
-            Ref next = 0;
-            for (int j = 0; j < xn->n_in && !next; j++)
-                for (Ref y = xn->in[j];; y = N(g, y)->in[0]) {
-                    if (y == red || (c->l->g->into[y] == root && !c->l->g->held[y])) { next = xn->in[j]; break; }
-                    if (N(g, y)->op != OP_rename) break;
-                }
-            CHECK_BUG(next);
-            x = next;
-        }
-    }
+    for (int i = home->n; i-- > 0 && !last;)
+        if (home->axis[i].size > 1) last = role_in_reduction(c, root, red, home->axis[i].role);
     if (last && has_role(&seg.a, last) && !has_role(&seg.b, last)) { Operand x = seg.a; seg.a = seg.b; seg.b = x; }
     if (seg.b.n_taps && !seg.a.n_taps) { Operand x = seg.a; seg.a = seg.b; seg.b = x; }      /* the windowed operand gives the rows */
     Axis m[MAX_AXES], nn[MAX_AXES], kk[MAX_AXES], bb[MAX_AXES];
@@ -297,8 +275,8 @@ void lower_reduction(Lower *c, Ref red, Ref root, int buf)
         lone |= !a || !b;
         kk[nk++] = a ? *a : *b;
     }
-    int64_t work = product(m, nm) * product(nn, nc) * product(kk, nk);
-    if (lone || work < 2048 || product(nn, nc) < 2 || product(m, nm) < 2) {
+    int64_t work = axes_product(m, nm) * axes_product(nn, nc) * axes_product(kk, nk);
+    if (lone || work < 2048 || axes_product(nn, nc) < 2 || axes_product(m, nm) < 2) {
         lower_loops(c, red, root, buf, lone ? "an axis is summed in one operand only" : "too small for a matrix product");
         return;
     }
@@ -319,7 +297,7 @@ void lower_reduction(Lower *c, Ref red, Ref root, int buf)
         leaf = LEAF_LOOPS;
     }
     if (leaf == LEAF_LOOPS) { lower_loops(c, red, root, buf, "windows on axes that no tap product covers"); return; }
-    Kernel *k = c->k = new_kernel(c->l, KERNEL_CONTRACT, root);
+    Kernel *k = c->k = kernel_new(c->l, KERNEL_CONTRACT, root);
     k->leaf = leaf;
     k->reason = reason;
     k->n_seg = 1;
@@ -338,5 +316,5 @@ void lower_reduction(Lower *c, Ref red, Ref root, int buf)
     for (int i = 0; i < nc; i++) idx[axis_index(n, nn[i].role)] = ix_loop(k, k->loop_n[i] = new_loop(k, nn[i].role, nn[i].size));
     k->seg[0] = seg;
     epilogue(c, red, root, buf, idx);
-    k->flops = 2 * product(bb, nb) * work;
+    k->flops = 2 * axes_product(bb, nb) * work;
 }
