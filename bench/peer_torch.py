@@ -5,7 +5,8 @@ What bench/*.sh measures beside ours; assumes torch. Nothing of ectc or ect-rt u
   peer_torch.py train  [--batch 8] [--iters 3] [--mode eager|compile] [--channels-last] [--dropout 0.2] [--q 256]
                        [--channels 128 --mult 2,2,2 --blocks 4 --res 32]
   peer_torch.py sample [--batch 8] [--steps 1|2] ...
-One JSON line on standard output: times per step (s), images/s, peak memory (bytes), seconds from process start to the end of step 1.
+One JSON line on standard output: times per step (s), images/s, peak memory (bytes), seconds from process start to the end
+of step 1.
 """
 import argparse, json, math, resource, sys, time
 T0 = time.perf_counter()
@@ -225,7 +226,8 @@ def main():
     best = min(times[1:] or times)
     peak = torch.cuda.max_memory_allocated() if dev.type == "cuda" else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps(dict(peer="pytorch " + torch.__version__, **vars(a),
-                          times_s=[round(t, 4) for t in times], best_s=round(best, 4), images_per_s=round(a.batch / best, 3), peak_bytes=peak, cold_start_s=round(cold, 2),
+                          times_s=[round(t, 4) for t in times], best_s=round(best, 4),
+                          images_per_s=round(a.batch / best, 3), peak_bytes=peak, cold_start_s=round(cold, 2),
                           params=sum(p.numel() for p in net.parameters()), threads=torch.get_num_threads())))
 
 

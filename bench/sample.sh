@@ -41,7 +41,8 @@ for n in 1 2; do
     done
     ours=$(least <"$work/ours")
     peer=$(least <"$work/peer")
-    echo "$n step: ours $ours s a batch ($(awk -v b="$batch" -v t="$ours" 'BEGIN { printf "%.1f", b / t }') images/s), peak $(gb "$peak")"
+    rate=$(awk -v b="$batch" -v t="$ours" 'BEGIN { printf "%.1f", b / t }')
+    echo "$n step: ours $ours s a batch ($rate images/s), peak $(gb "$peak")"
     if [ -n "$python" ]; then
         echo "        pytorch $peer s, peak $(gb "$(number peak_bytes "$work/p.json")"), ratio $(ratio "$ours" "$peer")"
     fi

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Runs the test suite: every cmocka case of BUILD/tests/test_* and every tests/<area>/*.sh, some at a time; prints what fails and the ten slowest.
-# Assumes a POSIX shell, coreutils and findutils; the last line is always `N passed, M failed, K skipped`; exit status 1 when M > 0.
+# Runs the test suite: every cmocka case of BUILD/tests/test_* and every tests/<area>/*.sh, some at a time; prints what fails, the ten slowest.
+# Assumes a POSIX shell, coreutils, findutils. The last line is always `N passed, M failed, K skipped`; exit status 1 when M > 0.
 #
-# A script passes with exit status 0, is skipped with 77, fails with any other; it gets ECTC, ECTRT, BUILD, SRC and XDG_CACHE_HOME. Those named long_*.sh, or
-# with `# long` as a line of their own among the first five, run with --long only. Lines `# alone` there: not at the same time as others (it measures time).
+# A script passes with exit status 0, is skipped with 77, fails with any other; it gets ECTC, ECTRT, BUILD, SRC and XDG_CACHE_HOME.
+# Scripts named long_*.sh, or with a line `# long` among their first five, run with --long only; those with `# alone` there run after
+# the others, one at a time.
 set -u
 
 usage() {
@@ -74,7 +75,7 @@ if [ "${1-}" = --one ]; then
     exit 0
 fi
 
-build=build long= only= jobs=2 list=
+build=build long='' only='' jobs=2 list=''
 while [ $# -gt 0 ]; do
     case $1 in
     --build | --only | -j)
@@ -174,7 +175,8 @@ cat "$RESULTS"/*.result >"$RESULTS/summary" 2>/dev/null
 expected=$(cat "$RESULTS/all" "$RESULTS/alone" | wc -l)
 ran=$(wc -l <"$RESULTS/summary")
 awk '{ print $4, $5 }' "$RESULTS/summary" >"$RESULTS/times"
-awk 'NR == FNR { seen[$2]; print; next } !($2 in seen)' "$RESULTS/times" "$times" >"$RESULTS/times.all" && mv "$RESULTS/times.all" "$times"
+awk 'NR == FNR { seen[$2]; print; next } !($2 in seen)' "$RESULTS/times" "$times" >"$RESULTS/times.all" &&
+    mv "$RESULTS/times.all" "$times"
 echo
 echo "slowest:"
 sort -rn "$RESULTS/times" | head -n 10 | awk '{ printf "  %8.2f s  %s\n", $1 / 1000, $2 }'
@@ -187,4 +189,5 @@ fi
 echo
 [ "$ran" = "$expected" ] || echo "$((expected - ran)) tests gave no result"
 awk -v lost=$((expected - ran)) '{ p += $1; f += $2; s += $3 }
-    END { f += lost; if (p + f + s == 0) f = 1; printf "%d passed, %d failed, %d skipped\n", p, f, s; exit f > 0 }' "$RESULTS/summary"
+    END { f += lost; if (p + f + s == 0) f = 1; printf "%d passed, %d failed, %d skipped\n", p, f, s; exit f > 0 }' \
+    "$RESULTS/summary"
