@@ -20,11 +20,11 @@ for signal in INT TERM; do
     same whole/ckpt-000400.safetensors part/ckpt-000400.safetensors
 done
 # The reference interpreter makes one step long enough for a second signal to come within it.
-"$ECTC" tiny.dsl -o plan -D batch=64 -D width=64 >/dev/null
-env --default-signal=INT "$ECTRT" train plan --data shapes:8:256 --sample-every 0 --device ref --out twice --steps 100000 --accumulate 1 >out.txt 2>err.txt &
+"$ECTC" tiny.dsl -o plan -D batch=512 -D width=64 >/dev/null
+env --default-signal=INT "$ECTRT" train plan --data shapes:8:1024 --sample-every 0 --device ref --out twice --steps 100000 --accumulate 1 >out.txt 2>err.txt &
 pid=$!
 i=0
-while ! [ -e twice/metrics.jsonl ]; do i=$((i + 1)); [ $i -lt 200 ] || fail "no start"; sleep 0.05; done
+while ! [ -e twice/metrics.jsonl ]; do i=$((i + 1)); [ $i -lt 1200 ] || fail "no start"; sleep 0.05; done
 sleep 0.3
 kill -INT $pid
 sleep 0.05

@@ -320,7 +320,7 @@ static void other_defaults(void **state)
     assert_int_equal(program(m, "denoise")->in[0].axes[2].size, 16);
     bool found = false;
     for (int i = 0; i < m->n_runtime; i++)
-        if (!strcmp(m->runtime[i].name, "lr")) found = !strcmp(m->runtime[i].expr, "0.001");
+        if (!strcmp(m->runtime[i].name, "ema_beta")) found = !strcmp(m->runtime[i].expr, "0.995");
     assert_true(found);
     module_drop(m);
 }
