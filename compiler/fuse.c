@@ -179,14 +179,24 @@ static void grow(Region *e)
     e->n = closed;
 }
 
-/* A sum that a kernel making its operand can finish is left alone: what reads it takes it from memory. */
+/* Is r, looked at through views and element-wise operations of its size, a sum itself? */
+bool of_sums(const Graph *g, Ref r, int depth)
+{
+    const Node *n = N(g, r);
+    if (op_info[n->op].cls == OPC_REDUCE) return n->op != OP_contract || pointwise_contract(g, n);
+    if (depth > 20 || op_info[n->op].cls == OPC_SOURCE) return false;
+    for (int k = 0; k < n->n_in; k++)
+        if (node_elements(N(g, n->in[k])) * 2 >= node_elements(n) && of_sums(g, n->in[k], depth + 1)) return true;
+    return false;
+}
+
+/* A big sum that the kernel making its operand can finish is left alone: what reads it takes it from memory. */
 static bool partial(const Graph *g, Ref r)
 {
     const Node *n = N(g, r);
     if (n->op != OP_sum && n->op != OP_sqdev && !pointwise_contract(g, n)) return false;
-    int64_t x = 0;
-    for (int k = 0; k < n->n_in; k++) x = MAX(x, node_elements(N(g, n->in[k])));
-    return x >= 8192 && x >= 16 * node_elements(n);
+    Ref x = whole_operand(g, n);
+    return node_elements(N(g, x)) >= 8192 && node_elements(N(g, x)) >= 16 * node_elements(n) && !of_sums(g, x, 0);
 }
 
 static void claim(Graph *g, const Readers *rd, const bool *is_out, Ref *claimed, Placer *placer, const Ranks *ranks, Ref r)
@@ -217,7 +227,7 @@ void fuse(Graph *g, const Ranks *ranks)
     for (int i = 0; i < g->n_out; i++) {
         Ref r = g->out[i].ref;
         is_out[r] = true;
-        while (N(g, r)->op == OP_rename) r = N(g, r)->in[0];
+        r = output_base(g, r);
         OpClass c = op_info[N(g, r)->op].cls;
         if (c == OPC_ELEM || c == OPC_REDUCE) is_out[r] = g->held[r] = true;
     }

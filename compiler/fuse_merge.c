@@ -162,6 +162,15 @@ static int64_t shared_bytes(Merge *m, Kern *c, Kern *k)
     return bytes;
 }
 
+/* Do both read what one kernel makes? */
+static bool same_maker(Merge *m, Kern *c, Kern *k)
+{
+    for (int i = 0; i < c->n_leaf; i++)
+        for (int j = 0; j < k->n_leaf; j++)
+            if (kernel_of(m, c->leaf[i]) && kernel_of(m, c->leaf[i]) == kernel_of(m, k->leaf[j])) return true;
+    return false;
+}
+
 /* Would joining make a circle? Everything else that either reads must be there before. */
 static bool circular(Merge *m, Kern *c, Kern *k)
 {
@@ -364,7 +373,7 @@ static void open_kernels(Merge *m)
         } else {
             const Node *n = N(g, red);
             Ref op = whole_operand(g, n);
-            k->kind = node_elements(N(g, op)) < 16 * node_elements(n) || k->n > 1 || node_elements(N(g, op)) < BIG ? K_SUMS : K_PASS;
+            k->kind = node_elements(N(g, op)) < 16 * node_elements(n) || k->n > 1 || node_elements(N(g, op)) < BIG || of_sums(g, op, 0) ? K_SUMS : K_PASS;
             if (k->kind == K_SUMS) {
                 for (int j = 0; j < k->n; j++) { Place own = identity(g, k->member[j]); add_place(k, &own); }
             } else {                                 /* a big sum: the host of others over the same operands, where it can be one */
@@ -401,7 +410,7 @@ static void find_host(Merge *m, Kern *c)
     for (int i = 0; i < m->n; i++) {
         Kern *k = &m->k[i];
         if (k == c || !k->n || k->kind == K_FIXED || (c->kind == K_SUMS) != (k->kind == K_SUMS)) continue;
-        int64_t saved = shared_bytes(m, c, k);
+        int64_t saved = shared_bytes(m, c, k) + (c->kind == K_SUMS && same_maker(m, c, k));
         if (saved > 0) vec_push(choice, n, cap, ((Choice){k, saved}));
     }
     qsort(choice, (size_t)n, sizeof *choice, by_saving);

@@ -363,15 +363,23 @@ Kernel *kernel_new(Lowered *l, KernelClass cls, Ref root)
 }
 
 /* Store `root` (node r) to its home and to output copies. out loops are made here in the store's physical order. */
-static void add_store(Lower *c, Ref r, int buf, const Sym *as, KRef v, const IRef *idx)
+static void store_to(Lower *c, Ref r, int buf, const Layout *lay, const Sym *as, KRef v, const IRef *idx, Level level)
 {
     Kernel *k = c->k;
     CHECK_BUG(k->n_store < 16);
     Store *s = &k->store[k->n_store++];
     s->slot = kernel_slot(k, buf);
-    s->layout = c->l->buf[buf].layout;
+    s->layout = *lay;
     s->offset = layout_offset(k, &s->layout, N(c->l->g, r), idx, as);
     s->value = v;
+    s->level = level;
+}
+
+static void add_store(Lower *c, Ref r, int buf, const Sym *as, KRef v, const IRef *idx, Level level)
+{
+    store_to(c, r, buf, &c->l->buf[buf].layout, as, v, idx, level);
+    for (int i = 0; i < c->n_more && !as; i++)       /* an output that is the same */
+        if (c->more[i].node == r && buf == c->l->home[r]) store_to(c, r, c->more[i].buf, &c->more[i].layout, NULL, v, idx, level);
 }
 
 /* ---- a kernel's members ---- */
@@ -439,12 +447,10 @@ KRef resolve_at(Lower *c, Ref r, const Place *p)
 
 void store_member(Lower *c, Ref r, const Place *p, KRef v, Level level)
 {
-    Kernel *k = c->k;
     IRef idx[MAX_AXES];
     if (!c->l->g->held[r]) return;
     for (int i = 0; i < N(c->l->g, r)->n_axes; i++) idx[i] = place_index(c, &p->at[i]);
-    add_store(c, r, c->l->home[r], NULL, v, idx);
-    k->store[k->n_store - 1].level = level;
+    add_store(c, r, c->l->home[r], NULL, v, idx, level);
 }
 
 /* An element-wise node, or an output that is a view: one loop nest. */
@@ -464,7 +470,7 @@ static void lower_map(Lower *c, Ref r, int buf, const Sym *as)
             }
     c->root = c->l->home[r] == buf ? r : 0;          /* a copy of something held reads it */
     KRef v = resolve(c, r, idx);
-    add_store(c, r, buf, as, v, idx);
+    add_store(c, r, buf, as, v, idx, AT_ELEMENT);
     k->nodes[k->n_nodes++] = r;
     k->flops = node_elements(n) * k->n_expr;
 }
@@ -483,7 +489,7 @@ static void lower_update(Lower *c)
     for (int i = 0; i < g->n_out; i++) {
         Ref r = g->out[i].ref;
         KRef v = resolve(c, r, &idx);
-        add_store(c, r, named_buffer(c->l, g->out[i].name, N(g, r), true), NULL, v, &idx);
+        add_store(c, r, named_buffer(c->l, g->out[i].name, N(g, r), true), NULL, v, &idx, AT_ELEMENT);
     }
     k->nodes[k->n_nodes++] = k->root;
     k->flops = k->out_axes[0].size * k->n_expr;
@@ -548,7 +554,7 @@ static void lower_group(Lower *c, const Group *k)
         sums = k->member[i];
         n_sums++;
         narrow = MIN(narrow, node_elements(n));
-        summed = MAX(summed, node_elements(N(g, whole_operand(g, n))));
+        if (!of_sums(g, whole_operand(g, n), 0)) summed = MAX(summed, node_elements(N(g, whole_operand(g, n))));
     }
     if (product) lower_contract(c, k, product);
     else if (!sums && k->n == 1) lower_map(c, last, c->l->home[last], NULL);
@@ -610,6 +616,22 @@ bool segment_is_update(const Segment *s)
     return dot && !strcmp(dot, ".update");
 }
 
+/* The layout of output r in the roles of its base; axes of size 1 that the base lacks are left out. */
+static Layout as_base(const Graph *g, Ref r, Ref base, const Layout *lay)
+{
+    Layout own = {0};
+    for (int q = 0; q < lay->n; q++) {
+        Sym role = lay->axis[q].role;
+        for (Ref x = r; x != base && role; x = N(g, x)->in[0]) {
+            const Node *n = N(g, x);
+            if (n->op == OP_rename && n->a.rename.to == role) role = n->a.rename.from;
+            if (n->op == OP_expand && n->a.expand.axis == role) role = NULL;
+        }
+        if (role) own.axis[own.n++] = (Axis){role, lay->axis[q].size};
+    }
+    return own;
+}
+
 Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *params)
 {
     Lowered *l = xcalloc(1, sizeof *l);
@@ -634,29 +656,21 @@ Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *pa
     Sym (*as)[MAX_AXES] = xcalloc((size_t)g->n_out + 1, sizeof *as);
     bool *copied = xcalloc((size_t)g->n_out + 1, 1);
     int *out_buf = xcalloc((size_t)g->n_out + 1, sizeof *out_buf);
-    for (int i = 0; i < g->n_out; i++) {             /* outputs: the held node under renames is computed straight into the output's buffer */
-        Ref r = g->out[i].ref, base = r;
-        out_buf[i] = named_buffer(l, g->out[i].name, N(g, r), true);
+    for (int i = 0; i < g->n_out; i++) {             /* outputs: the held node underneath is computed straight into the output's buffer */
+        Ref r = g->out[i].ref, base = output_base(g, r);
+        int b = out_buf[i] = named_buffer(l, g->out[i].name, N(g, r), true);
         for (int j = 0; j < N(g, r)->n_axes; j++) as[i][j] = N(g, r)->axes[j].role;
-        while (N(g, base)->op == OP_rename) base = N(g, base)->in[0];
         OpClass cls = op_info[N(g, base)->op].cls;
-        bool mine = (cls == OPC_ELEM || cls == OPC_REDUCE) && g->held[base] && l->home[base] < 0 && l->buf[out_buf[i]].kind != BUF_FLAT
-                    && l->buf[out_buf[i]].kind != BUF_STATE && l->buf[out_buf[i]].kind != BUF_CARRY;
-        if (mine && r == base) l->home[base] = out_buf[i];
-        copied[i] = !(mine && r == base);
-        if (copied[i] && mine) {                     /* through renames: same memory, roles of the base node */
-            int b = out_buf[i];
-            Layout lay = l->buf[b].layout;
-            for (int q = 0; q < lay.n; q++) {
-                Sym role = lay.axis[q].role;
-                for (Ref x = r; x != base; x = N(g, x)->in[0])
-                    if (N(g, x)->a.rename.to == role) role = N(g, x)->a.rename.from;
-                lay.axis[q].role = role;
-            }
-            l->buf[b].layout = lay;
-            l->home[base] = b;
-            copied[i] = false;
+        BufKind kind = l->buf[b].kind;
+        copied[i] = !((cls == OPC_ELEM || cls == OPC_REDUCE) && g->held[base] && kind != BUF_FLAT && kind != BUF_STATE && kind != BUF_CARRY);
+        if (copied[i]) continue;
+        Layout own = as_base(g, r, base, &l->buf[b].layout);             /* the same memory, roles of the base node */
+        if (l->home[base] >= 0) {
+            vec_push(c.more, c.n_more, c.more_cap, ((More){base, b, own}));
+            continue;
         }
+        l->buf[b].layout = own;
+        l->home[base] = b;
     }
     for (Ref r = 1; r < g->n; r++) {
         if (!g->held[r]) continue;
@@ -673,7 +687,7 @@ Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *pa
     for (int i = 0; i < g->n_out; i++)
         if (copied[i]) lower_map(&c, g->out[i].ref, out_buf[i], as[i]);
     placer_close(&c.placer);
-    free(c.memo); free(c.local); free(c.known); free(as); free(copied); free(out_buf);
+    free(c.memo); free(c.local); free(c.known); free(c.more); free(as); free(copied); free(out_buf);
     free(ranks);
     finish(l);
     return l;

@@ -14,7 +14,9 @@ typedef struct {
     Placer placer; Place *known; int n_known, known_cap;
     IRef domain[MAX_AXES]; Axis axes[MAX_AXES]; int n_domain;   /* the kernel's domain: index of each role */
     Memo *memo; int n_memo, memo_cap;
+    struct More *more; int n_more, more_cap;         /* outputs that repeat a held node */
 } Lower;
+typedef struct More { Ref node; int buf; Layout layout; } More;
 typedef struct Local { Ref node; KRef value; } Local;
 typedef struct { Ref leader; int n, cap; Ref *member; int n_leaf, leaf_cap; int *leaf; int waits; } Group;   /* one kernel's nodes; leaf: groups it reads */
 
