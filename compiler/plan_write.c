@@ -63,6 +63,7 @@ static void json_segment(Writer *w, Lowered *l, const Segment *s, const char *ph
         sb_printf(j, ", \"kind\": \"%s\", \"elements\": %lld", buf_kind[b->kind], (long long)b->elements);
         if (b->kind == BUF_PARAM) { sb_puts(j, ", "); json_field(j, "set", b->set); }
         if (b->kind == BUF_PARAM || b->kind == BUF_GRAD || b->kind == BUF_ARENA) sb_printf(j, ", \"offset\": %lld", (long long)b->offset);
+        if (b->kind == BUF_ARENA) sb_printf(j, ", \"first\": %d, \"last\": %d", b->first, b->last);
         if (b->kind == BUF_INPUT || b->kind == BUF_OUTPUT || b->kind == BUF_CARRY) { sb_puts(j, ", "); json_axes(j, b->decl.n_axes, b->decl.axes); }
         sb_puts(j, "}");
     }
@@ -78,19 +79,8 @@ static void json_segment(Writer *w, Lowered *l, const Segment *s, const char *ph
     }
     sb_puts(j, "],\n       \"steps\": [");
     for (int i = 0; i < l->n_kernel; i++) {
-        Kernel *k = l->kernel[i];
-        sb_printf(j, "%s\n        {\"kernel\": %d, \"buffers\": [", i ? "," : "", k->text);
-        for (int b = 0; b < k->n_buf; b++) sb_printf(j, "%s%d", b ? ", " : "", k->buf[b]);
-        sb_puts(j, "], \"draws\": [");
-        for (int d = 0; d < k->n_draw; d++) sb_printf(j, "%s%d", d ? ", " : "", k->draw[d]);
-        sb_puts(j, "], ");
-        const Origin *at = &N(l->g, k->root)->at;
-        char *where = at->file ? xasprintf("%s:%d", at->file, at->line) : xstrdup("");
-        json_field(j, "at", where);
-        free(where);
-        sb_puts(j, ", ");
-        json_field(j, "path", at->path ? at->path : "");
-        sb_puts(j, "}");
+        sb_printf(j, "%s\n        ", i ? "," : "");
+        json_step(j, l, l->kernel[i]);
     }
     sb_printf(j, "],\n       \"peak_bytes\": %lld, \"flops\": %lld, \"bytes\": %lld}", (long long)(4 * l->arena_elements), (long long)l->flops, (long long)l->bytes);
 }
@@ -120,7 +110,7 @@ static void json_head(Writer *w)
     Module *m = w->m;
     StrBuf *j = &w->j;
     int64_t batch = batch_of(m), at = 0;
-    sb_printf(j, "{\"format\": \"ect-plan\", \"version\": 1, \"ectc\": \"%s\", ", ECT_VERSION);
+    sb_printf(j, "{\"format\": \"ect-plan\", \"version\": 2, \"ectc\": \"%s\", ", ECT_VERSION);
     json_field(j, "model", m->model_file);
     sb_printf(j, ", \"batch\": %lld,\n \"config\": [", (long long)batch);
     for (int i = 0; i < m->n_config; i++) {
