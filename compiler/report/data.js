@@ -25,6 +25,11 @@ function boundBy(device, k) {
 }
 
 /* ---- graph texts (docs/graph.md) ---- */
+const HEX = /-?0x([\da-f]+)(?:\.([\da-f]*))?p([-+]?\d+)/g;
+const decimal = text => text.replace(HEX, (all, whole, part = "", power) => {
+  const x = parseInt(whole + part, 16) * 2 ** (power - 4 * part.length);
+  return String(+(all[0] === "-" ? -x : x).toPrecision(7));
+});
 const NODE = /^%(\d+) = (\w+) ?(.*?) ?(\[[^\]]*\])( bool)?(?: @("(?:[^"\\]|\\.)*"|[^\s"]+?):(\d+)(?::(\d+))?)?(?: ("(?:[^"\\]|\\.)*"))?$/;
 const quoted = s => s && s[0] === '"' ? JSON.parse(s) : s || "";
 const VIEWS = new Set(["rename", "rearrange", "slice", "pick", "pad", "concat", "repeat", "window", "unwindow", "expand"]);
@@ -39,7 +44,7 @@ function readGraph(text) {
     if (!m) continue;
     const bare = m[3].replace(/"(?:[^"\\]|\\.)*"/g, "");
     g.nodes.set(+m[1], {
-      id: +m[1], op: m[2], text: m[3].replace(/ ?%\d+/g, "").trim(), in: [...bare.matchAll(/%(\d+)/g)].map(x => +x[1]), shape: m[4],
+      id: +m[1], op: m[2], text: decimal(m[3].replace(/ ?%\d+/g, "").trim()), in: [...bare.matchAll(/%(\d+)/g)].map(x => +x[1]), shape: m[4],
       file: quoted(m[6]), line: +m[7] || 0, path: quoted(m[9]), steps: [], backward: false,
     });
   }
@@ -61,7 +66,7 @@ function markBackward(g) {
 }
 
 /* ---- kernels: slots read and written, from the C text's own declarations ---- */
-const SLOT = /^\s*(const )?[\w ]+\*[^=]*?(\w+) = (?:\([^)]*\)\s*)?args->buf\[(\d+)\];(?:\s*\/\* (\[[^\]]*\]))?/gm;
+const SLOT = /^[ \t]*(const )?[\w ]+\*[^=;/\n]*?(\w+) = (?:\([^)]*\)\s*)?args->buf\[(\d+)\];(?:\s*\/\* (\[[^\]]*\]))?/gm;
 function kernelInfo(k) {
   if (k.slots) return k;
   k.text = DATA.kernels[k.file] || "";
@@ -122,7 +127,7 @@ function instanceTree(P) {
   const root = { name: "", path: "", kids: new Map(), items: [], nodes: 0, steps: new Set() };
   for (const S of P.segments) {
     for (const n of S.graph.nodes.values()) {
-      const parts = n.path ? n.path.split(".") : [n.backward ? "backward of the program" : "program"];
+      const parts = n.path ? n.path.split(".") : [n.backward ? "program, backward" : "program"];
       if (P.segments.length > 1) parts.unshift(S.name);
       let at = root, path = "";
       for (const part of parts) {
@@ -151,5 +156,6 @@ function sourceFiles() {
     const file = line.replace(/:\d+$/, "");
     names.set(file.replace(/^.*\//, ""), file);
   }
-  return DATA.sources.map(f => ({ name: names.get(f.name) || f.name, lines: f.text.replace(/\n$/, "").split("\n") }));
+  const own = f => f.name.startsWith("std/") ? 1 : 0;
+  return DATA.sources.map(f => ({ name: names.get(f.name) || f.name, lines: f.text.replace(/\n$/, "").split("\n") })).sort((a, b) => own(a) - own(b));
 }

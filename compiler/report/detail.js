@@ -18,7 +18,7 @@ function drawDetail(view) {
 function topSteps(steps, view, n) {
   const best = [...steps].sort((a, b) => b.time - a.time || a.n - b.n).slice(0, n), top = best.length ? best[0].time : 1;
   return h("div", { class: "rank" }, best.map(s => h("div", { class: "row link", "data-go-step": String(s.n) },
-    h("span", { class: "dim num" }, "#" + s.n), h("span", { class: "name" }, h("b", {}, s.k.stem), h("span", { class: "path" }, s.path)),
+    h("span", { class: "dim num" }, "#" + s.n), h("span", { class: "name" }, stemAndPath(s)),
     h("span", { class: "share" + (s.backward ? " backward" : "") }, barOf(s.time / top)), h("span", { class: "num" }, showTime(s.time)))));
 }
 function shares(groups, total) {
@@ -73,7 +73,7 @@ function bufferRow(step, q, slot) {
   const writes = info ? info.writes : b.kind === "arena" && q.from === step.n, shape = b.shape && b.roles ? b.roles.map((r, i) => `${r}:${b.shape[i]}`).join(", ") :
     info && info.layout ? info.layout.slice(1, -1) : q.node ? q.node.shape.slice(1, -1) : "";
   const param = b.kind === "param" ? PLAN.parameters.find(p => p.offset === b.offset) : null;
-  return h("tr", { class: writes ? "writes" : "", "data-buffer": String(q.i) }, h("td", {}, writes ? "writes" : "reads"), h("td", { class: "name" }, h("code", {}, b.name || (param ? param.name : b.kind)),
+  return h("tr", { class: writes ? "writes" : "", "data-buffer": String(q.i) }, h("td", {}, writes ? "writes" : "reads"), h("td", { class: "name" }, h("code", { title: param ? param.name : b.name }, (b.name || (param ? param.name : b.kind)).replace(/^model\./, "")),
     h("small", {}, b.kind === "arena" ? (q.role === "kept" ? "kept for backward" : "arena") : b.kind)), h("td", {}, h("code", {}, shape ? `[${shape}]` : "")),
     h("td", { class: "num" }, showBytes(bufferBytes(b))), h("td", { class: "num dim" }, q.from !== undefined ? `#${q.from}–${q.to}` : ""));
 }

@@ -1,5 +1,5 @@
 /* The view: which program, device, launch, line or node is chosen; clicks and keys; every change goes through choose().
-   Assumes the other scripts; runs selftest.js when the address ends in #selftest. */
+   Assumes the other scripts; the address may name what is shown: #program=grad&line=std/nn.dsl:20, #step=7, #theme=dark, #selftest. */
 "use strict";
 
 const view = { P: null, device: null, step: null, line: null, node: null, marked: new Set(), query: "", only: false, sort: { key: "n", down: false }, total: 0 };
@@ -26,6 +26,7 @@ function openNamed(name) {
   view.P = openProgram(program);
   drawAll();
   choose({});
+  reveal(pane("source").querySelector(".line.live"), pane("source"));
 }
 
 /* One thing is chosen at a time: {step}, {line}, {node} or nothing. Marks follow in every pane; `from` names the pane that need not scroll. */
@@ -128,8 +129,12 @@ function start() {
   canvas.addEventListener("mouseleave", () => { timeline.hover = null; $("#tip").hidden = true; drawMemory(view); });
   window.addEventListener("resize", () => drawMemory(view));
   systemDark.addEventListener("change", () => setTheme(chosenTheme));
-  setTheme("");
-  openNamed(first.name);
-  if (location.hash === "#selftest") selfTest();
+  const asked = new URLSearchParams(location.hash.slice(1));
+  setTheme(asked.get("theme"));
+  if (programs.some(p => p.name === asked.get("program"))) $("#program").value = asked.get("program");
+  openNamed($("#program").value);
+  if (view.P.steps[asked.get("step") || -1]) choose({ step: view.P.steps[asked.get("step")] });
+  else if (asked.has("line")) choose({ line: asked.get("line") });
+  if (asked.has("selftest")) selfTest();
 }
 start();

@@ -59,7 +59,7 @@ function drawMemory(view) {
   const mine = view.step ? new Set(view.step.buffers) : null;
   for (const box of t.boxes) {
     const on = mine && mine.has(box.q) && box.q.from <= view.step.n && view.step.n <= box.q.to;
-    g.globalAlpha = mine ? (on ? 1 : 0.25) : 0.8;
+    g.globalAlpha = mine ? (on ? 1 : 0.4) : 0.8;
     g.fillStyle = on ? colour("accent") : colour("m-" + box.q.role);
     g.fillRect(box.x, box.y, box.w, box.h);
     if (box.h > 3 && box.w > 3) { g.globalAlpha *= 0.9; g.strokeStyle = colour("pane"); g.lineWidth = 0.5; g.strokeRect(box.x, box.y, box.w, box.h); }

@@ -66,8 +66,11 @@ function markSource(view, scroll) {
 function drawGraph(view) {
   view.tree = instanceTree(view.P);
   view.open = new Set();
-  for (const kid of view.tree.kids.values()) if (view.tree.kids.size === 1) view.open.add(kid.path);
-  for (const kid of view.tree.kids.values()) if (kid.name === "model") view.open.add(kid.path);
+  for (let at = view.tree; at;) {                    /* down to where it branches */
+    const kids = [...at.kids.values()].sort((a, b) => b.nodes - a.nodes), next = at === view.tree || kids.length === 1 ? kids[0] : at.kids.get("model");
+    if (next) view.open.add(next.path);
+    at = next;
+  }
   const n = view.P.segments.reduce((a, S) => a + S.graph.nodes.size, 0);
   $("#graph-note").textContent = `${n} nodes by instance`;
   pane("graph").replaceChildren(...groupRows(view, view.tree, 0));
@@ -79,7 +82,7 @@ function groupRow(view, g, depth) {
   let time = 0, back = 0;
   for (const s of g.steps) { time += s.time; back += s.backward; }
   const open = view.open.has(g.path), row = h("div", { class: "group" + (open ? " open" : ""), style: `--d:${depth}` },
-    h("span", { class: "name" }, h("i", { class: "twist" }), g.name), h("span", { class: "dim" }, `${g.nodes} nodes`), h("span", { class: "grow" }),
+    h("span", { class: "name" }, h("i", { class: "twist" }), g.name), h("span", { class: "dim nodes" }, `${g.nodes} nodes`), h("span", { class: "grow" }),
     h("span", { class: "dim" }, back && back < g.steps.size ? `${g.steps.size - back} + ${back} kernels` : showCount(g.steps.size, "kernel")),
     h("span", { class: "share", title: "share of the predicted time of kernels that compute something here" }, barOf(time / (view.total || 1))),
     h("span", { class: "num" }, showTime(time)));
@@ -123,9 +126,11 @@ function markGraph(view, scroll) {
 }
 
 /* ---- kernels ---- */
+/* The end of a path tells more than its beginning: the ellipsis is on the left. */
+const stemAndPath = s => h("span", { class: "two", title: s.path }, h("b", {}, s.k.stem), h("span", { class: "path" }, s.path.replace(/^model\./, "")));
 const COLUMNS = [
   { key: "n", head: "#", of: s => s.n, show: s => String(s.n), cls: "num dim" },
-  { key: "kernel", head: "kernel", of: s => s.k.name, show: s => [h("b", {}, s.k.stem), h("span", { class: "path" }, s.path)], cls: "name" },
+  { key: "kernel", head: "kernel", of: s => s.k.name, show: s => stemAndPath(s), cls: "name" },
   { key: "flops", head: "FLOP", of: s => s.k.flops, show: s => showFlops(s.k.flops).replace("FLOP", ""), cls: "num" },
   { key: "bytes", head: "bytes", of: s => s.k.bytes, show: s => showBytes(s.k.bytes), cls: "num" },
   { key: "time", head: "time", of: s => s.time, show: s => [h("span", { class: "share" }, s.share), showTime(s.time)], cls: "num time" },
@@ -155,7 +160,7 @@ function drawKernels(view) {
 function noteKernels(view) {
   const n = view.P.steps.length, kinds = new Set(view.P.steps.map(s => s.k)).size, m = view.marked.size;
   const back = [...view.marked].filter(s => s.backward).length;
-  $("#kernels-note").textContent = (view.shown.length < n ? `${view.shown.length} of ${n}` : `${n} launches of ${kinds}`) +
+  $("#kernels-note").textContent = (view.shown.length < n ? `${view.shown.length} of ${n}` : `${showCount(n, "launch", "launches")} of ${showCount(kinds, "kernel")}`) +
     (view.line ? `, ${m} marked: ${m - back} forward, ${back} backward` : "");
 }
 function markKernels(view, scroll) {

@@ -17,6 +17,8 @@ function selfTest() {
     check("every kernel has its text", PLAN.kernels.every(k => (DATA.kernels[k.file] || "").includes(k.name)));
     for (const k of PLAN.kernels) kernelInfo(k);
     check("every launch's slots are declared in its kernel's text", P().steps.every(s => s.buffers.every((q, i) => s.k.slots[i])));
+    check("every launch reads and writes as its text says", P().steps.every(s => s.buffers.some((q, i) => s.k.slots[i].writes) &&
+      s.buffers.every((q, i) => !s.k.slots[i].writes || !["input", "param"].includes(q.b.kind))));
     check("every arena buffer is written first", P().buffers.every(q => q.from === undefined || P().steps[q.from].k.slots[P().steps[q.from].buffers.indexOf(q)].writes));
     check("every source line is shown", [...P().lines.keys()].every(l => FILES.some(f => l.startsWith(f.name + ":") && +l.slice(f.name.length + 1) <= f.lines.length)));
     check("every node but parameters, inputs and constants has a kernel", P().segments.every(S => [...S.graph.nodes.values()].every(n => n.steps.length || ["param", "input", "const"].includes(n.op))));
@@ -59,6 +61,14 @@ function selfTest() {
     document.activeElement.blur();
 
     const box = timeline.boxes[0], total = view.total;
+    if (box) {
+      const r = $("#memory canvas").getBoundingClientRect();
+      $("#memory canvas").dispatchEvent(new MouseEvent("mousemove", { clientX: r.left + box.x + box.w / 2, clientY: r.top + box.y + box.h / 2, bubbles: true }));
+      const tip = $("#tip").getBoundingClientRect();
+      check("the tip is shown inside the window", !$("#tip").hidden && tip.left >= 0 && tip.right <= window.innerWidth && tip.top >= 0 && tip.bottom <= window.innerHeight);
+      check("the tip names the buffer under the pointer", $("#tip").textContent.includes(timeline.hover.q.b.name));
+      $("#memory canvas").dispatchEvent(new MouseEvent("mouseleave"));
+    }
     check("a box names its buffer", !box || tipFor(box).some(x => x && x.textContent === box.q.b.name));
     DATA.devices.forEach((d, i) => {
       $("#device").value = String(i);
@@ -73,7 +83,7 @@ function selfTest() {
     check("no horizontal scroll", document.documentElement.scrollWidth <= window.innerWidth && document.documentElement.scrollHeight <= window.innerHeight);
     check("no markup from the model", !document.querySelector("#source img, #detail img, #kernels img, #graph img"));
   } catch (e) {
-    failed.push("error: " + e.stack);
+    failed.push("error: " + String(e.stack).replace(/\s+/g, " "));
   }
   const text = failed.length ? `failed: ${failed.join("; ")}` : `passed ${done} at ${window.innerWidth}`;
   document.body.append(h("pre", { id: "selftest", hidden: "" }, text));
