@@ -12,7 +12,7 @@ typedef struct { int n, *v; } PlanIndices;
 
 typedef struct {
     const char *name, *file, *cls;                   /* name: hash of the text, so equal names are equal texts; cls: "map", "reduce", "contract" */
-    const char *shape;                               /* "[n:32, c:8] sum [k:4]"; "" when the plan does not say */
+    const char *shape;                               /* "[n:32 c:8] sum [k:4]"; "" when the plan does not say */
     int64_t flops, bytes, issued_bytes;              /* a launch; issued_bytes: re-reads included, -1 when the plan does not say */
     int64_t scratch, shared;                         /* bytes a thread; bytes a launch */
     PlanNames instance, source;                      /* instance paths; "file:line" */
