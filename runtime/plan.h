@@ -28,7 +28,9 @@ typedef struct {
 typedef struct { const char *name; bool is_int; const char *expr; } PlanRuntime;
 typedef struct {
     const char *name, *file, *cls;                   /* file: relative to the plan */
+    const char *shape;                               /* result and sum, for people; "" when the plan does not say */
     int64_t flops, bytes, scratch, shared;           /* scratch: bytes per thread; shared: bytes per launch */
+    int64_t issued_bytes;                            /* with re-reads; -1 when the plan does not say */
     int n_instances; const char **instance;
     int n_source; const char **source;
 } PlanKernel;
@@ -81,6 +83,7 @@ typedef struct {
 typedef struct Plan {
     Arena *arena;
     const char *dir, *model, *compiler;              /* folder as given; model file; ectc's version */
+    const char *precision;                           /* of contractions' operands: "f32" unless the plan says otherwise */
     int64_t batch;
     int n_config; PlanConfig *config;
     int n_params; PlanParam *param;                  /* storage order */
