@@ -31,8 +31,8 @@ static Computed computed(const Lowered *l, const Kernel *k)
         int buf = k->buf[k->store[i].slot];
         const Buffer *b = &l->buf[buf];
         for (Ref r = 1; r < l->g->n; r++) if (l->home[r] == buf) visit(&c, r, true);
-        for (int o = 0; o < l->g->n_out; o++)
-            if (b->kind != BUF_ARENA && b->name == l->g->out[o].name && l->home[l->g->out[o].ref] < 0) visit(&c, l->g->out[o].ref, true);
+        for (int o = 0; o < l->g->n_out && b->kind != BUF_ARENA; o++)
+            if (b->name == l->g->out[o].name && l->home[l->g->out[o].ref] < 0) visit(&c, l->g->out[o].ref, true);
     }
     qsort(c.node, (size_t)c.n, sizeof *c.node, by_ref);
     free(c.seen);

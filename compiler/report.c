@@ -3,20 +3,13 @@
 #include "compiler/report.h"
 #include "dsl/embedded.h"
 #include "runtime/plan.h"
+#include "runtime/predict.h"
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
-#include <unistd.h>
 
-/* What a device does in a second, and what starting a kernel on it costs: the roofline of the page's predictions. */
-typedef struct { const char *name, *note; double flops, bytes, launch; } Device;
-static const Device devices[] = {
-    {"H200", "495 TFLOP/s (TF32), 4.8 TB/s, 3 \u00b5s a launch", 494.7e12, 4.8e12, 3e-6},
-    {"A100", "156 TFLOP/s (TF32), 2.0 TB/s, 4 \u00b5s a launch", 156e12, 2.039e12, 4e-6},
-};
-/* One core: sgemm on AVX2 or AVX-512 with its tiles; the memory is shared. A launch is a parallel region. */
-static const Device cpu_core = {"this CPU", NULL, 90e9, 15e9, 5e-6};
-
+/* The first is what the page opens with. */
+static const char *const device_names[] = {"cpu", "h200", "a100"};
 static const char *const scripts[] = {"data.js", "panes.js", "detail.js", "memory.js", "main.js", "selftest.js"};
 
 static const struct Embedded *asset(const char *name)
@@ -42,7 +35,7 @@ static json_t *plan_text(const Plan *p, const char *file)
 {
     size_t n;
     char *path = plan_path(p, file), *s = read_file(path, &n);
-    if (!s) user_error("the plan %s is damaged: it has no readable %s: %s\n  help: compile the model again", p->dir, file, strerror(errno));
+    if (!s) user_error("the plan %s is damaged: cannot read its %s: %s; compile the model again", p->dir, file, strerror(errno));
     json_t *j = json_text(s, n);
     free(s);
     free(path);
@@ -65,7 +58,8 @@ static json_t *sources(const Plan *p)
     if (n) qsort(names, (size_t)n, sizeof *names, by_text);
     for (int i = 0; i < n; i++) {
         char *file = xasprintf("sources/%s", names[i]);
-        json_array_append_new(list, json_pack("{s:o, s:o}", "name", json_text(names[i], strlen(names[i])), "text", plan_text(p, file)));
+        json_t *name = json_text(names[i], strlen(names[i]));
+        json_array_append_new(list, json_pack("{s:o, s:o}", "name", name, "text", plan_text(p, file)));
         free(file);
         free(names[i]);
     }
@@ -74,19 +68,19 @@ static json_t *sources(const Plan *p)
     return list;
 }
 
-static json_t *device_json(const Device *d, const char *name, const char *note, int units)
-{
-    return json_pack("{s:s, s:s, s:f, s:f, s:f}", "name", name, "note", note, "flops", units * d->flops, "bytes", d->bytes, "launch", d->launch);
-}
-static json_t *device_list(void)
+static json_t *devices(void)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < COUNT(devices); i++) json_array_append_new(list, device_json(&devices[i], devices[i].name, devices[i].note, 1));
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    int cores = n > 0 ? (int)MIN(n, 4096) : 1;
-    char *note = xasprintf("%d core%s of %.0f GFLOP/s, %.0f GB/s", cores, cores == 1 ? "" : "s", cpu_core.flops / 1e9, cpu_core.bytes / 1e9);
-    json_array_append_new(list, device_json(&cpu_core, cpu_core.name, note, cores));
-    free(note);
+    for (size_t i = 0; i < COUNT(device_names); i++) {
+        PredictDevice d;
+        char *err = NULL;
+        if (!predict_device(&d, device_names[i], 0, &err)) die("%s", err);
+        char *what = d.cores ? xasprintf("%s (%d)", d.what, d.cores) : xstrdup(d.what);
+        json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f}", "name", d.name, "what", what,
+                                              "matrix_f32", d.matrix_f32, "matrix_half", d.matrix_half, "element", d.element,
+                                              "bytes", d.bytes, "launch", d.launch));
+        free(what);
+    }
     return list;
 }
 
@@ -102,7 +96,7 @@ static json_t *same_segment(json_t *kept, const json_t *segment, const json_t *g
     return NULL;
 }
 
-/* Segments that are one (grad and train_step.micro) are kept once: the second names the first in `same_as`. Graphs are gathered on the way. */
+/* Graph texts by file. Segments that are one (grad and train_step.micro) are kept once: the second names the first, `same_as`. */
 static json_t *graphs(const Plan *p, json_t *root)
 {
     json_t *texts = json_object(), *kept = json_array(), *program, *segment;
@@ -133,12 +127,13 @@ static json_t *page_data(const Plan *p)
     char *path = plan_path(p, "plan.json");
     json_error_t err;
     json_t *root = json_load_file(path, 0, &err);
-    if (!root) user_error("the plan %s is damaged: plan.json line %d: %s\n  help: compile the model again", p->dir, err.line, err.text);
+    if (!root) user_error("the plan %s is damaged: plan.json line %d: %s; compile the model again", p->dir, err.line, err.text);
     free(path);
     json_t *kernels = json_object();
     for (int i = 0; i < p->n_kernels; i++) json_object_set_new(kernels, p->kernel[i].file, plan_text(p, p->kernel[i].file));
     json_t *g = graphs(p, root);
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "plan", root, "sources", sources(p), "kernels", kernels, "graphs", g, "devices", device_list());
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "plan", root, "sources", sources(p), "kernels", kernels, "graphs", g,
+                     "devices", devices());
 }
 
 /* Inside <script> only `<` can end or change what is read; in JSON it stands in strings alone, so an escape means the same. */
@@ -165,7 +160,8 @@ static void put_page(StrBuf *b, const Plan *p)
         sb_write(b, at, (size_t)(mark - at));
         if (!strncmp(mark, "@@style@@", 9)) sb_puts(b, asset("style.css")->text);
         else if (!strncmp(mark, "@@data@@", 8)) put_data(b, p);
-        else if (!strncmp(mark, "@@script@@", 10)) for (size_t i = 0; i < COUNT(scripts); i++) sb_puts(b, asset(scripts[i])->text);
+        else if (!strncmp(mark, "@@script@@", 10))
+            for (size_t i = 0; i < COUNT(scripts); i++) sb_puts(b, asset(scripts[i])->text);
         else die("page.html has an unknown mark");
     }
     sb_puts(b, at);
@@ -178,7 +174,7 @@ int report_command(int argc, char **argv)
         if (!strcmp(argv[i], "-o")) {
             if (i + 1 >= argc) user_error("-o needs a value\n  help: ectc report plan -o report.html");
             out = argv[++i];
-        } else if (argv[i][0] == '-' && argv[i][1]) user_error("unknown option %s\n  help: ectc report PLAN -o FILE.html", argv[i]);
+        } else if (argv[i][0] == '-') user_error("unknown option %s\n  help: ectc report PLAN -o FILE.html", argv[i]);
         else if (dir) user_error("one plan at a time: %s and %s", dir, argv[i]);
         else dir = argv[i];
     }
@@ -189,7 +185,8 @@ int report_command(int argc, char **argv)
     if (!p) user_error("%s", err);
     StrBuf b = {0};
     put_page(&b, p);
-    if (!write_file_atomic(out, b.s, b.len)) machine_error("cannot write %s: %s\n  help: choose another file with -o", out, strerror(errno));
+    if (!write_file_atomic(out, b.s, b.len))
+        machine_error("cannot write %s: %s\n  help: choose another file with -o", out, strerror(errno));
     printf("%s: %.1f MB; open it in a browser\n", out, (double)b.len / 1e6);
     sb_free(&b);
     plan_free(p);

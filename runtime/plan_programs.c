@@ -169,7 +169,7 @@ static void read_step(PlanReader *r, const json_t *j, PlanStep *st, const PlanSe
     for (int i = 0; i < st->n_buffers && !r->err; i++) {
         const PlanBuffer *b = &seg->buffer[st->buffer[i]];
         if (b->kind == BUF_ARENA && (at < b->first || at > b->last))
-            plan_bad(r, "it uses buffer %d, `%.100s`, outside its life, steps %d .. %d", st->buffer[i], b->name, b->first, b->last);
+            plan_bad(r, "it uses buffer %d, `%.100s`, outside its life, %d .. %d", st->buffer[i], b->name, b->first, b->last);
     }
     for (int i = 0; i < st->n_nodes && !r->err; i++)
         if (st->node[i] <= (i ? st->node[i - 1] : 0)) plan_bad(r, "`nodes` must be positive and ascending");

@@ -1,8 +1,9 @@
 /* The view: which program, device, launch, line or node is chosen; clicks and keys; every change goes through choose().
-   Assumes the other scripts; the address may name what is shown: #program=grad&line=std/nn.dsl:20, #step=7, #theme=dark, #selftest. */
+   Assumes the other scripts. The address may name what is shown: #program=grad&line=std/nn.dsl:20, #step=7, #theme=dark. */
 "use strict";
 
-const view = { P: null, device: null, step: null, line: null, node: null, marked: new Set(), query: "", only: false, sort: { key: "n", down: false }, total: 0 };
+const view = { P: null, device: null, step: null, line: null, node: null, marked: new Set(), query: "", only: false,
+  sort: { key: "n", down: false }, total: 0 };
 
 function setTimes() {
   view.total = 0;
@@ -10,7 +11,8 @@ function setTimes() {
 }
 function drawTotals() {
   const P = view.P;
-  $("#totals").replaceChildren(...[["launches", P.steps.length.toLocaleString("en")], ["arithmetic", showFlops(P.flops)], ["moved", showBytes(P.bytes)], ["peak", showBytes(P.peak)],
+  $("#totals").replaceChildren(...[["launches", P.steps.length.toLocaleString("en")], ["arithmetic", showFlops(P.flops)],
+    ["moved", showBytes(P.bytes)], ["peak", showBytes(P.peak)],
     ["predicted", showTime(view.total)]].map(([k, v]) => h("div", {}, h("dt", {}, k), h("dd", {}, v))));
 }
 function drawAll() {
@@ -29,13 +31,15 @@ function openNamed(name) {
   reveal(pane("source").querySelector(".line.live"), pane("source"));
 }
 
-/* One thing is chosen at a time: {step}, {line}, {node} or nothing. Marks follow in every pane; `from` names the pane that need not scroll. */
+/* One thing is chosen at a time: {step}, {line}, {node} or nothing. Marks follow in every pane; `from`: the pane
+   that need not scroll. */
 function choose({ step = null, line = null, node = null, from = "" }) {
   if (node) step = node.steps[0] || null;
   view.step = step;
   view.line = line;
   view.node = node;
-  view.marked = new Set(line ? view.P.lines.get(line) || [] : node ? node.steps : step ? view.P.steps.filter(s => s.k === step.k) : []);
+  view.marked = new Set(line ? view.P.lines.get(line) || [] : node ? node.steps : step ?
+    view.P.steps.filter(s => s.k === step.k) : []);
   markSource(view, from !== "source");
   markGraph(view, from !== "graph");
   if (step && !view.shown.includes(step)) search("");
@@ -68,7 +72,8 @@ function setTheme(name) {
 function onClick(event) {
   const at = selector => event.target.closest(selector);
   if (window.getSelection && String(window.getSelection()).length > 1 && at("pre, code")) return;
-  const go = at("[data-go-step], [data-go-line], [data-go-search]"), group = at(".group"), node = at(".node"), line = at(".line"), row = at("#kernels tbody tr"), head = at("#kernels th[data-key]");
+  const go = at("[data-go-step], [data-go-line], [data-go-search]"), group = at(".group"), node = at(".node"),
+    line = at(".line"), row = at("#kernels tbody tr"), head = at("#kernels th[data-key]");
   if (go && go.dataset.goStep) choose({ step: view.P.steps[+go.dataset.goStep] });
   else if (go && go.dataset.goLine) choose({ line: go.dataset.goLine });
   else if (go) search(go.dataset.goSearch);
@@ -85,14 +90,16 @@ function onClick(event) {
   else if (at("#fold")) { drawGraph(view); markGraph(view, false); }
   else if (at("#theme")) setTheme(isDark() ? "light" : "dark");
   else if (at("#memory canvas")) {
-    const r = event.target.getBoundingClientRect(), box = boxAt(event.clientX - r.left, event.clientY - r.top), step = box ? view.P.steps[box.q.from] : view.P.steps[timeline.step(event.clientX - r.left)];
+    const r = event.target.getBoundingClientRect(), box = boxAt(event.clientX - r.left, event.clientY - r.top),
+      step = box ? view.P.steps[box.q.from] : view.P.steps[timeline.step(event.clientX - r.left)];
     if (step) choose({ step });
   }
 }
 function onKey(event) {
   const typing = event.target.matches("input, select"), key = event.key;
   if (key === "Escape") { if (typing) { event.target.blur(); if (event.target.id === "search") search(""); } else choose({}); }
-  else if (key === "Enter" && event.target.id === "search") { event.target.blur(); if (view.shown.length) choose({ step: view.shown[0] }); }
+  else if (key === "Enter" && event.target.id === "search") { event.target.blur();
+    if (view.shown.length) choose({ step: view.shown[0] }); }
   else if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
   else if (key === "/") $("#search").focus();
   else if (key === "ArrowDown" || key === "ArrowRight") move(1);
@@ -109,7 +116,7 @@ function start() {
   $("#model").textContent = PLAN.model;
   $("#made").textContent = `plan of ectc ${PLAN.ectc}, batch ${PLAN.batch}`;
   $("#program").append(...(programs.length ? programs : PLAN.programs).map(p => h("option", { value: p.name }, p.name)));
-  $("#device").append(...DATA.devices.map((d, i) => h("option", { value: String(i) }, d.name)));
+  $("#device").append(...DATA.devices.map((d, i) => h("option", { value: String(i) }, d.what)));
   const first = programs.find(p => p.name === "train_step") || programs[0] || PLAN.programs[0];
   view.device = DATA.devices[0];
   $("#program").value = first.name;

@@ -1,4 +1,4 @@
-/* What the page checks of itself when it is opened with #selftest: clicks and keys are made, the marks that must follow are counted.
+/* What the page checks of itself when opened with #selftest: clicks and keys are made, the marks that must follow are counted.
    Assumes a plan with a program that has kernels; the result is the text of #selftest and the title. */
 "use strict";
 
@@ -7,7 +7,7 @@ function selfTest() {
   let done = 0;
   const check = (what, good) => { done++; if (!good) failed.push(what); };
   const press = key => document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
-  const click = e => e.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true }));
+  const click = e => e && e.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true }));
   const onLines = () => [...document.querySelectorAll("#source .line.on")].map(e => e.dataset.line);
   const rows = selector => [...document.querySelectorAll("#kernels tbody " + selector)].map(e => e.step);
   window.addEventListener("error", e => failed.push("error: " + e.message));
@@ -16,17 +16,25 @@ function selfTest() {
     check("every launch has a row", rows("tr").length === P().steps.length && P().steps.length > 0);
     check("every kernel has its text", PLAN.kernels.every(k => (DATA.kernels[k.file] || "").includes(k.name)));
     for (const k of PLAN.kernels) kernelInfo(k);
-    check("every launch's slots are declared in its kernel's text", P().steps.every(s => s.buffers.every((q, i) => s.k.slots[i])));
-    check("every launch reads and writes as its text says", P().steps.every(s => s.buffers.some((q, i) => s.k.slots[i].writes) &&
-      s.buffers.every((q, i) => !s.k.slots[i].writes || !["input", "param"].includes(q.b.kind))));
-    check("every arena buffer is written first", P().buffers.every(q => q.from === undefined || P().steps[q.from].k.slots[P().steps[q.from].buffers.indexOf(q)].writes));
-    check("every source line is shown", [...P().lines.keys()].every(l => FILES.some(f => l.startsWith(f.name + ":") && +l.slice(f.name.length + 1) <= f.lines.length)));
-    check("every node but parameters, inputs and constants has a kernel", P().segments.every(S => [...S.graph.nodes.values()].every(n => n.steps.length || ["param", "input", "const"].includes(n.op))));
+    check("every launch's slots are declared in its kernel's text",
+      P().steps.every(s => s.buffers.every((q, i) => s.k.slots[i])));
+    check("every launch reads and writes as its text says", P().steps.every(s => s.buffers.some((q, i) => s.k.slots[i]?.writes) &&
+      s.buffers.every((q, i) => !s.k.slots[i]?.writes || !["input", "param"].includes(q.b.kind))));
+    check("every arena buffer is written first", P().buffers.every(q => q.from === undefined ||
+      P().steps[q.from].k.slots[P().steps[q.from].buffers.indexOf(q)]?.writes));
+    check("every source line is shown", [...P().lines.keys()].every(l => FILES.some(f => l.startsWith(f.name + ":") &&
+      +l.slice(f.name.length + 1) <= f.lines.length)));
+    check("every node but parameters, inputs and constants has a kernel",
+      P().segments.every(S => [...S.graph.nodes.values()].every(n => n.steps.length ||
+      ["param", "input", "const"].includes(n.op))));
     check("peak within the arena", P().segments.every(S => !S.n || S.live[S.top] <= S.peak));
-    check("no overlap in memory", !P().buffers.some((a, i) => a.from !== undefined && P().buffers.some((b, j) => j > i && b.from !== undefined && b.S === a.S && a.from <= b.to &&
+    check("no overlap in memory", !P().buffers.some((a, i) => a.from !== undefined && P().buffers.some((b, j) => j > i &&
+      b.from !== undefined && b.S === a.S && a.from <= b.to &&
       b.from <= a.to && a.b.offset < b.b.offset + b.b.elements && b.b.offset < a.b.offset + a.b.elements)));
 
-    const line = [...P().lines].find(([, v]) => v.some(s => s.backward) && v.some(s => !s.backward)) || [...P().lines][0];
+    check("lines have kernels", P().lines.size > 0);
+    const line = [...P().lines].find(([, v]) => v.some(s => s.backward) && v.some(s => !s.backward)) || [...P().lines][0] ||
+      ["", []];
     click(document.querySelector(`#source .line[data-line="${CSS.escape(line[0])}"]`));
     check("a line marks its kernels", rows("tr.mark").length === line[1].length && onLines().join() === line[0]);
     check("a line names its kernels", document.querySelector("#detail-title").textContent === line[0]);
@@ -63,9 +71,11 @@ function selfTest() {
     const box = timeline.boxes[0], total = view.total;
     if (box) {
       const r = $("#memory canvas").getBoundingClientRect();
-      $("#memory canvas").dispatchEvent(new MouseEvent("mousemove", { clientX: r.left + box.x + box.w / 2, clientY: r.top + box.y + box.h / 2, bubbles: true }));
+      $("#memory canvas").dispatchEvent(new MouseEvent("mousemove", { clientX: r.left + box.x + box.w / 2,
+        clientY: r.top + box.y + box.h / 2, bubbles: true }));
       const tip = $("#tip").getBoundingClientRect();
-      check("the tip is shown inside the window", !$("#tip").hidden && tip.left >= 0 && tip.right <= window.innerWidth && tip.top >= 0 && tip.bottom <= window.innerHeight);
+      check("the tip is shown inside the window", !$("#tip").hidden && tip.left >= 0 && tip.right <= window.innerWidth &&
+        tip.top >= 0 && tip.bottom <= window.innerHeight);
       check("the tip names the buffer under the pointer", $("#tip").textContent.includes(timeline.hover.q.b.name));
       $("#memory canvas").dispatchEvent(new MouseEvent("mouseleave"));
     }
@@ -73,14 +83,15 @@ function selfTest() {
     DATA.devices.forEach((d, i) => {
       $("#device").value = String(i);
       $("#device").dispatchEvent(new Event("change"));
-      check("a time on " + d.name, view.total > 0 && Number.isFinite(view.total) && (i === 0) === (view.total === total));
+      check("a time on " + d.what, view.total > 0 && Number.isFinite(view.total) && (i === 0) === (view.total === total));
     });
     for (const p of PLAN.programs) { openNamed(p.name); check("program " + p.name + " opens", P().name === p.name); }
     for (const theme of ["dark", "light"]) {
       setTheme(theme);
       check(theme + " is set", getComputedStyle(document.body).backgroundColor !== "");
     }
-    check("no horizontal scroll", document.documentElement.scrollWidth <= window.innerWidth && document.documentElement.scrollHeight <= window.innerHeight);
+    check("no horizontal scroll", document.documentElement.scrollWidth <= window.innerWidth &&
+      document.documentElement.scrollHeight <= window.innerHeight);
     check("no markup from the model", !document.querySelector("#source img, #detail img, #kernels img, #graph img"));
   } catch (e) {
     failed.push("error: " + String(e.stack).replace(/\s+/g, " "));

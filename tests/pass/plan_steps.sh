@@ -1,5 +1,5 @@
 #!/bin/sh
-# Steps of a plan: together they compute every node of their graph but parameters, inputs and constants, and the lines they name are those nodes' lines.
+# Steps of a plan: they compute every node of their graph but parameters, inputs and constants, and name those nodes' lines.
 # Assumes ECTC and SRC from the runner, and the plan's JSON with a step a line.
 set -eu
 tmp=$(mktemp -d)
@@ -19,7 +19,11 @@ for g in graph/*.txt; do
     [ "$g" != graph/init.txt ] || continue
     awk -v graph="$g" '
         NR == FNR && $1 != graph { next }
-        NR == FNR && $2 == "nodes" { split("", now); n = NF - 2; for (i = 3; i <= NF; i++) { now[i - 2] = $i; seen[$i] = 1 } next }
+        NR == FNR && $2 == "nodes" {
+            n = NF - 2
+            for (i = 3; i <= NF; i++) { now[i - 2] = $i; seen[$i] = 1 }
+            next
+        }
         NR == FNR { at++; for (i = 1; i <= n; i++) nodes[at, i] = now[i]; count[at] = n; lines[at] = $0; next }
         /^%/ {
             id = substr($1, 2)

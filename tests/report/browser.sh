@@ -1,5 +1,5 @@
 #!/bin/sh
-# The page in a browser, at two widths: it checks itself (compiler/report/selftest.js), logs nothing, and fails when its data are wrong.
+# The page in a browser, at two widths: it checks itself (selftest.js), logs nothing, and fails when its data are wrong.
 # Assumes ECTC and SRC from the runner; skipped where there is no Chromium.
 set -eu
 browser=
@@ -18,8 +18,9 @@ cd "$tmp"
 open_page() {
     sandbox=
     [ "$(id -u)" != 0 ] || sandbox=--no-sandbox
-    HOME=$tmp timeout 200 "$browser" --headless=new $sandbox --disable-gpu --user-data-dir="$tmp/profile" --window-size="$2,900" --enable-logging=stderr \
-        --virtual-time-budget=60000 --dump-dom "file://$tmp/$1#selftest" >dom 2>err || { tail err; echo "$browser ended with $?"; exit 1; }
+    HOME=$tmp timeout 200 "$browser" --headless=new $sandbox --disable-gpu --user-data-dir="$tmp/profile" --window-size="$2,900" \
+        --enable-logging=stderr --virtual-time-budget=60000 --dump-dom "file://$tmp/$1#selftest" >dom 2>err ||
+        { status=$?; tail err; echo "$browser ended with $status"; exit 1; }
     sed -n 's/.*<pre id="selftest"[^>]*>\(.*\)<\/pre>.*/\1/p' dom >verdict
     grep -a CONSOLE err >console || :
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The report as a file: whole, UTF-8, without the network, every kernel and text in it, nothing of the model as markup; errors that say what is wrong.
+# The report as a file: whole, UTF-8, without the network, every kernel and text in it, nothing of the model as markup; errors.
 # Assumes ECTC and SRC from the runner.
 set -eu
 tmp=$(mktemp -d)
@@ -30,7 +30,9 @@ for k in plan/kernels/*_*.c; do
     name=$(basename "$k" .c)
     grep -qF "void $name(const EctArgs" report.html || fail "kernel $name is missing"
 done
-for text in 'block GroupNorm' 'optimizer Radam' 'block SongUNet' '# A small DDPM'; do grep -qF "$text" report.html || fail "$text is missing"; done
+for text in 'block GroupNorm' 'optimizer Radam' 'block SongUNet' '# A small DDPM'; do
+    grep -qF "$text" report.html || fail "$text is missing"
+done
 
 # The full model's page stays light.
 "$ECTC" "$SRC/models/unet_ect.dsl" -o full >log
@@ -71,7 +73,7 @@ expect 1 'kernels/conv_.* is missing' kernel -o report.html
 edit graph rm graph/grad.txt
 expect 1 'graph/grad.txt is missing' graph -o report.html
 edit text rm model.dsl
-expect 1 'it has no readable model.dsl' text -o report.html
+expect 1 'cannot read its model.dsl' text -o report.html
 edit life sed -i 's/"first": 0, "last"/"first": 9, "last"/' plan.json
 expect 1 'not valid: segment' life -o report.html
 # Bytes that are no text are shown as what they are not.
