@@ -73,6 +73,7 @@ demo: all
 	sh tools/demo.sh $(B)
 bench: all $(TOOL_BIN)
 	sh bench/compile.sh --build $(B)
+	sh bench/bytes.sh --build $(B)
 	sh bench/train_step.sh --build $(B)
 	sh bench/sample.sh --build $(B)
 PREFIX ?= /usr/local
