@@ -9,7 +9,11 @@ OPT := $(if $(SAN),-O1 -fsanitize=address$(comma)undefined -fno-sanitize-recover
 CFLAGS := $(CFLAGS_BASE) $(OPT)
 LDLIBS := $(shell pkg-config --libs $(PKGS)) -lm -ldl -lpthread
 
-BASE_SRC := runtime/base.c runtime/rng.c runtime/expr.c
+<<<<<<< HEAD
+BASE_SRC := runtime/base.c runtime/rng.c runtime/expr.c runtime/predict.c runtime/plan_read.c runtime/plan_programs.c
+=======
+BASE_SRC := runtime/base.c runtime/rng.c runtime/expr.c runtime/predict.c runtime/table.c
+>>>>>>> wip-C
 DSL_SRC  := $(wildcard dsl/*.c)
 EC_SRC   := $(filter-out compiler/main.c,$(wildcard compiler/*.c))
 RT_SRC   := $(filter-out runtime/main.c $(BASE_SRC),$(wildcard runtime/*.c)) $(wildcard cache/*.c)
@@ -46,7 +50,7 @@ $(B)/gen/grammar.c: dsl/grammar.y
 	bison -Wall -Werror -o $(B)/gen/grammar.c --header=$(B)/gen/grammar.h $<
 $(B)/gen/lexer.c: dsl/lexer.l $(B)/gen/grammar.h
 	flex -o $@ $<
-$(B)/gen/std_embed.c: tools/embed.sh $(wildcard dsl/std/*.dsl) $(wildcard dsl/errors/*.md) runtime/kernel_prelude.h
+$(B)/gen/std_embed.c: tools/embed.sh $(wildcard dsl/std/*.dsl) $(wildcard dsl/errors/*.md) runtime/kernel_prelude.h $(wildcard compiler/report/*)
 	@mkdir -p $(B)/gen
 	sh tools/embed.sh > $@
 $(B)/gen/%.o: $(B)/gen/%.c
@@ -73,6 +77,7 @@ demo: all
 	sh tools/demo.sh $(B)
 bench: all $(TOOL_BIN)
 	sh bench/compile.sh --build $(B)
+	sh bench/bytes.sh --build $(B)
 	sh bench/train_step.sh --build $(B)
 	sh bench/sample.sh --build $(B)
 PREFIX ?= /usr/local

@@ -1,7 +1,9 @@
 /* ectc: options and commands; compiling walks passes.def.
    Assumes commands leave located errors in dsl/loc.h; they are printed here, and exit statuses decided. */
+#include "compiler/diff.h"
 #include "compiler/elaborate.h"
 #include "compiler/plan_write.h"
+#include "compiler/report.h"
 #include <errno.h>
 
 enum { TREES = 1, GRAPHS = 2, PLAIN = 4, SIMPLE = 8, LAID = 16, FUSED = 32, KERNELS = 64, PLACED = 128, TEXTS = 256, GROUPED = 512 };
@@ -224,7 +226,9 @@ static void usage(FILE *to)
     fputs("usage: ectc MODEL.dsl -o PLAN [-D name=value]... [options]    compile a model\n"
           "       ectc check MODEL.dsl [-D name=value]...                check it, write nothing\n"
           "       ectc fmt [--check | -w] FILE...                        canonical text to stdout; --check: exit 1 if it differs; -w: rewrite\n"
+          "       ectc diff [--check] [--totals] [--device D] PLAN1 PLAN2  kernels, bytes and predicted times of two plans; --check: exit 1 if they differ\n"
           "       ectc explain [CODE]                                    the page of an error code, or the list of codes\n"
+          "       ectc report PLAN -o FILE.html                          a plan as one page: text, graph, kernels, memory, predicted times\n"
           "\n"
           "  -o PLAN          directory to write; an existing plan there is replaced\n"
           "  -D name=value    give a `config` of the model another value: -D res=16 -D 'mult=[1,2]'\n"
@@ -340,6 +344,8 @@ int main(int argc, char **argv)
         if (argc > 3) user_error("explain takes one code\n  help: ectc explain E0203");
         return explain_code(argc > 2 ? argv[2] : NULL, stdout);
     }
+    if (!strcmp(argv[1], "report")) return report_command(argc - 2, argv + 2);
+    if (!strcmp(argv[1], "diff")) return diff_plans(argc - 2, argv + 2);
     if (!strcmp(argv[1], "fmt")) return format(argc - 2, argv + 2);
     if (!strcmp(argv[1], "check")) return compile(argc - 2, argv + 2, true);
     return compile(argc - 1, argv + 1, false);
