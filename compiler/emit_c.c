@@ -27,7 +27,10 @@ static void declare_arguments(Emit *e)
         const Buffer *b = &e->l->buf[k->buf[i]];
         bool out = false;
         for (int j = 0; j < k->n_store; j++) out |= k->store[j].slot == i;
-        line(e, "%sfloat *restrict const %s = args->buf[%d];  /* %s%s */", out ? "" : "const ", buffer_name(e, i), i, layout_text(e, &b->layout),
+        if (b->half)
+            line(e, "%sect_bf16_t *restrict const %s = (%sect_bf16_t *)args->buf[%d];  /* %s */", out ? "" : "const ", buffer_name(e, i), out ? "" : "const ", i,
+                 layout_text(e, &b->layout));
+        else line(e, "%sfloat *restrict const %s = args->buf[%d];  /* %s%s */", out ? "" : "const ", buffer_name(e, i), i, layout_text(e, &b->layout),
              b->kind == BUF_PARAM ? " parameter" : "");
     }
     if (k->n_draw) line(e, "#ifdef ECT_DRAW_INPUTS");
@@ -49,7 +52,9 @@ static void declare_arguments(Emit *e)
 
 void print_store(Emit *e, const Store *s, const char *value)
 {
-    line(e, "%s[%s] = %s;", buffer_name(e, s->slot), index_text(e, s->offset), value);
+    const char *to = buffer_name(e, s->slot), *at = index_text(e, s->offset);
+    if (e->l->buf[e->k->buf[s->slot]].half) line(e, "ect_store_bf16(&%s[%s], %s);", to, at, value);
+    else line(e, "%s[%s] = %s;", to, at, value);
 }
 
 void emit_stores(Emit *e, void *user)

@@ -157,6 +157,7 @@ typedef struct {
 struct Module {
     Arena *arena;
     Sym model_file;
+    bool half;                                       /* --precision bf16: activations and operands of the network's contractions in 2 bytes */
     int n_config;  struct { Sym name; char *value; } *config;
     int n_params;  Param *params;                    /* storage order = EDM's */
     int n_scalars; Scalar *scalars;

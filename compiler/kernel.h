@@ -39,7 +39,8 @@ typedef struct { int n; Axis axis[MAX_AXES]; } Layout;
 typedef enum { BUF_INPUT, BUF_OUTPUT, BUF_CARRY, BUF_PARAM, BUF_GRAD, BUF_FLAT, BUF_STATE, BUF_ARENA } BufKind;
 typedef struct {
     BufKind kind; Sym name, set;
-    int64_t elements, offset;                        /* offset: arena (elements), or into the flat arrays */
+    int64_t elements, offset;                        /* offset: arena (f32 elements), or into the flat arrays */
+    bool half;                                       /* stored as bf16; only in the arena */
     Layout layout;                                   /* physical */
     TensorDecl decl;                                 /* input, output, carry: declared axes */
     int first, last;                                 /* life, in steps */
@@ -140,6 +141,8 @@ Ranks *layout_ranks(const Module *m, const Graph *g, const Layout *params);   /*
 
 /* regroup.c: a contraction that is a sum of element-wise products: one operand has all roles of the other. */
 bool pointwise_contract(const Graph *g, const Node *n);
+
+int64_t buffer_size(const Buffer *b);                /* lower.c; in f32 elements */
 
 /* kernel_hash.c */ uint64_t kernel_hash(const Lowered *l, const Kernel *k);   /* equal: the same text, given the same slots */
 

@@ -23,6 +23,53 @@ static int64_t layout_elements(const Layout *l)
     return e;
 }
 
+int64_t buffer_size(const Buffer *b) { return b->half ? (b->elements + 1) / 2 : b->elements; }
+
+/* ---- storage precision ---- */
+/* An activation: more than an image and its channels. What has less (embeddings, statistics) stays in f32. */
+static bool spatial(const Node *n)
+{
+    int wide = 0;
+    for (int i = 0; i < n->n_axes; i++) wide += n->axes[i].size > 1;
+    return wide >= 3 && n->type == T_F32;
+}
+
+bool half_operand(const Lower *c, Ref r) { return c->half && spatial(N(c->l->g, r)); }
+
+static bool product(const Graph *g, const Node *n) { return n->op == OP_contract && !pointwise_contract(g, n); }
+
+/* Marks the held nodes below r, and what those are made of: everything between two contractions. */
+static void mark_half(const Graph *g, Ref r, const bool *wide, bool *half, bool *seen)
+{
+    OpClass cls = op_info[N(g, r)->op].cls;
+    if (seen[r] || wide[r]) return;
+    seen[r] = true;
+    if (g->held[r]) half[r] = spatial(N(g, r));
+    if (cls == OPC_SOURCE || cls == OPC_REDUCE) return;
+    for (int k = 0; k < N(g, r)->n_in; k++) mark_half(g, N(g, r)->in[k], wide, half, seen);
+}
+
+/* Held nodes that lie between contractions over activations, through element-wise operations and views: they are stored in 2 bytes. What comes from
+   f32(x) does not, up to the next contraction: preconditioning, loss and their gradients. */
+static bool *half_nodes(const Graph *g)
+{
+    bool *half = xcalloc(g->n, 1), *seen = xcalloc(g->n, 1), *wide = xcalloc(g->n, 1);
+    for (Ref r = 1; r < g->n; r++) {
+        const Node *n = N(g, r);
+        wide[r] = n->op == OP_f32;
+        for (int k = 0; k < n->n_in && !product(g, n); k++) wide[r] |= wide[n->in[k]];
+    }
+    for (Ref r = 1; r < g->n; r++) {
+        const Node *n = N(g, r);
+        if (!product(g, n) || (!spatial(N(g, n->in[0])) && !spatial(N(g, n->in[1])))) continue;
+        mark_half(g, n->in[0], wide, half, seen);
+        mark_half(g, n->in[1], wide, half, seen);
+    }
+    free(seen);
+    free(wide);
+    return half;
+}
+
 static int add_buffer(Lowered *l, Buffer b)
 {
     for (int i = 0; i < l->n_buf; i++)               /* flat arrays, states and parameters are one buffer each */
@@ -445,6 +492,12 @@ KRef resolve_at(Lower *c, Ref r, const Place *p)
     return v;
 }
 
+KRef as_stored(Lower *c, Ref r, KRef v)
+{
+    if (!c->l->g->held[r] || !c->l->buf[c->l->home[r]].half) return v;
+    return kx(c->k, (KExpr){.kind = K_OP, .op = OP_bf16, .n_in = 1, .in = {v}, .at = N(c->l->g, r)->at});
+}
+
 void store_member(Lower *c, Ref r, const Place *p, KRef v, Level level)
 {
     IRef idx[MAX_AXES];
@@ -603,7 +656,7 @@ static void finish(Lowered *l)
             Buffer *b = &l->buf[k->buf[j]];
             if (b->first < 0) b->first = i;
             b->last = i;
-            k->bytes += 4 * b->elements;
+            k->bytes += (b->half ? 2 : 4) * b->elements;
         }
         l->flops += k->flops;
         l->bytes += k->bytes;
@@ -639,7 +692,7 @@ Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *pa
     Graph *g = s->g;
     CHECK_BUG(g->held);
     Ranks *ranks = layout_ranks(m, g, params);
-    Lower c = {.l = l, .ranks = ranks, .params = params};
+    Lower c = {.l = l, .ranks = ranks, .params = params, .half = m->half};
     if (segment_is_update(s)) {
         l->home = xmalloc(sizeof(int) * g->n);
         for (uint32_t i = 0; i < g->n; i++) l->home[i] = -1;
@@ -653,6 +706,7 @@ Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *pa
     }
     l->home = xmalloc(sizeof(int) * g->n);
     for (uint32_t i = 0; i < g->n; i++) l->home[i] = -1;
+    bool *half = c.half ? half_nodes(g) : NULL;
     Sym (*as)[MAX_AXES] = xcalloc((size_t)g->n_out + 1, sizeof *as);
     bool *copied = xcalloc((size_t)g->n_out + 1, 1);
     int *out_buf = xcalloc((size_t)g->n_out + 1, sizeof *out_buf);
@@ -678,10 +732,12 @@ Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *pa
         if (l->home[r] < 0) {
             Buffer b = {.kind = BUF_ARENA, .name = arena_printf(l->arena, "v%u", r)};
             layout_of_node(n, &ranks[r], &b.layout);
+            b.half = half && half[r];
             b.elements = layout_elements(&b.layout);
             l->home[r] = add_buffer(l, b);
         }
     }
+    free(half);
     placer_open(&c.placer, g);
     lower_groups(&c);
     for (int i = 0; i < g->n_out; i++)

@@ -8,6 +8,7 @@ typedef struct {
     Lowered *l;
     const Ranks *ranks;                              /* per node: stride ranks of its axes */
     const Layout *params;
+    bool half;                                       /* activations in 2 bytes */
     Kernel *k;
     Ref root;                                        /* node being computed, if it is held */
     struct Local *local; int n_local, local_cap;     /* nodes whose values the kernel has at hand */
@@ -32,6 +33,8 @@ void domain_axis(Lower *c, Sym role, int64_t size, IRef index);
 IRef place_index(Lower *c, const AxisAt *at);        /* 0 where the role does not matter */
 void know(Lower *c, const Place *p, KRef value);     /* the node's value at that place is at hand */
 bool place_member(Lower *c, Ref r, Place *out);      /* an element-wise member, from its operands */
+bool half_operand(const Lower *c, Ref r);            /* r is an operand of a contraction: is it rounded to bf16? */
+KRef as_stored(Lower *c, Ref r, KRef v);             /* v as whoever reads it from r's buffer will see it */
 KRef resolve_at(Lower *c, Ref r, const Place *p);
 void store_member(Lower *c, Ref r, const Place *p, KRef v, Level level);
 /* lower_reduce.c: kernels with reductions */

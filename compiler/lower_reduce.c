@@ -51,7 +51,7 @@ static void lower_members(Lower *c, const Group *k, Level level)
         Place at;
         if (op_info[N(g, r)->op].cls == OPC_REDUCE) continue;
         CHECK_BUG(place_member(c, r, &at));
-        KRef v = resolve_at(c, r, &at);
+        KRef v = as_stored(c, r, resolve_at(c, r, &at));
         store_member(c, r, &at, v, level);
         know(c, &at, v);
     }
@@ -175,7 +175,7 @@ static void inner_member(Lower *c, Ref r, int64_t elements)
 {
     Place at;
     CHECK_BUG(place_member(c, r, &at));
-    KRef v = resolve_at(c, r, &at);
+    KRef v = as_stored(c, r, resolve_at(c, r, &at));
     store_member(c, r, &at, v, node_elements(N(c->l->g, r)) == elements ? AT_ELEMENT : AT_ROW);
     know(c, &at, v);
 }
@@ -269,7 +269,7 @@ bool lower_pass(Lower *c, const Group *group)
         if (op_info[N(g, r)->op].cls == OPC_REDUCE) inner_reduction(c, r, &lo, &hi, &rows);
         else if (r == domain) {
             Place own = identity(g, r);
-            KRef v = resolve_at(c, r, &own);
+            KRef v = as_stored(c, r, resolve_at(c, r, &own));
             store_member(c, r, &own, v, AT_ELEMENT);
             know(c, &own, v);
         } else inner_member(c, r, elements);
@@ -286,7 +286,7 @@ bool lower_pass(Lower *c, const Group *group)
 
 /* ---- contractions ---- */
 /* Stage loops and prologue; direct when it is one unmasked load whose offset is linear in the loops. */
-static void operand_value(Lower *c, Operand *o)
+static void operand_value(Lower *c, Operand *o, bool half)
 {
     Kernel *k = c->k;
     IRef idx[MAX_AXES];
@@ -298,7 +298,12 @@ static void operand_value(Lower *c, Operand *o)
     c->root = 0;
     o->value = resolve(c, o->node, idx);
     const KExpr *e = &k->expr[o->value];
-    o->direct = e->kind == K_LOAD;
+    bool stored = e->kind == K_LOAD && c->l->buf[k->buf[e->slot]].half;
+    if (half && !stored) {
+        o->value = kx(k, (KExpr){.kind = K_OP, .op = OP_bf16, .n_in = 1, .in = {o->value}, .at = N(c->l->g, o->node)->at});
+        e = &k->expr[o->value];
+    }
+    o->direct = e->kind == K_LOAD && !stored;
     if (!o->direct) return;
     o->slot = e->slot;
     o->base = k->index[e->index].c;
@@ -349,8 +354,9 @@ void lower_contract(Lower *c, const Group *group, Ref red)
     k->reason = p.reason;
     k->n_seg = 1;
     k->seg = arena_make(k->arena, Segment2, 1);
-    operand_value(c, &p.a);
-    operand_value(c, &p.b);
+    bool half = half_operand(c, n->in[0]) || half_operand(c, n->in[1]);
+    operand_value(c, &p.a, half);
+    operand_value(c, &p.b, half);
     if (!hosts) sort_by_rank(p.m, p.nm, c, &p.a);
     sort_by_rank(p.nn, p.nc, c, &p.b);
     sort_by_rank(p.k, p.nk, c, p.b.direct || !p.a.direct ? &p.b : &p.a);
@@ -361,7 +367,7 @@ void lower_contract(Lower *c, const Group *group, Ref red)
     for (int i = 0; i < p.nm; i++) domain_axis(c, p.m[i].role, p.m[i].size, ix_loop(k, k->loop_m[i] = new_loop(k, p.m[i].role, p.m[i].size)));
     for (int i = 0; i < p.nc; i++) domain_axis(c, p.nn[i].role, p.nn[i].size, ix_loop(k, k->loop_n[i] = new_loop(k, p.nn[i].role, p.nn[i].size)));
     k->seg[0] = (Segment2){p.a, p.b};
-    KRef acc = kx(k, (KExpr){.kind = K_ACC, .slot = 0});
+    KRef acc = as_stored(c, red, kx(k, (KExpr){.kind = K_ACC, .slot = 0}));
     store_member(c, red, &own, acc, AT_ELEMENT);
     know(c, &own, acc);
     for (int i = 0; i < group->n; i++) {

@@ -14,6 +14,7 @@ typedef struct {
     int n_defines, cap_defines;
     Define *define;
     /* the state that passes hand on */
+    bool half;                       /* --precision bf16 */
     int facts;
     Arena *trees;
     FileList files;
@@ -32,6 +33,7 @@ static void run_parse(Run *r)
 static void run_elaborate(Run *r)
 {
     r->m = elaborate(&r->files, r->n_defines, r->define);
+    if (r->m) r->m->half = r->half;
 }
 
 /* Calls f once for each graph: grad and train_step.micro are one. */
@@ -233,6 +235,7 @@ static void usage(FILE *to)
           "  -o PLAN          directory to write; an existing plan there is replaced\n"
           "  -D name=value    give a `config` of the model another value: -D res=16 -D 'mult=[1,2]'\n"
           "  --target cpu     what to compile for (cpu)\n"
+          "  --precision P    f32, or bf16: activations and operands of the network's contractions in 2 bytes\n"
           "  -d LETTERS       print what passes leave, to stdout\n"
           "  --from LETTER    MODEL is a graph text (as -d prints it): start at this pass\n"
           "  --help, --version\n"
@@ -271,7 +274,11 @@ static int compile(int argc, char **argv, bool check_only)
         else if (!strncmp(a, "-D", 2)) add_define(&r, a + 2);
         else if (!strcmp(a, "-d")) check_letters(r.dump = option_value(argc, argv, &i, a));
         else if (!strcmp(a, "-o") && !check_only) r.out = option_value(argc, argv, &i, a);
-        else if (!strcmp(a, "--target") && !check_only) {
+        else if (!strcmp(a, "--precision") && !check_only) {
+            const char *t = option_value(argc, argv, &i, a);
+            if (strcmp(t, "f32") && strcmp(t, "bf16")) user_error("--precision %s: there are f32 and bf16", t);
+            r.half = !strcmp(t, "bf16");
+        } else if (!strcmp(a, "--target") && !check_only) {
             const char *t = option_value(argc, argv, &i, a);
             if (strcmp(t, "cpu")) user_error("--target %s: this ectc compiles for cpu", t);
         } else if (!strcmp(a, "--from") && !check_only) {
@@ -279,7 +286,7 @@ static int compile(int argc, char **argv, bool check_only)
             if (strlen(l) != 1 || !strchr("XSRFO", *l)) user_error("--from %s: a graph can enter at X, S, R, F or O", l);
             r.from = *l;
         } else if (a[0] == '-' && a[1]) {
-            static const char *const known[] = { "-D", "-d", "-o", "--target", "--from", "--help", "--version" };
+            static const char *const known[] = { "-D", "-d", "-o", "--target", "--precision", "--from", "--help", "--version" };
             const char *near = suggest(a, known, COUNT(known));
             user_error("unknown option %s\n  help: %s%s%s", a, near ? "did you mean " : "ectc --help", near ? near : "", near ? "?" : "");
         } else if (r.model) user_error("one model at a time: %s and %s", r.model, a);

@@ -65,6 +65,7 @@ static void json_segment(Writer *w, Lowered *l, const Segment *s, const char *ph
         sb_printf(j, ", \"kind\": \"%s\", \"elements\": %lld", buf_kind[b->kind], (long long)b->elements);
         if (b->kind == BUF_PARAM) { sb_puts(j, ", "); json_field(j, "set", b->set); }
         if (b->kind == BUF_PARAM || b->kind == BUF_GRAD || b->kind == BUF_ARENA) sb_printf(j, ", \"offset\": %lld", (long long)b->offset);
+        if (b->half) sb_puts(j, ", \"type\": \"bf16\"");
         if (b->kind == BUF_ARENA) sb_printf(j, ", \"first\": %d, \"last\": %d", b->first, b->last);
         if (b->kind == BUF_INPUT || b->kind == BUF_OUTPUT || b->kind == BUF_CARRY) { sb_puts(j, ", "); json_axes(j, b->decl.n_axes, b->decl.axes); }
         sb_puts(j, "}");

@@ -220,6 +220,11 @@ ECT_INLINE float ect_bf16(float x)
     return ect_from_bits((b & 0x7fffffffu) > 0x7f800000u ? b : r);
 }
 
+/* Activations stored in 2 bytes: the upper half of an f32, rounded to nearest even. */
+typedef unsigned short ect_bf16_t;
+ECT_INLINE float ect_load_bf16(ect_bf16_t x) { return ect_from_bits((ect_u32)x << 16); }
+ECT_INLINE void ect_store_bf16(ect_bf16_t *to, float x) { *to = (ect_bf16_t)(ect_bits(ect_bf16(x)) >> 16); }
+
 /* ---- draws as kernels write them: site s of the launch, row n, element e, `per` elements a row. Locals key<s>, draw<s>, step,
    sample0 are the kernel's. ROW: elements e .. e + count - 1 into out, e and count multiples of 4. ---- */
 #ifdef ECT_DRAW_INPUTS

@@ -39,6 +39,7 @@ typedef enum { BUF_INPUT, BUF_ARENA, BUF_PARAM, BUF_GRAD, BUF_OUTPUT, BUF_CARRY,
 typedef struct {
     const char *name;                                /* "" for parameters */
     BufKind kind;
+    bool half;                                       /* arena: stored in 2 bytes, bf16 */
     int64_t elements, offset;                        /* offset: arena (elements of f32), param, grad; 0 for the others */
     int set;                                         /* param: index into sets */
     int state;                                       /* state: index into states */
