@@ -23,14 +23,20 @@ static const char *layout_text(const Emit *e, const Layout *l)
 static void declare_arguments(Emit *e)
 {
     Kernel *k = e->k;
+    const char *from = k->instances ? "buf" : "args->buf";
+    if (k->instances) {
+        if (k->cls != KERNEL_CONTRACT) line(e, "#pragma omp parallel for schedule(static) num_threads(args->threads)");
+        open_block(e, "for (int instance = 0; instance < args->instances; instance++)");
+        line(e, "float *const *const buf = args->buf + instance*%d;", k->n_buf);
+    }
     for (int i = 0; i < k->n_buf; i++) {
         const Buffer *b = &e->l->buf[k->buf[i]];
         bool out = false;
         for (int j = 0; j < k->n_store; j++) out |= k->store[j].slot == i;
         if (b->half)
-            line(e, "%sect_bf16_t *restrict const %s = (%sect_bf16_t *)args->buf[%d];  /* %s */", out ? "" : "const ", buffer_name(e, i), out ? "" : "const ", i,
-                 layout_text(e, &b->layout));
-        else line(e, "%sfloat *restrict const %s = args->buf[%d];  /* %s%s */", out ? "" : "const ", buffer_name(e, i), i, layout_text(e, &b->layout),
+            line(e, "%sect_bf16_t *restrict const %s = (%sect_bf16_t *)%s[%d];  /* %s */", out ? "" : "const ", buffer_name(e, i), out ? "" : "const ", from,
+                 i, layout_text(e, &b->layout));
+        else line(e, "%sfloat *restrict const %s = %s[%d];  /* %s%s */", out ? "" : "const ", buffer_name(e, i), from, i, layout_text(e, &b->layout),
              b->kind == BUF_PARAM ? " parameter" : "");
     }
     if (k->n_draw) line(e, "#ifdef ECT_DRAW_INPUTS");
@@ -253,6 +259,7 @@ void emit_kernel(const Lowered *l, Kernel *k)
     else if (k->cls == KERNEL_REDUCE) emit_reduce(&e);
     else if (k->cls == KERNEL_PASS) emit_pass(&e);
     else emit_contract(&e);
+    if (k->instances) close_block(&e);
     free(e.row);
     sb_puts(&body, "}\n");
     char hex[33];

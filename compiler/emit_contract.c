@@ -110,6 +110,42 @@ static const char *batch_offset(Emit *e, const Operand *o, const Axis *v, int n)
     return s;
 }
 
+/* ---- further K segments ---- */
+/* Operand b of segment s evaluated once for the launch: [K][columns]. */
+static void segment_panel(Emit *e, int s)
+{
+    Kernel *k = e->k;
+    const Segment2 *g = &k->seg[s];
+    int64_t K = axes_product(g->k, g->n_k), C = axes_product(k->nn, k->n_n), at = reserve(&e->shared_floats, K * C);
+    line(e, "float *const b_panel%d = (float *)args->shared + %lld;  /* [K][columns], operand b of segment %d evaluated once */", s, (long long)at, s);
+    Axis v[2 * MAX_AXES];
+    memcpy(v, g->k, sizeof(Axis) * (size_t)g->n_k);
+    memcpy(v + g->n_k, k->nn, sizeof(Axis) * (size_t)k->n_n);
+    fill(e, &g->b, v, g->n_k + k->n_n, arena_printf(k->arena, "b_panel%d[(%s)*%lld + %s]", s, flat_text(e, g->k, g->n_k, "0"), (long long)C,
+                                                   flat_text(e, k->nn, k->n_n, "0")), K * C >= 16384 ? 1 : 0);
+}
+
+/* Text and layout of operand b of segment s: in place where it is a plain matrix, else its panel. */
+typedef struct { const char *text; bool in_place, transposed; int64_t ld; } Matrix;
+static Matrix segment_matrix(Emit *e, int s)
+{
+    Kernel *k = e->k;
+    const Segment2 *g = &k->seg[s];
+    const Operand *b = &g->b;
+    int64_t K = axes_product(g->k, g->n_k), C = axes_product(k->nn, k->n_n), bk = 0, bn = 0;
+    bool in = b->direct && flat_stride(b, g->k, g->n_k, &bk) && flat_stride(b, k->nn, k->n_n, &bn) && (bk == 1 || bn == 1) && bk > 0 && bn > 0;
+    if (in && ((bn == 1 && bk < C && K > 1) || (bn != 1 && bn < K && C > 1))) in = false;
+    if (!in) return (Matrix){arena_printf(k->arena, "b_panel%d", s), false, false, C};
+    const char *text = b->base ? arena_printf(k->arena, "%s + %lld", buffer_name(e, b->slot), (long long)b->base) : buffer_name(e, b->slot);
+    return (Matrix){text, true, bn != 1, bn == 1 ? MAX(C, K > 1 ? bk : C) : MAX(K, C > 1 ? bn : K)};
+}
+
+static void segment_panels(Emit *e)
+{
+    for (int s = 1; s < e->k->n_seg; s++)
+        if (!segment_matrix(e, s).in_place) segment_panel(e, s);
+}
+
 /* ---- plain matrix product ---- */
 static void emit_gemm(Emit *e)
 {
@@ -143,6 +179,7 @@ static void emit_gemm(Emit *e)
         fill(e, b, v, k->n_k + k->n_n, arena_printf(k->arena, "b_panel[(%s)*N + %s]", flat_text(e, k->k, k->n_k, "0"), flat_text(e, k->nn, k->n_n, "0")),
              K * C >= 16384 ? 1 : 0);
     }
+    segment_panels(e);
     line(e, "#pragma omp parallel for schedule(dynamic) num_threads(args->threads)");
     open_block(e, "for (int task = 0; task < BATCH * TILES; task++)");
     decode(e, "(task / TILES)", k->b, k->n_b);
@@ -187,6 +224,18 @@ static void emit_gemm(Emit *e)
     int64_t ct = reserve(&e->scratch_floats, tile * C);
     line(e, "float *const c_tile = scratch + %lld;", (long long)ct);
     line(e, "args->sgemm(101, %d, %d, rows, N, K, 1.0f, %s, %lld, %s, %lld, 0.0f, c_tile, N);", tra, trb, ap, lda, bp, ldb);
+    for (int s = 1; s < k->n_seg; s++) {
+        const Segment2 *g = &k->seg[s];
+        Matrix m = segment_matrix(e, s);
+        int64_t KS = axes_product(g->k, g->n_k), at = reserve(&e->scratch_floats, tile * KS);
+        line(e, "float *const a_panel%d = scratch + %lld;  /* [row][%lld]: operand a of segment %d with its prologue */", s, (long long)at, (long long)KS, s);
+        open_block(e, "for (%s row = row0; row < row0 + rows; row++)", e->itype);
+        decode(e, "row", k->m, k->n_m);
+        fill(e, &g->a, g->k, g->n_k, arena_printf(k->arena, "a_panel%d[(row - row0)*%lld + %s]", s, (long long)KS, flat_text(e, g->k, g->n_k, "0")), 0);
+        close_block(e);
+        line(e, "args->sgemm(101, 111, %d, rows, N, %lld, 1.0f, a_panel%d, %lld, %s, %lld, 1.0f, c_tile, N);", m.transposed ? 112 : 111, (long long)KS, s,
+             (long long)KS, m.text, (long long)m.ld);
+    }
     e->acc[0] = arena_printf(k->arena, "c_tile[(row - row0)*N + %s]", flat_text(e, k->nn, k->n_n, "0"));
     Tile t = {k->n_n, k->loop_n};
     char **loads = NULL;
@@ -332,6 +381,7 @@ static void emit_taps_k(Emit *e)
                                       flat_text(e, k->nn, k->n_n, "0")), 1);
         bk = C; bn = 1; tw = KI * C; th = v.KW * KI * C;
     }
+    segment_panels(e);
     line(e, "#pragma omp parallel for schedule(dynamic) num_threads(args->threads)");
     open_block(e, "for (int task = 0; task < %lld * TILES; task++)", (long long)other);
     decode(e, "(task / TILES)", v.other_m, v.n_other);
@@ -350,11 +400,31 @@ static void emit_taps_k(Emit *e)
                  (long long)tap_offset(&v, kh, kw, KI), b_in ? buffer_name(e, b->slot) : "b_panel",
                  (long long)((b_in ? b->base : 0) + kh * th + kw * tw), (long long)MAX(bn == 1 ? C : KI, bn == 1 ? bk : bn), first ? "0.0f" : "1.0f",
                  (long long)kh, (long long)kw);
+    const char *w = loop_c_name(e, v.w->axis), *h = v.h ? loop_c_name(e, v.h->axis) : NULL;
+    for (int s = 1; s < k->n_seg; s++) {
+        const Segment2 *g = &k->seg[s];
+        Matrix x = segment_matrix(e, s);
+        int64_t KS = axes_product(g->k, g->n_k), to = reserve(&e->scratch_floats, rows * v.pitch * KS);
+        line(e, "float *const segment%d = scratch + %lld;  /* [ROWS][PITCH][%lld]: operand a of segment %d, zero beyond W */", s, (long long)to, (long long)KS, s);
+        open_block(e, "for (int row = 0; row < rows; row++)");
+        if (h) line(e, "const %s %s = row0 + row;", e->itype, h);
+        if (v.pitch > v.W)
+            line(e, "__builtin_memset(segment%d + (row*PITCH + W)*%lld, 0, sizeof(float) * (PITCH - W)*%lld);", s, (long long)KS, (long long)KS);
+        int inner = inner_loop(&g->a, g->k, g->n_k);
+        int wa = op_axis(&g->a, v.w->axis);
+        char **before = inner >= 0 ? rows_begin(e, 1, &g->a.value, inner, wa >= 0 ? 1ull << g->a.loop[wa] : 0) : NULL;
+        open_block(e, "for (%s %s = 0; %s < W; %s++)", e->itype, w, w, w);
+        fill(e, &g->a, g->k, g->n_k, arena_printf(k->arena, "segment%d[(row*PITCH + %s)*%lld + %s]", s, w, (long long)KS, flat_text(e, g->k, g->n_k, "0")), 0);
+        close_block(e);
+        if (before) rows_end(e, before);
+        close_block(e);
+        line(e, "args->sgemm(101, 111, %d, m, CO, %lld, 1.0f, segment%d, %lld, %s, %lld, 1.0f, c_tile, CO);  /* segment %d */", x.transposed ? 112 : 111,
+             (long long)KS, s, (long long)KS, x.text, (long long)x.ld, s);
+    }
     Tile t = {k->n_n, k->loop_n};
     uint64_t pixel = 0;
     for (int i = 0; i < k->n_m; i++)
         if (is_role(v.h, k->m[i].role, false) || is_role(v.w, k->m[i].role, false)) pixel |= 1ull << k->loop_m[i];
-    const char *w = loop_c_name(e, v.w->axis), *h = v.h ? loop_c_name(e, v.h->axis) : NULL;
     e->acc[0] = arena_printf(k->arena, "c_tile[(row*PITCH + %s)*CO + %s]", w, flat_text(e, k->nn, k->n_n, "0"));
     char **loads = tile_rows_begin(e, &t, pixel);
     tile_begin(e, &t);

@@ -2,7 +2,7 @@
    Views are never held. A reduction is held, or belongs to the epilogue that is all that reads it; fuse_merge.c then joins kernels. */
 #include "compiler/fuse.h"
 
-enum { MAX_LOADS = 6, MAX_OPS = 80 };
+enum { MAX_BIG = 6, MAX_LOADS = 20, MAX_OPS = 80 };
 
 typedef struct { int n; Ref r[MAX_LOADS + 1]; int ops; bool dear; } Cost;   /* held tensors read, operations, any of them expensive */
 
@@ -269,7 +269,7 @@ void fuse(Graph *g, const Ranks *ranks)
         if (cls == OPC_ELEM && !g->held[r] && !claimed[r] && n->type != T_BOOL && n->n_axes > 0) {
             int64_t e = node_elements(n);
             int big = big_loads(g, c, e);
-            g->held[r] = (uses > 1 && (big > 1 || c->ops > 24)) || big >= MAX_LOADS || c->ops > MAX_OPS || c->n > MAX_LOADS
+            g->held[r] = (uses > 1 && (big > 1 || c->ops > 24)) || big >= MAX_BIG || c->ops > MAX_OPS || c->n > MAX_LOADS
                          || (c->dear && largest >= 4 * e);
         } else if (cls == OPC_ELEM && n->n_axes == 0 && n->type != T_BOOL && c->ops > 8 && c->n > 0) {
             g->held[r] = !claimed[r];

@@ -60,7 +60,7 @@ typedef struct {
     bool direct;                                     /* a plain load, unmasked, linear: BLAS reads it in place */
     int slot; int64_t base; int64_t stride[MAX_AXES];/* direct: buffer, offset, stride of each source axis */
 } Operand;
-typedef struct { Operand a, b; } Segment2;           /* a K segment: sum over its K axes of a * b */
+typedef struct { Operand a, b; int n_k; Axis k[MAX_AXES]; } Segment2;    /* a K segment: sum over its K axes of a * b; all have the first one's rows and columns */
 
 typedef enum { KERNEL_MAP, KERNEL_REDUCE, KERNEL_PASS, KERNEL_CONTRACT } KernelClass;
 typedef enum { LEAF_LOOPS, LEAF_GEMM, LEAF_TAPS_K, LEAF_TAPS_OUT } Leaf;   /* how a contraction's sum is computed; chosen by lower.c, reason recorded */
@@ -94,6 +94,8 @@ typedef struct Kernel {
     int64_t scratch, shared, flops, bytes;
     int n_nodes; Ref nodes[64];                      /* graph nodes computed here, for headers and explain */
     Ref root;
+    int n_member; struct Kernel **member;            /* further instances of the launch: equal kernels, in this order after this one */
+    bool instances;                                  /* the text loops over instances */
     uint64_t hash; char *body; char name[80];           /* body: NULL when an equal kernel was printed before */
     int text;                                        /* index into the plan's distinct kernels */
 } Kernel;
@@ -104,6 +106,7 @@ typedef struct {
     int n_buf, buf_cap; Buffer *buf;
     int n_draw, draw_cap; DrawSite *draw;
     int n_kernel, kernel_cap; Kernel **kernel;       /* in execution order */
+    int n_all; Kernel **all;                         /* after group: every kernel, instances too */
     const Layout *params;
     int *home;                                       /* node -> buffer, or -1 */
     int64_t arena_elements, flops, bytes;
@@ -156,11 +159,14 @@ int64_t axes_product(const Axis *v, int n);
 /* regroup.c R */ void regroup(Graph *g, const Module *m, const Layout *params);
 /* fuse.c    F */ void fuse(Graph *g, const Ranks *ranks);       /* fills held and into */
 /* lower.c   O */ void lower(Backend *b);                                      /* fused graphs to kernels in execution order */
+/* group.c   G */ void group(Backend *b);                                      /* equal small kernels as one launch; the final order */
 /* memplan.c M */ void memplan(Backend *b);                                    /* arena offsets, peak */
 /* emit_c.c  H */ void emit_c(Backend *b);                                     /* the C text of every distinct kernel */
 void backend_free(Backend *b);
 void backend_dump(StrBuf *out, const Backend *b, char letter);                  /* what -d O, M and H show */
 Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *params);
+void group_segment(Lowered *l);
+void lives(Lowered *l);                                                        /* lower.c: first and last of every buffer, from the order of kernels */
 void memplan_segment(Lowered *l);
 void emit_kernel(const Lowered *l, Kernel *k);                                  /* fills body, name, scratch, shared */
 void lowered_free(Lowered *l);

@@ -603,7 +603,12 @@ static void lower_group(Lower *c, const Group *k)
     for (int i = 0; i < k->n; i++) {
         const Node *n = N(g, k->member[i]);
         if (op_info[n->op].cls != OPC_REDUCE) { wide = MAX(wide, node_elements(n)); last = k->member[i]; continue; }
-        if (n->op == OP_contract && !pointwise_contract(g, n)) { product = k->member[i]; continue; }
+        if (n->op == OP_contract && !pointwise_contract(g, n)) {
+            ContractPlan plan;
+            contract_plan(g, c->ranks, k->member[i], NULL, &plan);
+            if (!product || plan.leaf == LEAF_TAPS_K) product = k->member[i];        /* the others are its further segments */
+            continue;
+        }
         sums = k->member[i];
         n_sums++;
         narrow = MIN(narrow, node_elements(n));
@@ -648,19 +653,32 @@ static void lower_groups(Lower *c)
     groups_free(&gs);
 }
 
+void lives(Lowered *l)
+{
+    for (int i = 0; i < l->n_buf; i++) l->buf[i].first = l->buf[i].last = -1;
+    for (int i = 0; i < l->n_kernel; i++)
+        for (int m = -1; m < l->kernel[i]->n_member; m++) {
+            const Kernel *k = m < 0 ? l->kernel[i] : l->kernel[i]->member[m];
+            for (int j = 0; j < k->n_buf; j++) {
+                Buffer *b = &l->buf[k->buf[j]];
+                if (b->first < 0) b->first = i;
+                b->last = i;
+            }
+        }
+}
+
 static void finish(Lowered *l)
 {
-    for (int i = 0; i < l->n_kernel; i++) {          /* lives, bytes */
+    for (int i = 0; i < l->n_kernel; i++) {
         Kernel *k = l->kernel[i];
         for (int j = 0; j < k->n_buf; j++) {
-            Buffer *b = &l->buf[k->buf[j]];
-            if (b->first < 0) b->first = i;
-            b->last = i;
+            const Buffer *b = &l->buf[k->buf[j]];
             k->bytes += (b->half ? 2 : 4) * b->elements;
         }
         l->flops += k->flops;
         l->bytes += k->bytes;
     }
+    lives(l);
 }
 
 bool segment_is_update(const Segment *s)
@@ -751,11 +769,12 @@ Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *pa
 
 void lowered_free(Lowered *l)
 {
-    for (int i = 0; i < l->n_kernel; i++) {
-        Kernel *k = l->kernel[i];
+    int n = l->all ? l->n_all : l->n_kernel;
+    for (int i = 0; i < n; i++) {
+        Kernel *k = l->all ? l->all[i] : l->kernel[i];
         free(k->loop); free(k->atom); free(k->index); free(k->expr); free(k->buf); free(k->body);
     }
-    free(l->kernel); free(l->buf); free(l->draw); free(l->home);
+    free(l->kernel); free(l->all); free(l->buf); free(l->draw); free(l->home);
     arena_drop(l->arena);
     free(l);
 }

@@ -6,7 +6,7 @@
 #include "compiler/report.h"
 #include <errno.h>
 
-enum { TREES = 1, GRAPHS = 2, PLAIN = 4, SIMPLE = 8, LAID = 16, FUSED = 32, KERNELS = 64, PLACED = 128, TEXTS = 256, GROUPED = 512 };
+enum { TREES = 1, GRAPHS = 2, PLAIN = 4, SIMPLE = 8, LAID = 16, FUSED = 32, KERNELS = 64, PLACED = 128, TEXTS = 256, GROUPED = 512, ORDERED = 1024 };
 
 typedef struct {
     const char *model, *out, *dump;
@@ -97,6 +97,7 @@ static void run_fuse(Run *r)
 }
 
 static void run_lower(Run *r) { lower(r->back); }
+static void run_group(Run *r) { group(r->back); }
 static void run_memplan(Run *r) { memplan(r->back); }
 static void run_emit_c(Run *r) { emit_c(r->back); }
 static void run_plan_write(Run *r) { plan_write(r->back, &(PlanOptions){ .out = r->out }); }
@@ -131,7 +132,7 @@ static void dump(const Run *r, const Pass *p)
             printf("# %s\n%s", r->files.v[i]->path, s);
             free(s);
         }
-    } else if (strchr("OMH", p->letter)) {
+    } else if (strchr("OGMH", p->letter)) {
         StrBuf b = { 0 };
         backend_dump(&b, r->back, p->letter);
         if (b.s) fputs(b.s, stdout);
@@ -164,7 +165,7 @@ static int walk(Run *r)
         started = started || p->letter == r->from;
         bool order = p->letter == 'L';               /* parameters are laid out for any later entry */
         if ((!started && !order) || (p->letter == 'W' && !r->out)) continue;
-        if (p->letter == 'L' && !r->out && !(r->dump && strpbrk(r->dump, "LRFOMH"))) { if (started) break; else continue; }      /* `check` needs no kernels */
+        if (p->letter == 'L' && !r->out && !(r->dump && strpbrk(r->dump, "LRFOGMH"))) { if (started) break; else continue; }      /* `check` needs no kernels */
         if ((r->facts & p->needs) != p->needs) die("pass `%s` comes too early", p->name);
         p->run(r);
         r->facts = (r->facts & ~p->breaks) | p->gives;

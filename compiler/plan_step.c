@@ -23,17 +23,23 @@ static int by_ref(const void *a, const void *b)
 
 /* Ascending, which is the order of computation. Roots are the nodes that the kernel names and those that live in what it stores;
    an output that has no home of its own (a copy, the flat arrays of the update) is found by its name. */
-static Computed computed(const Lowered *l, const Kernel *k)
+static void visit_kernel(Computed *c, const Kernel *k)
 {
-    Computed c = { .l = l, .seen = xcalloc(l->g->n, 1) };
-    for (int i = 0; i < k->n_nodes; i++) visit(&c, k->nodes[i], true);
+    const Lowered *l = c->l;
+    for (int i = 0; i < k->n_nodes; i++) visit(c, k->nodes[i], true);
     for (int i = 0; i < k->n_store; i++) {
         int buf = k->buf[k->store[i].slot];
         const Buffer *b = &l->buf[buf];
-        for (Ref r = 1; r < l->g->n; r++) if (l->home[r] == buf) visit(&c, r, true);
+        for (Ref r = 1; r < l->g->n; r++) if (l->home[r] == buf) visit(c, r, true);
         for (int o = 0; o < l->g->n_out && b->kind != BUF_ARENA; o++)
-            if (b->name == l->g->out[o].name && l->home[l->g->out[o].ref] < 0) visit(&c, l->g->out[o].ref, true);
+            if (b->name == l->g->out[o].name && l->home[l->g->out[o].ref] < 0) visit(c, l->g->out[o].ref, true);
     }
+}
+
+static Computed computed(const Lowered *l, const Kernel *k)
+{
+    Computed c = { .l = l, .seen = xcalloc(l->g->n, 1) };
+    for (int m = -1; m < k->n_member; m++) visit_kernel(&c, m < 0 ? k : k->member[m]);
     qsort(c.node, (size_t)c.n, sizeof *c.node, by_ref);
     free(c.seen);
     return c;
@@ -61,8 +67,12 @@ static void json_source(StrBuf *j, const Computed *c)
 void json_step(StrBuf *j, const Lowered *l, const Kernel *k)
 {
     sb_printf(j, "{\"kernel\": %d, \"buffers\": [", k->text);
-    for (int b = 0; b < k->n_buf; b++) sb_printf(j, "%s%d", b ? ", " : "", k->buf[b]);
-    sb_puts(j, "], \"draws\": [");
+    for (int m = -1, n = 0; m < k->n_member; m++) {
+        const Kernel *one = m < 0 ? k : k->member[m];
+        for (int b = 0; b < one->n_buf; b++) sb_printf(j, "%s%d", n++ ? ", " : "", one->buf[b]);
+    }
+    if (k->n_member) sb_printf(j, "], \"instances\": %d, \"draws\": [", k->n_member + 1);
+    else sb_puts(j, "], \"draws\": [");
     for (int d = 0; d < k->n_draw; d++) sb_printf(j, "%s%d", d ? ", " : "", k->draw[d]);
     const Origin *at = &N(l->g, k->root)->at;
     char *where = at->file ? xasprintf("%s:%d", at->file, at->line) : xstrdup("");

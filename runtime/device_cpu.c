@@ -183,6 +183,7 @@ static void cpu_run(Device *d, const Launch *l)
             d->key[k] = l->key[s->draw[k]];
             d->draw[k] = with_draws ? l->draw[s->draw[k]] : NULL;
         }
+        a.instances = s->instances;
         c->fn[s->kernel](&a);
         if (l->time) {                               /* one reading of the clock a launch: the end of one is the start of the next */
             double now = now_seconds();

@@ -17,7 +17,7 @@ typedef struct {
     ect_u64 step, sample0;          /* step counter; number of row 0 in the global batch */
     char *scratch; ect_u64 scratch_stride;   /* thread t owns scratch + t * stride; sizes as the plan says */
     char *shared;                   /* scratch shared by the threads of a launch */
-    int threads;
+    int threads, instances;         /* instances: a launch of several equal kernels has the buffers of each, one after another */
     void (*sgemm)(int, int, int, int, int, int, float, const float *, int, const float *, int, float, float *,
                   int); /* cblas_sgemm, single-threaded */
 } EctArgs;

@@ -57,6 +57,7 @@ typedef struct {
 } PlanDraw;
 typedef struct {
     int kernel, n_buffers, *buffer, n_draws, *draw;
+    int instances;                                   /* equal kernels in this launch; each has its share of buffer[], in order */
     const char *at, *path;
     int n_nodes, *node;                              /* nodes of the segment's graph that it computes, ascending */
     int n_source; const char **source;               /* "file:line" of each */

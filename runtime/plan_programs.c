@@ -166,6 +166,8 @@ static void read_step(PlanReader *r, const json_t *j, PlanStep *st, const PlanSe
     st->kernel = (int)plan_int(r, j, "kernel", 0, MAX(0, p->n_kernels - 1));
     if (!p->n_kernels) plan_bad(r, "there are no kernels");
     st->buffer = read_indices(r, j, "buffers", seg->n_buffers, &st->n_buffers);
+    st->instances = json_object_get(j, "instances") ? (int)plan_int(r, j, "instances", 1, 100000) : 1;
+    if (!r->err && st->n_buffers % st->instances) plan_bad(r, "%d buffers do not share out among %d instances", st->n_buffers, st->instances);
     st->draw = read_indices(r, j, "draws", seg->n_draws, &st->n_draws);
     st->at = plan_str_or_null(r, j, "at");
     st->path = plan_str_or_null(r, j, "path");
