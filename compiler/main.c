@@ -1,5 +1,6 @@
 /* ectc: options and commands; compiling walks passes.def.
    Assumes commands leave located errors in dsl/loc.h; they are printed here, and exit statuses decided. */
+#include "compiler/diff.h"
 #include "compiler/elaborate.h"
 #include "compiler/plan_write.h"
 #include "compiler/report.h"
@@ -195,6 +196,7 @@ static void usage(FILE *to)
     fputs("usage: ectc MODEL.dsl -o PLAN [-D name=value]... [options]    compile a model\n"
           "       ectc check MODEL.dsl [-D name=value]...                check it, write nothing\n"
           "       ectc fmt [--check | -w] FILE...                        canonical text to stdout; --check: exit 1 if it differs; -w: rewrite\n"
+          "       ectc diff [--check] [--totals] [--device D] PLAN1 PLAN2  kernels, bytes and predicted times of two plans; --check: exit 1 if they differ\n"
           "       ectc explain [CODE]                                    the page of an error code, or the list of codes\n"
           "       ectc report PLAN -o FILE.html                          a plan as one page: text, graph, kernels, memory, predicted times\n"
           "\n"
@@ -313,6 +315,7 @@ int main(int argc, char **argv)
         return explain_code(argc > 2 ? argv[2] : NULL, stdout);
     }
     if (!strcmp(argv[1], "report")) return report_command(argc - 2, argv + 2);
+    if (!strcmp(argv[1], "diff")) return diff_plans(argc - 2, argv + 2);
     if (!strcmp(argv[1], "fmt")) return format(argc - 2, argv + 2);
     if (!strcmp(argv[1], "check")) return compile(argc - 2, argv + 2, true);
     return compile(argc - 1, argv + 1, false);

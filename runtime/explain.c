@@ -125,9 +125,9 @@ static void print_program(const Plan *p, const PlanProgram *g, const PredictDevi
     if (strcmp(g->name, "init")) print_tensors("out", g->output, g->n_outputs);
     for (int k = 0; k < g->n_segments; k++) {
         const PlanSegment *s = &g->segment[k];
-        printf("  segment %s%s%s: graph %s, peak %.1f MB\n", s->name, s->each ? ", for each of " : "", s->each ? s->each : "",
-               s->graph, mb(s->peak_bytes));
-        for (int i = 0; i < s->n_draws; i++) {
+        printf("  segment %s%s%s: graph %s, peak %.1f MB, %d launches, %d draws\n", s->name, s->each ? ", for each of " : "",
+               s->each ? s->each : "", s->graph, mb(s->peak_bytes), s->n_steps, s->n_draws);
+        for (int i = 0; steps && i < s->n_draws; i++) {
             StrBuf b = {0};
             shape_text(&b, &s->draw[i].shape);
             static const char *const kind[] = {[PLAN_UNIFORM] = "uniform", [PLAN_NORMAL] = "normal", [PLAN_BERNOULLI] = "bernoulli"};
@@ -232,7 +232,7 @@ int cmd_explain(int argc, char **argv)
     Option o[] = {
         {"device", OPT_TEXT, &device, "D", "predict for h200, a100 or cpu (this machine's cores; default)", 0, 0, 0},
         {"program", OPT_TEXT, &program, "NAME", "this program only", 0, 0, 0},
-        {"steps", OPT_FLAG, &steps, NULL, "launches in order, with their buffers, instead of kernels by time", 0, 0, 0},
+        {"steps", OPT_FLAG, &steps, NULL, "draws, and launches in order with their buffers, instead of kernels by time", 0, 0, 0},
         {"totals", OPT_FLAG, &totals, NULL, "one line for each program, nothing else", 0, 0, 0},
         {"parameters", OPT_FLAG, &parameters, NULL, "parameters in storage order", 0, 0, 0},
         {"memory", OPT_FLAG, &memory, NULL, "where each buffer lies in its arena, and for how long", 0, 0, 0},
@@ -268,6 +268,7 @@ int cmd_explain(int argc, char **argv)
         if (d.cores) printf(", %d", d.cores);
         puts(")");
         print_totals(p, &d);
+        if (!steps) puts("kernels below: ms and share are of all calls, MFLOP and MB of one");
         for (int i = 0; i < p->n_programs; i++) print_program(p, &p->program[i], &d, steps);
     }
     plan_free(p);

@@ -94,8 +94,8 @@ void explain_json(StrBuf *b, const Plan *p, const PredictDevice *d, bool totals,
     sb_json_string(b, p->compiler);
     int64_t total = 0;
     for (int i = 0; i < p->n_params; i++) total += p->param[i].elements;
-    sb_printf(b, ", \"batch\": %lld, \"parameters\": %lld, \"param_elements\": %lld,\n \"config\": {", (long long)p->batch,
-              (long long)total, (long long)p->param_elements);
+    sb_printf(b, ", \"batch\": %lld, \"parameters\": %lld, \"param_elements\": %lld, \"states\": %d,\n \"config\": {", (long long)p->batch,
+              (long long)total, (long long)p->param_elements, p->n_states);
     for (int i = 0; i < p->n_config; i++) {
         sb_puts(b, i ? ", " : "");
         sb_json_string(b, p->config[i].name);
