@@ -34,7 +34,7 @@ static Computed computed(const Lowered *l, const Kernel *k)
         for (int o = 0; o < l->g->n_out && b->kind != BUF_ARENA; o++)
             if (b->name == l->g->out[o].name && l->home[l->g->out[o].ref] < 0) visit(&c, l->g->out[o].ref, true);
     }
-    qsort(c.node, (size_t)c.n, sizeof *c.node, by_ref);
+    if (c.n) qsort(c.node, (size_t)c.n, sizeof *c.node, by_ref);
     free(c.seen);
     return c;
 }
