@@ -40,7 +40,7 @@ static Computed computed(const Lowered *l, const Kernel *k)
 {
     Computed c = { .l = l, .seen = xcalloc(l->g->n, 1) };
     for (int m = -1; m < k->n_member; m++) visit_kernel(&c, m < 0 ? k : k->member[m]);
-    qsort(c.node, (size_t)c.n, sizeof *c.node, by_ref);
+    if (c.n) qsort(c.node, (size_t)c.n, sizeof *c.node, by_ref);
     free(c.seen);
     return c;
 }
