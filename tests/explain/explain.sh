@@ -5,7 +5,7 @@
 tiny_model
 json() { "$BUILD/tests-tools/json" "$@"; }
 # close A B WHAT: equal but for the ninth digit, to which times are printed.
-close() { awk -v a="$1" -v b="$2" 'BEGIN { d = a - b; if (d < 0) d = -d; exit !(d <= 1e-8 * (b < 0 ? -b : b)) }' || fail "$3: $1 is not $2"; }
+close() { awk -v a="$1" -v b="$2" 'BEGIN { d = a - b; exit !(d <= 1e-8 * b && -d <= 1e-8 * b) }' || fail "$3: $1 is not $2"; }
 total() { awk '{ s += $1 } END { printf "%.17g\n", s }'; }
 
 for device in cpu h200 a100; do
@@ -14,8 +14,10 @@ for device in cpu h200 a100; do
     [ "$(json $device.json device)" = $device ] || fail "device of $device.json"
     for program in denoise loss train_step sample; do
         at=programs/$program
-        close "$(json $device.json "$at/by_kernel/*/predicted_s" | total)" "$(json $device.json $at/predicted_s)" "$device $program: predictions"
-        [ "$(json $device.json "$at/by_kernel/*/launches" | total)" = "$(json $device.json $at/kernels)" ] || fail "$program: launches"
+        close "$(json $device.json "$at/by_kernel/*/predicted_s" | total)" "$(json $device.json $at/predicted_s)" \
+            "$device $program: predictions"
+        launches=$(json $device.json "$at/by_kernel/*/launches" | total)
+        [ "$launches" = "$(json $device.json $at/kernels)" ] || fail "$program: launches"
         [ "$(json $device.json $at/by_kernel)" = "$(json $device.json $at/distinct_kernels)" ] || fail "$program: kernels"
         json $device.json "$at/by_kernel/*/predicted_s" >times
         sort -gr times >sorted
@@ -27,7 +29,8 @@ for device in cpu h200 a100; do
         done
     done
 done
-[ "$(json cpu.json programs/loss/predicted_s)" != "$(json h200.json programs/loss/predicted_s)" ] || fail "cpu and h200 predict the same"
+[ "$(json cpu.json programs/loss/predicted_s)" != "$(json h200.json programs/loss/predicted_s)" ] ||
+    fail "cpu and h200 predict the same"
 # Every kernel has a shape, and the instances that its steps have.
 json cpu.json 'programs/denoise/by_kernel/*/shape' | grep -vq '^\[' && fail "a kernel without a shape"
 json cpu.json 'programs/denoise/by_kernel/*/instances/*' | sort -u >a
@@ -35,12 +38,14 @@ json cpu.json 'programs/denoise/segments/*/steps/*/path' | grep . | sort -u >b
 same a b
 # ectc prints the same prediction when it compiles.
 said=$(awk '$1 == "train_step" { for (i = 2; i < NF; i++) if ($(i + 2) == "predicted") print $i }' compile.txt)
-awk -v a="$said" -v b="$(json cpu.json programs/train_step/predicted_s)" 'BEGIN { exit !(sprintf("%.3f", b) == a) }' || fail "ectc predicts $said"
+awk -v a="$said" -v b="$(json cpu.json programs/train_step/predicted_s)" 'BEGIN { exit !(sprintf("%.3f", b) == a) }' ||
+    fail "ectc predicts $said"
 
 expect 0 "$ECTRT" explain plan
-[ "$(awk '{ if (length($0) > m) m = length($0) } /^ *ms  share/ { on = 1 } !on { m = 0 } END { print m }' out.txt)" -le 160 ] || fail "lines beyond 160 columns"
-awk '/^program train_step/ { on = 1 } /^program sample/ { on = 0 } on && $2 ~ /%$/ { s += $2; calls += $3 } END { exit !(s > 98 && s < 102 && calls > 10) }' out.txt ||
-    fail "the shares of train_step"
+awk '/^ *ms  share/ { n++; on = 1 } /^program/ { on = 0 } on && length($0) > 160 { bad = 1 }
+    END { exit !(n > 3 && !bad) }' out.txt || fail "no tables, or lines beyond 160 columns"
+awk '/^program train_step/ { on = 1 } /^program sample/ { on = 0 } on && $2 ~ /%$/ { s += $2; calls += $3 }
+    END { exit !(s > 98 && s < 102 && calls > 10) }' out.txt || fail "the shares of train_step"
 expect 0 "$ECTRT" explain plan --program denoise
 [ "$(grep -c '^program ' out.txt)" = 1 ] || fail "more than one program"
 expect 0 "$ECTRT" explain plan --program denoise --steps
@@ -65,8 +70,8 @@ cp -r plan half
 sed -i '1s/"batch"/"precision": "bf16", "batch"/' half/plan.json
 expect 0 "$ECTRT" explain half --device h200 --totals --json
 cp out.txt half.json
-awk -v a="$(json half.json programs/loss/predicted_s)" -v b="$(json h200.json programs/loss/predicted_s)" 'BEGIN { exit !(a + 0 <= b + 0 && a > 0) }' ||
-    fail "2-byte operands are slower"
+awk -v a="$(json half.json programs/loss/predicted_s)" -v b="$(json h200.json programs/loss/predicted_s)" \
+    'BEGIN { exit !(a + 0 < b + 0 && a > 0) }' || fail "2-byte operands are not faster"
 
 expect 1 "$ECTRT" explain plan --device h20
 says 'did you mean `h200`?'

@@ -1,5 +1,6 @@
 /* Prints values of a JSON file: usage: json FILE PATH... ; a path is keys and list indices joined by `/`, `*` for all of them.
-   Numbers in full, texts as they are, objects and lists as their number of entries; one value a line. Status 1 where the file is no JSON or a path leads nowhere. */
+   Numbers in full, texts as they are, objects and lists as their number of entries; one value a line. Status 1 where the file is
+   no JSON or a path leads nowhere. */
 #include <jansson.h>
 #include "runtime/base.h"
 

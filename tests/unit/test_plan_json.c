@@ -7,14 +7,20 @@
 
 static char dir[64];
 static const char whole[] =
-    "{\"format\": \"ect-plan\", \"version\": 2, \"ectc\": \"0.1.0\", \"model\": \"m.dsl\", \"batch\": 4, \"future\": {\"x\": [1]},\n"
-    " \"kernels\": [{\"name\": \"k1\", \"file\": \"kernels/k1.c\", \"class\": \"map\", \"flops\": 10, \"bytes\": 20, \"issued_bytes\": 30, \"shape\": \"[n:4]\",\n"
-    "   \"instances\": [\"a\", \"b\"], \"source\": [\"m.dsl:1\"]}, {\"name\": \"k2\", \"class\": \"contract\", \"flops\": 7, \"bytes\": 8}],\n"
-    " \"programs\": [{\"name\": \"f\", \"training\": true, \"segments\": [{\"name\": \"f.micro\", \"graph\": \"graph/f.txt\", \"phase\": \"micro\", \"each\": null,\n"
-    "   \"buffers\": [{\"name\": \"x\", \"kind\": \"input\", \"elements\": 20}, {\"name\": \"v1\", \"kind\": \"arena\", \"elements\": 16, \"offset\": 16},\n"
-    "     {\"name\": \"v2\", \"kind\": \"arena\", \"elements\": 16, \"offset\": 32, \"bytes\": 32, \"first\": 1, \"last\": 1}, {\"kind\": \"arena\", \"elements\": 1}],\n"
-    "   \"steps\": [{\"kernel\": 1, \"buffers\": [0, 1], \"at\": \"m.dsl:3\", \"path\": \"a\"}, {\"kernel\": 0, \"buffers\": [1, 2], \"source\": [\"m.dsl:4\", \"m.dsl:5\"],\n"
-    "     \"nodes\": [3, 4]}], \"peak_bytes\": 192, \"flops\": 17, \"bytes\": 28}]}, {\"name\": \"init\", \"segments\": []}]}\n";
+    "{\"format\": \"ect-plan\", \"version\": 2, \"ectc\": \"0.1.0\", \"model\": \"m.dsl\", \"batch\": 4, "
+    "\"future\": {\"x\": [1]},\n"
+    " \"kernels\": [{\"name\": \"k1\", \"file\": \"kernels/k1.c\", \"class\": \"map\", \"flops\": 10, \"bytes\": 20, "
+    "\"issued_bytes\": 30,\n"
+    "   \"shape\": \"[n:4]\", \"instances\": [\"a\", \"b\"], \"source\": [\"m.dsl:1\"]},\n"
+    "  {\"name\": \"k2\", \"class\": \"contract\", \"flops\": 7, \"bytes\": 8}],\n"
+    " \"programs\": [{\"name\": \"f\", \"training\": true, \"segments\": [{\"name\": \"f.micro\", \"graph\": \"graph/f.txt\",\n"
+    "   \"phase\": \"micro\", \"each\": null, \"buffers\": [{\"name\": \"x\", \"kind\": \"input\", \"elements\": 20},\n"
+    "     {\"name\": \"v1\", \"kind\": \"arena\", \"elements\": 16, \"offset\": 16},\n"
+    "     {\"name\": \"v2\", \"kind\": \"arena\", \"elements\": 16, \"offset\": 32, \"bytes\": 32, \"first\": 1, \"last\": 1},\n"
+    "     {\"kind\": \"arena\", \"elements\": 1}],\n"
+    "   \"steps\": [{\"kernel\": 1, \"buffers\": [0, 1], \"at\": \"m.dsl:3\", \"path\": \"a\"},\n"
+    "     {\"kernel\": 0, \"buffers\": [1, 2], \"source\": [\"m.dsl:4\", \"m.dsl:5\"], \"nodes\": [3, 4]}],\n"
+    "   \"peak_bytes\": 192, \"flops\": 17, \"bytes\": 28}]}, {\"name\": \"init\", \"segments\": []}]}\n";
 
 static void put_plan(const char *text, size_t n)
 {
@@ -30,7 +36,8 @@ static void accepted(void **state)
     char *err = NULL;
     PlanJson *p = plan_json_load(dir, &err);
     if (!p) fail_msg("%s", err);
-    assert_true(p->n_kernels == 2 && p->kernel[0].issued_bytes == 30 && p->kernel[1].issued_bytes == -1 && p->kernel[0].instance.n == 2);
+    assert_true(p->n_kernels == 2 && p->kernel[0].issued_bytes == 30 && p->kernel[1].issued_bytes == -1
+                && p->kernel[0].instance.n == 2);
     assert_string_equal(p->kernel[0].shape, "[n:4]");
     assert_string_equal(p->kernel[1].shape, "");
     assert_string_equal(p->precision, "f32");
@@ -111,14 +118,16 @@ static void damaged(void **state)
         copy[at] = old;
     }
     free(copy);
-    static const struct { const char *path, *says; } no_plan[] = {{"/nonexistent/plan", "there is no plan"}, {"/dev/null", "is no plan"},
+    static const struct { const char *path, *says; } no_plan[] = {{"/nonexistent/plan", "there is no plan"},
+                                                                  {"/dev/null", "is no plan"},
                                                                   {"/dev", "no readable plan.json"}};
     for (size_t i = 0; i < COUNT(no_plan); i++) {
         assert_null(plan_json_load(no_plan[i].path, &err));
         if (!strstr(err, no_plan[i].says)) fail_msg("%s", err);
         free(err);
     }
-    static const char *const other[] = {"", "null", "[]", "5", "{}", "{\"format\": \"ect-plan\"}", "\xff\xfe", "{\"format\": {}}"};
+    static const char *const other[] = {"", "null", "[]", "5", "{}", "{\"format\": \"ect-plan\"}", "\xff\xfe",
+                                        "{\"format\": {}}"};
     for (size_t i = 0; i < COUNT(other); i++) {
         put_plan(other[i], strlen(other[i]));
         assert_null(plan_json_load(dir, &err));
@@ -128,7 +137,8 @@ static void damaged(void **state)
 static int clean(void **state) { (void)state; remove_tree(dir); return 0; }
 int main(void)
 {
-    strcpy(dir, access("/dev/shm", W_OK) ? "/tmp/ect-test-reader-XXXXXX" : "/dev/shm/ect-test-reader-XXXXXX");   /* thousands of small files */
+    /* thousands of small files */
+    strcpy(dir, access("/dev/shm", W_OK) ? "/tmp/ect-test-reader-XXXXXX" : "/dev/shm/ect-test-reader-XXXXXX");
     if (!mkdtemp(dir)) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(accepted), cmocka_unit_test(edited), cmocka_unit_test(damaged)};
     return cmocka_run_group_tests(tests, NULL, clean);

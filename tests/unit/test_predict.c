@@ -19,9 +19,12 @@ static void corners(void **state)
     for (size_t i = 0; i < COUNT(name); i++) {
         PredictDevice d = device(name[i], 2);
         PredictBound bound;
-        assert_true(near(predict_seconds(&d, true, false, 1e15, 1, &bound), 1e15 / d.matrix_f32 + d.launch) && bound == BOUND_COMPUTE);
-        assert_true(near(predict_seconds(&d, true, true, 1e15, 1, &bound), 1e15 / d.matrix_half + d.launch) && bound == BOUND_COMPUTE);
-        assert_true(near(predict_seconds(&d, false, false, 1e15, 1, &bound), 1e15 / d.element + d.launch) && bound == BOUND_COMPUTE);
+        assert_true(near(predict_seconds(&d, true, false, 1e15, 1, &bound), 1e15 / d.matrix_f32 + d.launch)
+                    && bound == BOUND_COMPUTE);
+        assert_true(near(predict_seconds(&d, true, true, 1e15, 1, &bound), 1e15 / d.matrix_half + d.launch)
+                    && bound == BOUND_COMPUTE);
+        assert_true(near(predict_seconds(&d, false, false, 1e15, 1, &bound), 1e15 / d.element + d.launch)
+                    && bound == BOUND_COMPUTE);
         assert_true(near(predict_seconds(&d, true, false, 1, 1e12, &bound), 1e12 / d.bytes + d.launch) && bound == BOUND_MEMORY);
         assert_true(near(predict_seconds(&d, false, true, 0, 0, &bound), d.launch) && bound == BOUND_LAUNCH);
         assert_true(d.matrix_half >= d.matrix_f32 && d.matrix_f32 > d.element && d.launch > 0);
@@ -37,16 +40,19 @@ static void corners(void **state)
 static void figures(void **state)
 {
     (void)state;
-    PredictDevice h = device("h200", 0), a = device("a100", 0), one = device("cpu", 1), two = device("cpu", 2), all = device("cpu", 0);
+    PredictDevice h = device("h200", 0), a = device("a100", 0), one = device("cpu", 1), two = device("cpu", 2),
+        all = device("cpu", 0);
     assert_true(near(h.matrix_half, 790e12) && near(h.bytes, 4.3e12) && near(h.launch, 3e-6) && h.cores == 0);
     assert_true(near(a.matrix_half, 250e12) && near(a.bytes, 1.7e12));
-    assert_true(near(one.matrix_f32, 90e9) && near(two.matrix_f32, 180e9) && near(two.element, 2 * one.element) && near(one.bytes, two.bytes));
+    assert_true(near(one.matrix_f32, 90e9) && near(two.matrix_f32, 180e9) && near(two.element, 2 * one.element)
+                && near(one.bytes, two.bytes));
     assert_true(all.cores >= 1 && near(all.matrix_f32, 90e9 * all.cores));
 }
 static void unknown(void **state)
 {
     (void)state;
-    static const struct { const char *name, *says; } bad[] = {{"h20", "did you mean `h200`?"}, {"CPU", "known are h200, a100, cpu"}, {"", "known are"},
+    static const struct { const char *name, *says; } bad[] = {{"h20", "did you mean `h200`?"},
+                                                              {"CPU", "known are h200, a100, cpu"}, {"", "known are"},
                                                               {"tpuv4-pod", "nothing is known of a device `tpuv4-pod`"}};
     for (size_t i = 0; i < COUNT(bad); i++) {
         PredictDevice d;
