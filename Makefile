@@ -9,7 +9,7 @@ OPT := $(if $(SAN),-O1 -fsanitize=address$(comma)undefined -fno-sanitize-recover
 CFLAGS := $(CFLAGS_BASE) $(OPT)
 LDLIBS := $(shell pkg-config --libs $(PKGS)) -lm -ldl -lpthread
 
-BASE_SRC := runtime/base.c runtime/rng.c runtime/expr.c runtime/predict.c runtime/table.c
+BASE_SRC := runtime/base.c runtime/rng.c runtime/expr.c runtime/predict.c runtime/plan_read.c runtime/plan_programs.c runtime/table.c
 DSL_SRC  := $(wildcard dsl/*.c)
 EC_SRC   := $(filter-out compiler/main.c,$(wildcard compiler/*.c))
 RT_SRC   := $(filter-out runtime/main.c $(BASE_SRC),$(wildcard runtime/*.c)) $(wildcard cache/*.c)
@@ -46,7 +46,7 @@ $(B)/gen/grammar.c: dsl/grammar.y
 	bison -Wall -Werror -o $(B)/gen/grammar.c --header=$(B)/gen/grammar.h $<
 $(B)/gen/lexer.c: dsl/lexer.l $(B)/gen/grammar.h
 	flex -o $@ $<
-$(B)/gen/std_embed.c: tools/embed.sh $(wildcard dsl/std/*.dsl) $(wildcard dsl/errors/*.md) runtime/kernel_prelude.h
+$(B)/gen/std_embed.c: tools/embed.sh $(wildcard dsl/std/*.dsl) $(wildcard dsl/errors/*.md) runtime/kernel_prelude.h $(wildcard compiler/report/*)
 	@mkdir -p $(B)/gen
 	sh tools/embed.sh > $@
 $(B)/gen/%.o: $(B)/gen/%.c

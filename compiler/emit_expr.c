@@ -119,6 +119,8 @@ static void print_cond(Emit *e, const KExpr *x)
     }
 }
 
+static bool is_half(const Emit *e, const KExpr *load) { return e->l->buf[e->k->buf[load->slot]].half; }
+
 static void print_op(Emit *e, const KExpr *x)
 {
     for (const char *p = op_info[x->op].ctext; *p; p++) {
@@ -139,7 +141,7 @@ void emit_expr(Emit *e, KRef v)
     case K_SCALAR: sb_printf(e->b, "args->scalar[%d]", x->slot); break;
     case K_LOAD:
         if (e->row && e->row[v]) { sb_puts(e->b, e->row[v]); break; }
-        sb_printf(e->b, "%s[%s]", buffer_name(e, x->slot), index_text(e, x->index)); break;
+        sb_printf(e->b, is_half(e, x) ? "ect_load_bf16(%s[%s])" : "%s[%s]", buffer_name(e, x->slot), index_text(e, x->index)); break;
     case K_IOTA: sb_printf(e->b, "(float)(%s)", index_text(e, x->index)); break;
     case K_ACC: sb_puts(e->b, e->acc[x->slot]); break;
     case K_OP: print_op(e, x); break;
@@ -188,19 +190,19 @@ static void temporaries(Nest *n, const int *uses, bool inner)
     uint64_t in_bit = n->n ? bit(n->loops[n->n - 1]) : 0;
     for (int v = 1; v < e->k->n_expr; v++) {         /* ids are topological */
         const KExpr *x = &e->k->expr[v];
-        if (!uses[v] || e->tmp[v] || x->kind == K_CONST || x->kind == K_ACC) continue;
+        if (!uses[v] || e->tmp[v] || x->kind == K_CONST || x->kind == K_ACC || x->kind == K_SCALAR) continue;
         if (x->kind == K_SELECT && e->decided[v]) continue;
         bool depends = (x->deps & in_bit) != 0, has_acc = false;
-        for (int i = 0; i < x->n_in; i++) has_acc |= e->k->expr[x->in[i]].kind == K_ACC;
-        if (inner ? !(depends && uses[v] > 1) : depends) continue;
-        if (!inner && (has_acc || x->kind == K_SCALAR)) continue;
+        for (int i = 0; i < x->n_in; i++) has_acc |= e->k->expr[x->in[i]].kind == K_ACC && e->k->expr[x->in[i]].value == 0;
+        if (inner ? !(uses[v] > 1) : depends) continue;
+        if (!inner && has_acc) continue;
         bool acc_below = false;
         if (!inner) {                                /* anything above an accumulator stays inside */
             KRef stack[256]; int sp = 0;
             stack[sp++] = (KRef)v;
             while (sp && !acc_below) {
                 const KExpr *y = &e->k->expr[stack[--sp]];
-                if (y->kind == K_ACC) acc_below = true;
+                if (y->kind == K_ACC && y->value == 0) acc_below = true;
                 for (int i = 0; i < y->n_in && sp < 250; i++) stack[sp++] = y->in[i];
             }
             if (acc_below) continue;
@@ -321,8 +323,9 @@ static void load_rows(Emit *e, int loop, long lo, long hi, const int *uses, uint
         char *name = arena_printf(k->arena, "%s_row%d", buffer_name(e, x->slot), e->n_tmp++);
         const char *i = e->loop_name[loop], *from = buffer_name(e, x->slot), *at = index_text(e, x->index);
         line(e, "float %s[%ld];", name, hi - lo);
-        if (lo) line(e, "for (%s %s = %ld; %s < %ld; %s++) %s[%s - %ld] = %s[%s];", e->itype, i, lo, i, hi, i, name, i, lo, from, at);
-        else line(e, "for (%s %s = 0; %s < %ld; %s++) %s[%s] = %s[%s];", e->itype, i, i, hi, i, name, i, from, at);
+        const char *load = arena_printf(k->arena, is_half(e, x) ? "ect_load_bf16(%s[%s])" : "%s[%s]", from, at);
+        if (lo) line(e, "for (%s %s = %ld; %s < %ld; %s++) %s[%s - %ld] = %s;", e->itype, i, lo, i, hi, i, name, i, lo, load);
+        else line(e, "for (%s %s = 0; %s < %ld; %s++) %s[%s] = %s;", e->itype, i, i, hi, i, name, i, load);
         e->row[v] = lo ? arena_printf(k->arena, "%s[%s - %ld]", name, i, lo) : arena_printf(k->arena, "%s[%s]", name, i);
     }
 }
@@ -340,13 +343,13 @@ void rows_end(Emit *e, char **before)
     e->row = before;
 }
 
-char **rows_begin(Emit *e, KRef value, int inner, uint64_t later)
+char **rows_begin(Emit *e, int n, const KRef *values, int inner, uint64_t later)
 {
     char **before = copy_rows(e);
     unsigned char *outer = e->decided;
     int *uses = xcalloc((size_t)e->k->n_expr, sizeof *uses);
     e->decided = xcalloc((size_t)e->k->n_expr, 1);
-    reach(e, value, uses);
+    for (int i = 0; i < n; i++) reach(e, values[i], uses);
     load_rows(e, inner, 0, (long)e->k->loop[inner].size, uses, later);
     free(e->decided);
     free(uses);

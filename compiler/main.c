@@ -3,9 +3,10 @@
 #include "compiler/diff.h"
 #include "compiler/elaborate.h"
 #include "compiler/plan_write.h"
+#include "compiler/report.h"
 #include <errno.h>
 
-enum { TREES = 1, GRAPHS = 2, PLAIN = 4, SIMPLE = 8, LAID = 16, FUSED = 32, KERNELS = 64, PLACED = 128, TEXTS = 256 };
+enum { TREES = 1, GRAPHS = 2, PLAIN = 4, SIMPLE = 8, LAID = 16, FUSED = 32, KERNELS = 64, PLACED = 128, TEXTS = 256, GROUPED = 512 };
 
 typedef struct {
     const char *model, *out, *dump;
@@ -13,6 +14,7 @@ typedef struct {
     int n_defines, cap_defines;
     Define *define;
     /* the state that passes hand on */
+    bool half;                       /* --precision bf16 */
     int facts;
     Arena *trees;
     FileList files;
@@ -31,6 +33,7 @@ static void run_parse(Run *r)
 static void run_elaborate(Run *r)
 {
     r->m = elaborate(&r->files, r->n_defines, r->define);
+    if (r->m) r->m->half = r->half;
 }
 
 /* Calls f once for each graph: grad and train_step.micro are one. */
@@ -54,13 +57,43 @@ static bool wanted(const Run *r, char letter) { return r->dump && strchr(r->dump
 
 static void run_layout(Run *r) { r->back = layout(r->m); }
 
+/* The interpreters run the graphs as they were before: what kernels make of them is checked against an independent form. */
+static void run_regroup(Run *r)
+{
+    const Graph *grad = NULL;
+    for (int i = 0; i < r->m->n_programs; i++)
+        for (int k = 0; k < r->m->programs[i].n_seg; k++) {
+            Segment *s = &r->m->programs[i].seg[k];
+            StrBuf text = { 0 };
+            graph_print(&text, r->m, s->g);
+            s->text = arena_strdup(r->m->arena, text.s ? text.s : "");
+            sb_free(&text);
+        }
+    for (int i = 0; i < r->m->n_programs; i++)
+        for (int k = 0; k < r->m->programs[i].n_seg; k++) {
+            Graph *g = r->m->programs[i].seg[k].g;
+            if (g == grad || segment_is_update(&r->m->programs[i].seg[k]) || r->m->programs[i].name == sym("init")) continue;
+            regroup(g, r->m, r->back->params);
+            verify(g, "regroup");
+            if (r->m->programs[i].name == sym("grad")) grad = g;
+        }
+}
+
 /* An update is one pass over the flat arrays: nothing in it is held. */
 static void run_fuse(Run *r)
 {
-    each_graph(r, fuse, verify, "fuse");
+    const Graph *grad = NULL;
     for (int i = 0; i < r->m->n_programs; i++)
-        for (int k = 0; k < r->m->programs[i].n_seg; k++)
-            if (segment_is_update(&r->m->programs[i].seg[k])) memset(r->m->programs[i].seg[k].g->held, 0, r->m->programs[i].seg[k].g->n);
+        for (int k = 0; k < r->m->programs[i].n_seg; k++) {
+            Graph *g = r->m->programs[i].seg[k].g;
+            if (g == grad) continue;
+            Ranks *ranks = layout_ranks(r->m, g, r->back->params);
+            fuse(g, ranks);
+            free(ranks);
+            verify(g, "fuse");
+            if (r->m->programs[i].name == sym("grad")) grad = g;
+            if (segment_is_update(&r->m->programs[i].seg[k])) memset(g->held, 0, g->n);
+        }
 }
 
 static void run_lower(Run *r) { lower(r->back); }
@@ -131,7 +164,7 @@ static int walk(Run *r)
         started = started || p->letter == r->from;
         bool order = p->letter == 'L';               /* parameters are laid out for any later entry */
         if ((!started && !order) || (p->letter == 'W' && !r->out)) continue;
-        if (p->letter == 'L' && !r->out && !(r->dump && strpbrk(r->dump, "LFOMH"))) { if (started) break; else continue; }      /* `check` needs no kernels */
+        if (p->letter == 'L' && !r->out && !(r->dump && strpbrk(r->dump, "LRFOMH"))) { if (started) break; else continue; }      /* `check` needs no kernels */
         if ((r->facts & p->needs) != p->needs) die("pass `%s` comes too early", p->name);
         p->run(r);
         r->facts = (r->facts & ~p->breaks) | p->gives;
@@ -175,7 +208,7 @@ static void read_graphs(Run *r)
     }
     free(text);
     r->graphs_only = true;
-    r->facts = TREES | GRAPHS | PLAIN | SIMPLE;
+    r->facts = TREES | GRAPHS | PLAIN | SIMPLE | (r->from == 'F' || r->from == 'O' ? GROUPED : 0);
     if (r->from == 'O') {
         r->facts |= FUSED;
         bool any = false;
@@ -197,10 +230,12 @@ static void usage(FILE *to)
           "       ectc fmt [--check | -w] FILE...                        canonical text to stdout; --check: exit 1 if it differs; -w: rewrite\n"
           "       ectc diff [--check] [--totals] [--device D] PLAN1 PLAN2  kernels, bytes and predicted times of two plans; --check: exit 1 if they differ\n"
           "       ectc explain [CODE]                                    the page of an error code, or the list of codes\n"
+          "       ectc report PLAN -o FILE.html                          a plan as one page: text, graph, kernels, memory, predicted times\n"
           "\n"
           "  -o PLAN          directory to write; an existing plan there is replaced\n"
           "  -D name=value    give a `config` of the model another value: -D res=16 -D 'mult=[1,2]'\n"
           "  --target cpu     what to compile for (cpu)\n"
+          "  --precision P    f32, or bf16: activations and operands of the network's contractions in 2 bytes\n"
           "  -d LETTERS       print what passes leave, to stdout\n"
           "  --from LETTER    MODEL is a graph text (as -d prints it): start at this pass\n"
           "  --help, --version\n"
@@ -239,15 +274,19 @@ static int compile(int argc, char **argv, bool check_only)
         else if (!strncmp(a, "-D", 2)) add_define(&r, a + 2);
         else if (!strcmp(a, "-d")) check_letters(r.dump = option_value(argc, argv, &i, a));
         else if (!strcmp(a, "-o") && !check_only) r.out = option_value(argc, argv, &i, a);
-        else if (!strcmp(a, "--target") && !check_only) {
+        else if (!strcmp(a, "--precision") && !check_only) {
+            const char *t = option_value(argc, argv, &i, a);
+            if (strcmp(t, "f32") && strcmp(t, "bf16")) user_error("--precision %s: there are f32 and bf16", t);
+            r.half = !strcmp(t, "bf16");
+        } else if (!strcmp(a, "--target") && !check_only) {
             const char *t = option_value(argc, argv, &i, a);
             if (strcmp(t, "cpu")) user_error("--target %s: this ectc compiles for cpu", t);
         } else if (!strcmp(a, "--from") && !check_only) {
             const char *l = option_value(argc, argv, &i, a);
-            if (strlen(l) != 1 || !strchr("XSFO", *l)) user_error("--from %s: a graph can enter at X, S, F or O", l);
+            if (strlen(l) != 1 || !strchr("XSRFO", *l)) user_error("--from %s: a graph can enter at X, S, R, F or O", l);
             r.from = *l;
         } else if (a[0] == '-' && a[1]) {
-            static const char *const known[] = { "-D", "-d", "-o", "--target", "--from", "--help", "--version" };
+            static const char *const known[] = { "-D", "-d", "-o", "--target", "--precision", "--from", "--help", "--version" };
             const char *near = suggest(a, known, COUNT(known));
             user_error("unknown option %s\n  help: %s%s%s", a, near ? "did you mean " : "ectc --help", near ? near : "", near ? "?" : "");
         } else if (r.model) user_error("one model at a time: %s and %s", r.model, a);
@@ -312,6 +351,7 @@ int main(int argc, char **argv)
         if (argc > 3) user_error("explain takes one code\n  help: ectc explain E0203");
         return explain_code(argc > 2 ? argv[2] : NULL, stdout);
     }
+    if (!strcmp(argv[1], "report")) return report_command(argc - 2, argv + 2);
     if (!strcmp(argv[1], "diff")) return diff_plans(argc - 2, argv + 2);
     if (!strcmp(argv[1], "fmt")) return format(argc - 2, argv + 2);
     if (!strcmp(argv[1], "check")) return compile(argc - 2, argv + 2, true);

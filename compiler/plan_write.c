@@ -42,6 +42,7 @@ static void json_field(StrBuf *j, const char *key, const char *value)
 
 static const char *class_name(const Kernel *k)
 {
+    if (k->cls == KERNEL_PASS) return k->n_inner ? "reduce" : "map";
     return k->cls == KERNEL_MAP ? "map" : k->cls == KERNEL_REDUCE ? "reduce" : "contract";
 }
 
@@ -64,6 +65,8 @@ static void json_segment(Writer *w, Lowered *l, const Segment *s, const char *ph
         sb_printf(j, ", \"kind\": \"%s\", \"elements\": %lld", buf_kind[b->kind], (long long)b->elements);
         if (b->kind == BUF_PARAM) { sb_puts(j, ", "); json_field(j, "set", b->set); }
         if (b->kind == BUF_PARAM || b->kind == BUF_GRAD || b->kind == BUF_ARENA) sb_printf(j, ", \"offset\": %lld", (long long)b->offset);
+        if (b->half) sb_puts(j, ", \"type\": \"bf16\"");
+        if (b->kind == BUF_ARENA) sb_printf(j, ", \"first\": %d, \"last\": %d", b->first, b->last);
         if (b->kind == BUF_INPUT || b->kind == BUF_OUTPUT || b->kind == BUF_CARRY) { sb_puts(j, ", "); json_axes(j, b->decl.n_axes, b->decl.axes); }
         sb_puts(j, "}");
     }
@@ -79,19 +82,8 @@ static void json_segment(Writer *w, Lowered *l, const Segment *s, const char *ph
     }
     sb_puts(j, "],\n       \"steps\": [");
     for (int i = 0; i < l->n_kernel; i++) {
-        Kernel *k = l->kernel[i];
-        sb_printf(j, "%s\n        {\"kernel\": %d, \"buffers\": [", i ? "," : "", k->text);
-        for (int b = 0; b < k->n_buf; b++) sb_printf(j, "%s%d", b ? ", " : "", k->buf[b]);
-        sb_puts(j, "], \"draws\": [");
-        for (int d = 0; d < k->n_draw; d++) sb_printf(j, "%s%d", d ? ", " : "", k->draw[d]);
-        sb_puts(j, "], ");
-        const Origin *at = &N(l->g, k->root)->at;
-        char *where = at->file ? xasprintf("%s:%d", at->file, at->line) : xstrdup("");
-        json_field(j, "at", where);
-        free(where);
-        sb_puts(j, ", ");
-        json_field(j, "path", at->path ? at->path : "");
-        sb_puts(j, "}");
+        sb_printf(j, "%s\n        ", i ? "," : "");
+        json_step(j, l, l->kernel[i]);
     }
     sb_printf(j, "],\n       \"peak_bytes\": %lld, \"flops\": %lld, \"bytes\": %lld}", (long long)(4 * l->arena_elements), (long long)l->flops, (long long)l->bytes);
 }
@@ -121,7 +113,7 @@ static void json_head(Writer *w)
     Module *m = w->m;
     StrBuf *j = &w->j;
     int64_t batch = batch_of(m), at = 0;
-    sb_printf(j, "{\"format\": \"ect-plan\", \"version\": 1, \"ectc\": \"%s\", ", ECT_VERSION);
+    sb_printf(j, "{\"format\": \"ect-plan\", \"version\": 2, \"ectc\": \"%s\", ", ECT_VERSION);
     json_field(j, "model", m->model_file);
     sb_printf(j, ", \"batch\": %lld,\n \"config\": [", (long long)batch);
     for (int i = 0; i < m->n_config; i++) {
@@ -270,15 +262,9 @@ void plan_write(const Backend *b, const PlanOptions *o)
         double seconds = 0;
         for (int s = 0; s < pr->n_seg; s++) {
             Segment *sg = &pr->seg[s];
-            StrBuf text = {0};
-            Graph plain = *sg->g;                    /* before fusion */
-            plain.held = NULL;
-            plain.into = NULL;
-            graph_print(&text, m, &plain);
             char *path = xasprintf("graph/%s.txt", sg->name);
-            put(&w, path, text.s ? text.s : "", text.len);
+            put(&w, path, sg->text, strlen(sg->text));
             free(path);
-            sb_free(&text);
             const char *dot = strrchr(sg->name, '.');
             const char *phase = segment_is_update(sg) ? "update" : dot && !strcmp(dot, ".micro") ? "micro" : NULL;
             if (s) sb_puts(j, ",");

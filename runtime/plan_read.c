@@ -316,8 +316,8 @@ static void read_root(PlanReader *r, const json_t *root)
     }
     const json_t *version = json_object_get(root, "version");
     if (!json_is_integer(version) || json_integer_value(version) != PLAN_VERSION) {
-        plan_bad(r, "it has version %lld, this ect-rt reads version %d: compile the model again",
-                 (long long)json_integer_value(version), PLAN_VERSION);
+        plan_bad(r, "it has version %lld, this %s reads version %d: compile the model again",
+                 (long long)json_integer_value(version), prog_name, PLAN_VERSION);
         return;
     }
     p->compiler = plan_str(r, root, "ectc");
