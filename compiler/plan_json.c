@@ -117,8 +117,7 @@ static void read_buffer(Reader *r, const json_t *o, BufferJson *b, int n_steps)
     b->set = text(r, o, "set", "");
     b->elements = number(r, o, "elements", NEEDED);
     b->offset = number(r, o, "offset", 0);
-    b->bytes = number(r, o, "bytes", -1);
-    if (b->bytes < 0) b->bytes = 4 * b->elements;
+    b->bytes = (strcmp(text(r, o, "type", "f32"), "bf16") ? 4 : 2) * b->elements;
     b->first = (int)MIN(number(r, o, "first", -1), n_steps - 1);
     b->last = (int)MIN(number(r, o, "last", -1), n_steps - 1);
 }

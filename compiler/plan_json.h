@@ -20,7 +20,7 @@ typedef struct {
 typedef struct {
     const char *name, *kind, *set;                   /* kind: as in docs/plan.md; set: "" if none */
     int64_t elements, offset;                        /* offset: arena, param, grad, in elements; else 0 */
-    int64_t bytes;                                   /* 4 an element unless the plan says otherwise */
+    int64_t bytes;                                   /* 4 an element, 2 where the plan says bf16 */
     int first, last;                                 /* steps of its life, those that use it; -1 when none does */
 } BufferJson;
 typedef struct {

@@ -209,7 +209,7 @@ static void print_memory(const Plan *p)
             for (int b = 0; b < s->n_buffers; b++) {
                 if (s->buffer[b].kind != BUF_ARENA) continue;
                 table_cell(&t, "  %s", s->buffer[b].name);
-                table_cell(&t, "%lld", (long long)s->buffer[b].elements * 4);
+                table_cell(&t, "%lld", (long long)s->buffer[b].elements * (s->buffer[b].half ? 2 : 4));
                 table_cell(&t, "%lld", (long long)s->buffer[b].offset * 4);
                 table_cell(&t, "%d .. %d", first[b], last[b]);
             }

@@ -39,7 +39,7 @@ static void json_segment(StrBuf *b, const Plan *p, const PlanSegment *s, bool me
         sb_puts(b, comma ? ",\n     {\"name\": " : "\n     {\"name\": ");
         sb_json_string(b, s->buffer[i].name);
         sb_printf(b, ", \"offset\": %lld, \"bytes\": %lld}", (long long)s->buffer[i].offset * 4,
-                  (long long)s->buffer[i].elements * 4);
+                  (long long)s->buffer[i].elements * (s->buffer[i].half ? 2 : 4));
         comma = true;
     }
     for (int i = 0; !memory && i < s->n_steps; i++) {

@@ -43,6 +43,11 @@ expect 0 "$ECTC" diff plan deep
 grep -q '^+ .*matmul_' out.txt || fail "the new layer is not there"
 expect 0 "$ECTC" diff deep plan
 grep -q '^- .*matmul_' out.txt || fail "the removed layer is not there"
+# The same layer once more: kernels of equal text run twice as often.
+sed 's/ k = 1)/ 3)/' deep.dsl >twice.dsl
+expect 0 "$ECTC" twice.dsl -o twice -D width=64
+expect 0 "$ECTC" diff plan twice
+grep -q '^= .*  [1-9][0-9]* -> [1-9][0-9]*  ' out.txt || fail "no kernel of equal text that runs more often"
 # The same kernels counted otherwise, a program that one plan lacks, a kernel that ran twice.
 cp -r plan counted
 sed -i '/"file": "kernels\/conv_/s/"bytes": [0-9]*/"bytes": 12345/' counted/plan.json

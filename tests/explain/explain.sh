@@ -29,6 +29,13 @@ for device in cpu h200 a100; do
         done
     done
 done
+# The predictions are the roofline of docs/inspection.md on the table's figures.
+for what in class launches flops bytes predicted_s; do json h200.json "programs/*/by_kernel/*/$what" >h200.$what; done
+paste h200.class h200.launches h200.flops h200.bytes h200.predicted_s | awk '{
+        compute = $3 / ($1 == "contract" ? 50e12 : 30e12); memory = $4 / 4.3e12
+        d = $2 * ((compute > memory ? compute : memory) + 3e-6) - $5
+        if (!(d <= 1e-8 * $5 && -d <= 1e-8 * $5)) { print "predicted", $0; bad = 1 } }
+    END { exit bad || NR < 20 }' || fail "predictions for h200"
 [ "$(json cpu.json programs/loss/predicted_s)" != "$(json h200.json programs/loss/predicted_s)" ] ||
     fail "cpu and h200 predict the same"
 # Every kernel has a shape, and the instances that its steps have.
@@ -67,7 +74,7 @@ expect 0 "$ECTRT" explain issued --totals --json
 cp out.txt issued.json
 [ "$(json issued.json programs/denoise/issued_bytes)" = $((5000000 * steps)) ] || fail "sum of issued bytes"
 cp -r plan half
-sed -i '1s/"batch"/"precision": "bf16", "batch"/' half/plan.json
+sed -i '1s/"precision": "f32"/"precision": "bf16"/' half/plan.json
 expect 0 "$ECTRT" explain half --device h200 --totals --json
 cp out.txt half.json
 awk -v a="$(json half.json programs/loss/predicted_s)" -v b="$(json h200.json programs/loss/predicted_s)" \

@@ -16,7 +16,7 @@ static const char whole[] =
     " \"programs\": [{\"name\": \"f\", \"training\": true, \"segments\": [{\"name\": \"f.micro\", \"graph\": \"graph/f.txt\",\n"
     "   \"phase\": \"micro\", \"each\": null, \"buffers\": [{\"name\": \"x\", \"kind\": \"input\", \"elements\": 20},\n"
     "     {\"name\": \"v1\", \"kind\": \"arena\", \"elements\": 16, \"offset\": 16},\n"
-    "     {\"name\": \"v2\", \"kind\": \"arena\", \"elements\": 16, \"offset\": 32, \"bytes\": 32, \"first\": 1, \"last\": 1},\n"
+    "     {\"name\": \"v2\", \"kind\": \"arena\", \"elements\": 16, \"offset\": 32, \"type\": \"bf16\", \"first\": 1, \"last\": 1},\n"
     "     {\"kind\": \"arena\", \"elements\": 1}],\n"
     "   \"steps\": [{\"kernel\": 1, \"buffers\": [0, 1], \"at\": \"m.dsl:3\", \"path\": \"a\"},\n"
     "     {\"kernel\": 0, \"buffers\": [1, 2], \"source\": [\"m.dsl:4\", \"m.dsl:5\"], \"nodes\": [3, 4]}],\n"
