@@ -17,7 +17,7 @@ says 'the plans differ'
 grep -q '^  train_step .* -> .* -> .* -> .* -> ' out.txt || fail "totals of train_step"
 "$ECTRT" explain plan --totals >a
 "$ECTRT" explain small --totals >b
-for column in 5 7; do                                        # MB moved, peak MB
+for column in 5 7 8; do                                      # MB moved, peak MB, predicted ms
     want="$(awk -v c=$column '$1 == "loss" { print $c }' a) -> $(awk -v c=$column '$1 == "loss" { print $c }' b)"
     awk '$1 == "loss"' out.txt | grep -qF -- "$want" || fail "loss: no $want"
 done
