@@ -40,7 +40,8 @@ static bool same_names(const PlanNames *a, const PlanNames *b)
 }
 static double kernel_seconds(const PlanJson *p, const KernelJson *k, const PredictDevice *d)
 {
-    return predict_seconds(d, !strcmp(k->cls, "contract"), strcmp(p->precision, "f32") != 0, (double)k->flops, (double)k->bytes, NULL);
+    return predict_seconds(d, !strcmp(k->cls, "contract"), strcmp(p->precision, "f32") != 0, (double)k->flops, (double)k->bytes,
+                           NULL);
 }
 static Side side_of(const PlanJson *p, const ProgramJson *g, const PredictDevice *d)
 {
@@ -96,7 +97,8 @@ static void match(Side *a, Side *b)
     for (size_t r = 0; r < COUNT(round); r++)
         for (int i = 0; i < a->n; i++)
             for (int k = 0; k < b->n && a->use[i].mate < 0; k++) {
-                if (b->use[k].mate >= 0 || strcmp(a->use[i].k->cls, b->use[k].k->cls) || !round[r](&a->use[i], &b->use[k])) continue;
+                if (b->use[k].mate >= 0 || strcmp(a->use[i].k->cls, b->use[k].k->cls)) continue;
+                if (!round[r](&a->use[i], &b->use[k])) continue;
                 a->use[i].mate = k;
                 b->use[k].mate = i;
             }
@@ -118,9 +120,11 @@ static int changes(const Side *a, const Side *b, Change **out)
     for (int i = 0; i < a->n; i++) {
         const Use *x = &a->use[i], *y = x->mate >= 0 ? &b->use[x->mate] : NULL;
         if (!y) v[n++] = (Change){.mark = "-", .a = x, .weight = x->seconds};
-        else if (!unchanged(x, y)) v[n++] = (Change){.mark = same_text(x, y) ? "=" : "~", .a = x, .b = y, .weight = fabs(x->seconds - y->seconds)};
+        else if (!unchanged(x, y)) v[n++] = (Change){.mark = same_text(x, y) ? "=" : "~", .a = x, .b = y,
+                                                     .weight = fabs(x->seconds - y->seconds)};
     }
-    for (int i = 0; i < b->n; i++) if (b->use[i].mate < 0) v[n++] = (Change){.mark = "+", .b = &b->use[i], .weight = b->use[i].seconds};
+    for (int i = 0; i < b->n; i++)
+        if (b->use[i].mate < 0) v[n++] = (Change){.mark = "+", .b = &b->use[i], .weight = b->use[i].seconds};
     for (int i = 0; i < n; i++) v[i].order = i;
     qsort(v, (size_t)n, sizeof *v, heaviest_first);
     *out = v;
@@ -147,7 +151,8 @@ static void print_changes(const Side *a, const Change *v, int n)
     int count[4] = {0};
     static const char marks[] = "~=+-";
     for (int i = 0; i < n; i++) count[strchr(marks, *v[i].mark) - marks]++;
-    printf("\nprogram %s: %d kernels changed, %d of equal text run or counted differently, %d added, %d removed, %d the same\n", a->program->name,
+    printf("\nprogram %s: %d kernels changed, %d of equal text run or counted differently, %d added, %d removed, %d the same\n",
+           a->program->name,
            count[0], count[1], count[2], count[3], a->n - count[0] - count[1] - count[3]);
     const KernelJson no_kernel = {.name = ""};
     const Use none = {.k = &no_kernel};
@@ -180,15 +185,17 @@ static void total_row(Table *t, const char *name, const Side *a, const Side *b)
     cell_two(t, x, y, 1, a->peak / 1e6, b->peak / 1e6);
     cell_two(t, x, y, 3, 1e3 * a->seconds, 1e3 * b->seconds);
 }
-/* Prints what of plan.json and of the other files differs; false when nothing does. The kernels' own files are their names' business. */
+/* Prints what of plan.json and of the other files differs; false when nothing does. Kernels' files differ with their names. */
 static bool other_differences(const PlanJson *a, const PlanJson *b)
 {
     int n = 0;
     const char *key;
     json_t *v;
     StrBuf s = {0};
-    json_object_foreach(a->root, key, v) if (!json_equal(v, json_object_get(b->root, key))) sb_printf(&s, "%s%s", n++ ? ", " : "", key);
-    json_object_foreach(b->root, key, v) if (!json_object_get(a->root, key)) sb_printf(&s, "%s%s", n++ ? ", " : "", key);
+    json_object_foreach(a->root, key, v)
+        if (!json_equal(v, json_object_get(b->root, key))) sb_printf(&s, "%s%s", n++ ? ", " : "", key);
+    json_object_foreach(b->root, key, v)
+        if (!json_object_get(a->root, key)) sb_printf(&s, "%s%s", n++ ? ", " : "", key);
     if (n) printf("plan.json differs in: %s\n", s.s);
     size_t i;
     json_array_foreach(json_object_get(a->root, "config"), i, v) {
@@ -197,7 +204,8 @@ static bool other_differences(const PlanJson *a, const PlanJson *b)
         json_t *w;
         json_array_foreach(json_object_get(b->root, "config"), k, w) {
             const char *other = json_string_value(json_array_get(w, 0)), *new = json_string_value(json_array_get(w, 1));
-            if (name && old && other && new && !strcmp(name, other) && strcmp(old, new)) printf("  config %s: %s -> %s\n", name, old, new);
+            if (name && old && other && new && !strcmp(name, other) && strcmp(old, new))
+                printf("  config %s: %s -> %s\n", name, old, new);
         }
     }
     PlanNames file = {.v = xcalloc(2, sizeof *file.v)};
@@ -238,7 +246,8 @@ static Options parse(int argc, char **argv)
         else if (a[0] == '-' && a[1]) {
             static const char *const known[] = {"--check", "--device", "--totals"};
             const char *near = suggest(a, known, COUNT(known));
-            user_error("unknown option %s\n  help: %s%s%s", a, near ? "did you mean " : "ectc --help", near ? near : "", near ? "?" : "");
+            user_error("unknown option %s\n  help: %s%s%s", a, near ? "did you mean " : "ectc --help", near ? near : "",
+                       near ? "?" : "");
         } else if (n == 2) user_error("diff compares two plans; %s is a third\n  help: ectc diff PLAN1 PLAN2", a);
         else o.dir[n++] = a;
     }
@@ -255,7 +264,8 @@ int diff_plans(int argc, char **argv)
     for (int i = 0; i < 2; i++) {
         p[i] = plan_json_load(o.dir[i], &err);
         if (!p[i]) user_error("%s", err);
-        printf("%s  %s: model %s, ectc %s, batch %lld\n", i ? "+" : "-", o.dir[i], p[i]->model, p[i]->compiler, (long long)p[i]->batch);
+        printf("%s  %s: model %s, ectc %s, batch %lld\n", i ? "+" : "-", o.dir[i], p[i]->model, p[i]->compiler,
+               (long long)p[i]->batch);
     }
     bool differ = other_differences(p[0], p[1]);
     Table t = {.columns = 7, .align = "lrrrrrr"};
@@ -277,7 +287,10 @@ int diff_plans(int argc, char **argv)
         side[n++] = side_of(p[0], NULL, &d);
         side[n++] = side_of(p[1], g, &d);
     }
-    for (int i = 0; i < n; i += 2) total_row(&t, side[i].program ? side[i].program->name : side[i + 1].program->name, &side[i], &side[i + 1]);
+    for (int i = 0; i < n; i += 2) {
+        const ProgramJson *g = side[i].program ? side[i].program : side[i + 1].program;
+        total_row(&t, g->name, &side[i], &side[i + 1]);
+    }
     table_print(&t, 0);
     for (int i = 0; i < n; i += 2) {
         Side *a = &side[i], *b = &side[i + 1];

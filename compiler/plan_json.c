@@ -48,7 +48,8 @@ static int64_t number(Reader *r, const json_t *o, const char *key, int64_t missi
     const json_t *j = json_object_get(o, key);
     if (!j && missing != NEEDED) return missing;
     int64_t v = json_integer_value(j), least = missing == -1 ? -1 : 0;
-    if (!json_is_integer(j) || v < least || v > (int64_t)1 << 60) bad(r, "`%s` must be a whole number from %lld", key, (long long)least);
+    if (!json_is_integer(j) || v < least || v > (int64_t)1 << 60)
+        bad(r, "`%s` must be a whole number from %lld", key, (long long)least);
     return r->err ? 0 : v;
 }
 static const json_t *list(Reader *r, const json_t *o, const char *key, bool needed, int *n)
@@ -116,8 +117,7 @@ static void read_buffer(Reader *r, const json_t *o, BufferJson *b, int n_steps)
     b->set = text(r, o, "set", "");
     b->elements = number(r, o, "elements", NEEDED);
     b->offset = number(r, o, "offset", 0);
-    b->bytes = number(r, o, "bytes", -1);
-    if (b->bytes < 0) b->bytes = 4 * b->elements;
+    b->bytes = (strcmp(text(r, o, "type", "f32"), "bf16") ? 4 : 2) * b->elements;
     b->first = (int)MIN(number(r, o, "first", -1), n_steps - 1);
     b->last = (int)MIN(number(r, o, "last", -1), n_steps - 1);
 }
@@ -190,7 +190,8 @@ static void read_root(Reader *r, const json_t *root)
     if (!format || strcmp(format, "ect-plan")) bad(r, "`format` is not \"ect-plan\"");
     int64_t version = number(r, root, "version", NEEDED);
     if (!r->err && (version < 1 || version > PLAN_JSON_MAX_VERSION))
-        bad(r, "it has version %lld, this ectc reads versions up to %d: compile the model again", (long long)version, PLAN_JSON_MAX_VERSION);
+        bad(r, "it has version %lld, this ectc reads versions up to %d: compile the model again", (long long)version,
+            PLAN_JSON_MAX_VERSION);
     p->compiler = text(r, root, "ectc", "");
     p->model = text(r, root, "model", "");
     p->precision = text(r, root, "precision", "f32");
@@ -212,7 +213,8 @@ PlanJson *plan_json_load(const char *dir, char **err)
     if (!whole) {
         *err = !there    ? xasprintf("there is no plan %s: make one with `ectc MODEL.dsl -o %s`", dir, dir)
                : !folder ? xasprintf("%s is no plan: a plan is the folder that `ectc MODEL.dsl -o PLAN` writes", dir)
-                         : xasprintf("%s is no plan: it holds no readable plan.json; make one with `ectc MODEL.dsl -o %s`", dir, dir);
+                         : xasprintf("%s is no plan: it holds no readable plan.json; make one with `ectc MODEL.dsl -o %s`",
+                                     dir, dir);
         return NULL;
     }
     json_error_t je;

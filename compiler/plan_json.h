@@ -1,5 +1,5 @@
-/* Reads a plan's folder for commands of ectc that look at plans (diff, report): what kernels it has, which steps run them, which buffers they use.
-   Tolerant: unknown fields are ignored, fields a reader can do without may be missing. ect-rt, which runs plans, has a strict reader of its own. */
+/* Reads a plan's folder for commands of ectc that compare plans: its kernels, the steps that run them, the buffers they use.
+   Tolerant: unknown fields are ignored, some may be missing, older versions are read. What runs plans reads them by plan.h. */
 #ifndef ECT_PLAN_JSON_H
 #define ECT_PLAN_JSON_H
 #include <jansson.h>
@@ -11,17 +11,17 @@ typedef struct { int n; const char **v; } PlanNames; /* a list of strings; n 0 w
 typedef struct { int n, *v; } PlanIndices;
 
 typedef struct {
-    const char *name, *file, *cls;                   /* name: hash of the text, so equal names are equal texts; cls: "map", "reduce", "contract" */
+    const char *name, *file, *cls;                   /* name: equal names are equal texts; cls: "map", "reduce", "contract" */
     const char *shape;                               /* "[n:32 c:8] sum [k:4]"; "" when the plan does not say */
-    int64_t flops, bytes, issued_bytes;              /* a launch; issued_bytes: re-reads included, -1 when the plan does not say */
+    int64_t flops, bytes, issued_bytes;              /* a launch; issued_bytes: with re-reads, -1 when not said */
     int64_t scratch, shared;                         /* bytes a thread; bytes a launch */
     PlanNames instance, source;                      /* instance paths; "file:line" */
 } KernelJson;
 typedef struct {
-    const char *name, *kind, *set;                   /* kind: "input", "output", "carry", "param", "grad", "flat", "state", "arena"; set: "" if none */
+    const char *name, *kind, *set;                   /* kind: as in docs/plan.md; set: "" if none */
     int64_t elements, offset;                        /* offset: arena, param, grad, in elements; else 0 */
-    int64_t bytes;                                   /* 4 an element unless the plan says otherwise */
-    int first, last;                                 /* steps of its life: from the plan, else from the steps that use it; -1 when none does */
+    int64_t bytes;                                   /* 4 an element, 2 where the plan says bf16 */
+    int first, last;                                 /* steps of its life, those that use it; -1 when none does */
 } BufferJson;
 typedef struct {
     int kernel;                                      /* index into the plan's kernels */
@@ -49,8 +49,9 @@ typedef struct {
     int n_programs; ProgramJson *program;
 } PlanJson;
 
-/* DIR/plan.json as structs, indices checked. NULL and *err (heap, one line: what, where, how to mend) when the folder holds no plan, its JSON is
-   damaged, it is of a newer version, or a field is missing that nothing can be said without. Kernel and graph files are not looked at. */
+/* DIR/plan.json as structs, indices checked. NULL and *err (heap, one line: what, where, how to mend) when the folder holds no
+   plan, its JSON is damaged, it is of a newer version, or a field is missing that nothing can be said without. Kernel and graph
+   files are not looked at. */
 PlanJson *plan_json_load(const char *dir, char **err);
 void plan_json_free(PlanJson *p);
 const ProgramJson *plan_json_program(const PlanJson *p, const char *name);     /* NULL when absent */

@@ -115,7 +115,7 @@ static void json_head(Writer *w)
     int64_t batch = batch_of(m), at = 0;
     sb_printf(j, "{\"format\": \"ect-plan\", \"version\": 2, \"ectc\": \"%s\", ", ECT_VERSION);
     json_field(j, "model", m->model_file);
-    sb_printf(j, ", \"batch\": %lld,\n \"config\": [", (long long)batch);
+    sb_printf(j, ", \"precision\": \"%s\", \"batch\": %lld,\n \"config\": [", m->half ? "bf16" : "f32", (long long)batch);
     for (int i = 0; i < m->n_config; i++) {
         sb_printf(j, "%s[\"%s\", ", i ? ", " : "", m->config[i].name);
         sb_json_string(j, m->config[i].value);
@@ -217,12 +217,12 @@ static void shape_text(StrBuf *b, const KernelText *t)
     if (red && red->a.reduce.n) sb_putc(b, ']');
 }
 
-static double predict(const PredictDevice *d, const Lowered *l)
+static double predict(const PredictDevice *d, const Lowered *l, bool half)
 {
     double s = 0;
     for (int i = 0; i < l->n_kernel; i++) {
         const Kernel *k = l->kernel[i];
-        s += predict_seconds(d, k->cls == KERNEL_CONTRACT, false, (double)k->flops, (double)k->bytes, NULL);
+        s += predict_seconds(d, k->cls == KERNEL_CONTRACT, half, (double)k->flops, (double)k->bytes, NULL);
     }
     return s;
 }
@@ -276,7 +276,7 @@ void plan_write(const Backend *b, const PlanOptions *o)
             Lowered *l = lowered(b, sg);
             json_segment(&w, l, sg, phase);
             flops += l->flops; bytes += l->bytes; kernels += l->n_kernel;
-            seconds += predict(&cpu, l);
+            seconds += predict(&cpu, l, m->half);
             peak = MAX(peak, 4 * l->arena_elements);
         }
         sb_puts(j, "]}");

@@ -4,7 +4,8 @@
 
 double kernel_seconds(const Plan *p, const PlanKernel *k, const PredictDevice *d, PredictBound *bound)
 {
-    return predict_seconds(d, !strcmp(k->cls, "contract"), strcmp(p->precision, "f32") != 0, (double)k->flops, (double)k->bytes, bound);
+    return predict_seconds(d, !strcmp(k->cls, "contract"), strcmp(p->precision, "f32") != 0, (double)k->flops, (double)k->bytes,
+                           bound);
 }
 
 /* Adds a text to a list that had room for it from the start. */
@@ -39,7 +40,9 @@ void cost_of(ProgramCost *c, const Plan *p, const PlanProgram *g, const PredictD
         if (!launches[k]) continue;
         KernelUse *u = &c->use[at[k] = c->n++];
         size_t room = (size_t)launches[k];
-        *u = (KernelUse){.kernel = k, .launches = launches[k], .path = xmalloc(room * sizeof *u->path), .line = xmalloc(room * sizeof *u->line)};
+        *u = (KernelUse){.kernel = k, .launches = launches[k]};
+        u->path = xmalloc(room * sizeof *u->path);
+        u->line = xmalloc(room * sizeof *u->line);
         u->seconds = launches[k] * kernel_seconds(p, &p->kernel[k], d, &u->bound);
         c->seconds += u->seconds;
         if (p->kernel[k].issued_bytes < 0 || c->issued_bytes < 0) c->issued_bytes = -1;

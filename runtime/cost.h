@@ -11,7 +11,7 @@ typedef struct {
     double seconds;                                  /* predicted, all launches */
     PredictBound bound;
     int n_paths, n_lines;
-    const char **path, **line;                       /* instance paths of its steps and "file:line" of their results, each once, in order */
+    const char **path, **line;                       /* its steps' instances, "file:line" of results; each once, in order */
 } KernelUse;
 typedef struct {
     int launches, n;

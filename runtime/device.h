@@ -37,7 +37,7 @@ typedef struct {
 typedef struct DeviceClass {
     const char *name;
     bool wide;                                       /* computes in f64: takes in64, out64, carry64, grad64 */
-    bool timed;                                      /* runs kernels and fills Launch.time; the others interpret graphs, which have no steps */
+    bool timed;                                      /* runs kernels, fills Launch.time; the others interpret graphs */
     /* Can it work here? *what (heap): what it uses, or why it cannot and how to mend that. */
     bool (*available)(char **what);
     /* Failures of these are reported by user_error/machine_error and do not return. */

@@ -185,7 +185,7 @@ static void cpu_run(Device *d, const Launch *l)
         }
         a.instances = s->instances;
         c->fn[s->kernel](&a);
-        if (l->time) {                               /* one reading of the clock a launch: the end of one is the start of the next */
+        if (l->time) {                               /* one reading of the clock a launch: its end is the next one's start */
             double now = now_seconds();
             l->time[i].seconds += now - last;
             l->time[i].calls++;
@@ -212,5 +212,6 @@ static void cpu_close(Device *d)
 }
 
 const DeviceClass device_cpu = {
-    .name = "cpu", .timed = true, .available = cpu_available, .open = cpu_open, .prepare = cpu_prepare, .run = cpu_run, .close = cpu_close,
+    .name = "cpu", .timed = true, .available = cpu_available, .open = cpu_open, .prepare = cpu_prepare, .run = cpu_run,
+    .close = cpu_close,
 };

@@ -73,9 +73,10 @@ static void print_kernels(const Plan *p, const ProgramCost *c)
 {
     bool issued = c->issued_bytes >= 0;
     Table t = {.columns = issued ? 12 : 11, .align = issued ? "rrrlrrrlllll" : "rrrlrrlllll"};
-    static const char *const head[] = {"ms", "share", "calls", "class", "MFLOP", "MB", "bound", "kernel", "result, sum", "source", "instances"};
-    static const char *const head_issued[] = {"ms", "share", "calls", "class", "MFLOP", "MB", "issued", "bound", "kernel", "result, sum", "source",
-                                              "instances"};
+    static const char *const head[] = {"ms", "share", "calls", "class", "MFLOP", "MB", "bound", "kernel", "result, sum",
+                                       "source", "instances"};
+    static const char *const head_issued[] = {"ms", "share", "calls", "class", "MFLOP", "MB", "issued", "bound", "kernel",
+                                              "result, sum", "source", "instances"};
     table_head(&t, issued ? head_issued : head);
     for (int i = 0; i < c->n; i++) {
         const KernelUse *u = &c->use[i];
@@ -130,7 +131,8 @@ static void print_program(const Plan *p, const PlanProgram *g, const PredictDevi
         for (int i = 0; steps && i < s->n_draws; i++) {
             StrBuf b = {0};
             shape_text(&b, &s->draw[i].shape);
-            static const char *const kind[] = {[PLAN_UNIFORM] = "uniform", [PLAN_NORMAL] = "normal", [PLAN_BERNOULLI] = "bernoulli"};
+            static const char *const kind[] = {[PLAN_UNIFORM] = "uniform", [PLAN_NORMAL] = "normal",
+                                               [PLAN_BERNOULLI] = "bernoulli"};
             printf("    %s: %s %s\n", s->draw[i].name, kind[s->draw[i].kind], b.s);
             sb_free(&b);
         }
@@ -207,7 +209,7 @@ static void print_memory(const Plan *p)
             for (int b = 0; b < s->n_buffers; b++) {
                 if (s->buffer[b].kind != BUF_ARENA) continue;
                 table_cell(&t, "  %s", s->buffer[b].name);
-                table_cell(&t, "%lld", (long long)s->buffer[b].elements * 4);
+                table_cell(&t, "%lld", (long long)s->buffer[b].elements * (s->buffer[b].half ? 2 : 4));
                 table_cell(&t, "%lld", (long long)s->buffer[b].offset * 4);
                 table_cell(&t, "%d .. %d", first[b], last[b]);
             }
@@ -222,7 +224,8 @@ static NORETURN void unknown_program(const Plan *p, const char *name)
     const char **names = xmalloc(((size_t)p->n_programs + 1) * sizeof *names);
     for (int i = 0; i < p->n_programs; i++) names[i] = p->program[i].name;
     const char *near = suggest(name, names, p->n_programs);
-    user_error("the plan %s has no program `%s`%s%s%s", p->dir, name, near ? ": did you mean `" : "", near ? near : "", near ? "`?" : "");
+    user_error("the plan %s has no program `%s`%s%s%s", p->dir, name, near ? ": did you mean `" : "", near ? near : "",
+               near ? "`?" : "");
 }
 
 int cmd_explain(int argc, char **argv)
@@ -238,8 +241,11 @@ int cmd_explain(int argc, char **argv)
         {"memory", OPT_FLAG, &memory, NULL, "where each buffer lies in its arena, and for how long", 0, 0, 0},
         {"json", OPT_FLAG, &json, NULL, "the same as JSON", 0, 0, 0},
     };
-    const char *usage = "ect-rt explain PLAN [--device D] [--program NAME] [--steps | --totals | --parameters | --memory] [--json]", *dir;
-    if (!options_parse(usage, "Says what a plan does and costs: programs, kernels by predicted time, steps, memory.", o, COUNT(o), argc, argv, &dir, 1))
+    const char *usage = "ect-rt explain PLAN [--device D] [--program NAME] [--json]\n"
+                        "                      [--steps | --totals | --parameters | --memory]";
+    const char *dir;
+    if (!options_parse(usage, "Says what a plan does and costs: programs, kernels by predicted time, steps, memory.", o,
+                       COUNT(o), argc, argv, &dir, 1))
         user_error("which plan? usage: %s", usage);
     if (steps + totals + parameters + memory > 1) user_error("--steps, --totals, --parameters and --memory exclude each other");
     char *err = NULL;

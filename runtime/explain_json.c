@@ -39,7 +39,7 @@ static void json_segment(StrBuf *b, const Plan *p, const PlanSegment *s, bool me
         sb_puts(b, comma ? ",\n     {\"name\": " : "\n     {\"name\": ");
         sb_json_string(b, s->buffer[i].name);
         sb_printf(b, ", \"offset\": %lld, \"bytes\": %lld}", (long long)s->buffer[i].offset * 4,
-                  (long long)s->buffer[i].elements * 4);
+                  (long long)s->buffer[i].elements * (s->buffer[i].half ? 2 : 4));
         comma = true;
     }
     for (int i = 0; !memory && i < s->n_steps; i++) {
@@ -74,7 +74,8 @@ static void json_kernels(StrBuf *b, const Plan *p, const ProgramCost *c)
         sb_json_string(b, k->cls);
         sb_puts(b, ", \"shape\": ");
         sb_json_string(b, k->shape);
-        sb_printf(b, ", \"launches\": %d, \"flops\": %lld, \"bytes\": %lld", u->launches, (long long)k->flops, (long long)k->bytes);
+        sb_printf(b, ", \"launches\": %d, \"flops\": %lld, \"bytes\": %lld", u->launches, (long long)k->flops,
+                  (long long)k->bytes);
         json_issued(b, k->issued_bytes);
         sb_printf(b, ", \"predicted_s\": %.9g, \"bound\": \"%s\"", u->seconds, predict_bound_name[u->bound]);
         json_strings(b, "at", u->line, u->n_lines);
@@ -94,7 +95,8 @@ void explain_json(StrBuf *b, const Plan *p, const PredictDevice *d, bool totals,
     sb_json_string(b, p->compiler);
     int64_t total = 0;
     for (int i = 0; i < p->n_params; i++) total += p->param[i].elements;
-    sb_printf(b, ", \"batch\": %lld, \"parameters\": %lld, \"param_elements\": %lld, \"states\": %d,\n \"config\": {", (long long)p->batch,
+    sb_printf(b, ", \"batch\": %lld, \"parameters\": %lld, \"param_elements\": %lld, \"states\": %d,\n \"config\": {",
+              (long long)p->batch,
               (long long)total, (long long)p->param_elements, p->n_states);
     for (int i = 0; i < p->n_config; i++) {
         sb_puts(b, i ? ", " : "");

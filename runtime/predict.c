@@ -3,9 +3,9 @@
 #include "runtime/predict.h"
 #include <unistd.h>
 
-/* h200, a100: tensor cores for operands of 2 bytes, plain f32 units else (TF32 rounds, so it is no f32); the element rate is the f32 units' without
-   fused multiply-adds. cpu: the rates of one core (OpenBLAS sgemm on AVX2 or AVX-512; generated loops with exp and the like), memory of the machine,
-   one OpenMP region a launch; operands of 2 bytes are widened first, so they gain nothing. */
+/* h200, a100: tensor cores for operands of 2 bytes, plain f32 units else (TF32 rounds, so it is no f32); the element rate is the
+   f32 units' without fused multiply-adds. cpu: the rates of one core (OpenBLAS sgemm on AVX2 or AVX-512; generated loops with exp
+   and the like), memory of the machine, one OpenMP region a launch; operands of 2 bytes are widened first: no gain. */
 static const PredictDevice devices[] = {
     {"h200", "NVIDIA H200",           50e12, 790e12, 30e12, 4.3e12, 3e-6, 0},
     {"a100", "NVIDIA A100",           17e12, 250e12,  9e12, 1.7e12, 3e-6, 0},
@@ -39,8 +39,8 @@ bool predict_device(PredictDevice *d, const char *name, int cores, char **err)
         return true;
     }
     const char *near = suggest(name, names, COUNT(names));
-    *err = xasprintf("nothing is known of a device `%s`%s%s%s; known are %s", name, near ? ": did you mean `" : "", near ? near : "", near ? "`?" : "",
-                     all.s);
+    *err = xasprintf("nothing is known of a device `%s`%s%s%s; known are %s", name, near ? ": did you mean `" : "",
+                     near ? near : "", near ? "`?" : "", all.s);
     sb_free(&all);
     return false;
 }

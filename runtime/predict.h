@@ -1,4 +1,4 @@
-/* How long a launch should take on a device, from its FLOPs and bytes: a roofline. Shared by ectc (compile, diff) and ect-rt (explain, profile).
+/* How long a launch should take on a device, from its FLOPs and bytes: a roofline. Shared by ectc and ect-rt.
    Assumes kernels that reach the rates of the table; what a device really does is what a profile measures against this. */
 #ifndef ECT_PREDICT_H
 #define ECT_PREDICT_H
@@ -15,9 +15,10 @@ typedef struct {
 typedef enum { BOUND_COMPUTE, BOUND_MEMORY, BOUND_LAUNCH } PredictBound;
 extern const char *const predict_bound_name[];       /* "compute", "memory", "launch" */
 
-/* The device `name` (h200, a100, cpu); cores: of cpu, 0 = all of this machine. false and *err (heap: what is wrong, the nearest name, all names). */
+/* The device `name` (h200, a100, cpu); cores: of cpu, 0 = all of this machine. false and *err (heap: what is wrong, the nearest
+   name, all names). */
 bool predict_device(PredictDevice *d, const char *name, int cores, char **err);
-/* Seconds of one launch: max(flops / rate, bytes / rate) + launch. contraction: its kernel's class is `contract`; half: operands of 2 bytes.
-   *bound (may be NULL): which of the three is the largest. */
+/* Seconds of one launch: max(flops / rate, bytes / rate) + launch. contraction: its kernel's class is `contract`; half: operands
+   of 2 bytes. *bound (may be NULL): which of the three is the largest. */
 double predict_seconds(const PredictDevice *d, bool contraction, bool half, double flops, double bytes, PredictBound *bound);
 #endif

@@ -19,7 +19,8 @@ typedef struct { int n, cap; Row *v; Row sum; } Rows;
 
 void profile_check(const DeviceClass *device, const char *file)
 {
-    if (!device->timed) user_error("--profile times kernels, and the device %s interprets graphs; use --device cpu", device->name);
+    if (!device->timed) user_error("--profile times kernels, and the device %s interprets graphs; use --device cpu",
+                                   device->name);
     if (!*file) return;
     const char *slash = strrchr(file, '/');
     char *folder = slash ? xasprintf("%.*s", (int)(slash - file) + 1, file) : xstrdup(".");
@@ -40,7 +41,8 @@ Profile *profile_new(const Plan *plan, int threads)
     for (int i = 0; i < plan->n_programs; i++)
         for (int k = 0; k < plan->program[i].n_segments; k++) {
             const PlanSegment *s = &plan->program[i].segment[k];
-            p->timed[n++] = (Timed){.program = &plan->program[i], .segment = s, .time = xcalloc((size_t)s->n_steps + 1, sizeof(StepTime))};
+            p->timed[n] = (Timed){.program = &plan->program[i], .segment = s};
+            p->timed[n++].time = xcalloc((size_t)s->n_steps + 1, sizeof(StepTime));
         }
     double began = now_seconds();
     for (int i = 0; i < READINGS; i++) p->clock = now_seconds();
@@ -90,11 +92,13 @@ static Rows rows_of(const Profile *p, Grouping by)
             const StepTime *t = &p->timed[i].time[k];
             if (!t->calls) continue;
             const char *at = s->at && *s->at ? s->at : "-";
-            const char *key = by == BY_CLASS ? kernel->cls : by == BY_KERNEL ? kernel->name : by == BY_SOURCE ? at : p->timed[i].segment->name;
+            const char *keys[] = {[BY_CLASS] = kernel->cls, [BY_KERNEL] = kernel->name, [BY_SOURCE] = at,
+                                  [BY_SEGMENT] = p->timed[i].segment->name};
+            const char *key = keys[by];
             double calls = (double)t->calls;
             Row r = {.key = key, .cls = kernel->cls, .shape = kernel->shape, .at = at, .calls = t->calls, .seconds = t->seconds,
-                     .predicted = calls * kernel_seconds(p->plan, kernel, &p->device, NULL), .flops = calls * (double)kernel->flops,
-                     .bytes = calls * (double)kernel->bytes};
+                     .predicted = calls * kernel_seconds(p->plan, kernel, &p->device, NULL),
+                     .flops = calls * (double)kernel->flops, .bytes = calls * (double)kernel->bytes};
             int q = 0;
             while (q < out.n && strcmp(out.v[q].key, key)) q++;
             if (q < out.n) add(&out.v[q], &r);
@@ -140,7 +144,8 @@ static void print_rows(const Rows *rows, Grouping by)
 {
     bool kernel = by == BY_KERNEL;
     Table t = {.columns = kernel ? 12 : 9, .align = kernel ? "rrrrrrrrllll" : "rrrrrrrrl"};
-    const char *head[] = {"ms", "share", "calls", "ms each", "GFLOP/s", "GB/s", "predicted", "ratio", grouping[by].title, "class", "result, sum", "source"};
+    const char *head[] = {"ms", "share", "calls", "ms each", "GFLOP/s", "GB/s", "predicted", "ratio", grouping[by].title,
+                          "class", "result, sum", "source"};
     table_head(&t, head);
     for (int i = 0; i < MIN(rows->n, ROWS_SHOWN); i++) put_row(&t, &rows->v[i], rows->sum.seconds, kernel);
     if (rows->n > ROWS_SHOWN) {
@@ -158,10 +163,12 @@ static void print(const Profile *p)
     Rows rows[GROUPINGS];
     for (int g = 0; g < GROUPINGS; g++) rows[g] = rows_of(p, (Grouping)g);
     const Row *sum = &rows[BY_CLASS].sum;
-    printf("\nprofile: %lld launches, %.3f s in kernels, %.3f s around them; predicted %.3f s on %d cores\n", (long long)sum->calls, sum->seconds,
+    printf("\nprofile: %lld launches, %.3f s in kernels, %.3f s around them; predicted %.3f s on %d cores\n",
+           (long long)sum->calls, sum->seconds,
            whole_seconds(p) - sum->seconds, sum->predicted, p->device.cores);
     printf("outside contractions: %.1f%% of the kernels' time\n", 100 * outside_contractions(&rows[BY_CLASS]));
-    printf("reading the clock: %.4f%% of it (%.0f ns a launch)\n", 100 * ratio((double)sum->calls * p->clock, sum->seconds), 1e9 * p->clock);
+    printf("reading the clock: %.4f%% of it (%.0f ns a launch)\n", 100 * ratio((double)sum->calls * p->clock, sum->seconds),
+           1e9 * p->clock);
     static const Grouping order[] = {BY_SEGMENT, BY_CLASS, BY_KERNEL, BY_SOURCE};
     for (size_t i = 0; i < COUNT(order) && sum->calls; i++) print_rows(&rows[order[i]], order[i]);
     for (int g = 0; g < GROUPINGS; g++) free(rows[g].v);
@@ -171,7 +178,8 @@ static void print(const Profile *p)
 /* ---- JSON ---- */
 static void json_row(StrBuf *b, const Row *r)
 {
-    sb_printf(b, "\"calls\": %lld, \"seconds\": %.9g, \"predicted_s\": %.9g, \"flops\": %.17g, \"bytes\": %.17g", (long long)r->calls, r->seconds,
+    sb_printf(b, "\"calls\": %lld, \"seconds\": %.9g, \"predicted_s\": %.9g, \"flops\": %.17g, \"bytes\": %.17g",
+              (long long)r->calls, r->seconds,
               r->predicted, r->flops, r->bytes);
 }
 static void json_group(StrBuf *b, const Rows *rows, Grouping by)
@@ -204,14 +212,16 @@ static void json_steps(StrBuf *b, const Profile *p)
         sb_json_string(b, p->timed[i].program->name);
         sb_puts(b, ", \"segment\": ");
         sb_json_string(b, s->name);
-        sb_printf(b, ", \"runs\": %lld, \"seconds\": %.9g, \"steps\": [", (long long)p->timed[i].time[0].calls, p->timed[i].whole);
+        sb_printf(b, ", \"runs\": %lld, \"seconds\": %.9g, \"steps\": [", (long long)p->timed[i].time[0].calls,
+                  p->timed[i].whole);
         for (int k = 0; k < s->n_steps; k++) {
             const PlanKernel *kernel = &p->plan->kernel[s->step[k].kernel];
             sb_printf(b, "%s\n   {\"kernel\": \"%s\", \"at\": ", k ? "," : "", kernel->name);
             sb_json_string(b, s->step[k].at ? s->step[k].at : "");
             sb_puts(b, ", \"path\": ");
             sb_json_string(b, s->step[k].path ? s->step[k].path : "");
-            sb_printf(b, ", \"calls\": %lld, \"seconds\": %.9g}", (long long)p->timed[i].time[k].calls, p->timed[i].time[k].seconds);
+            sb_printf(b, ", \"calls\": %lld, \"seconds\": %.9g}", (long long)p->timed[i].time[k].calls,
+                      p->timed[i].time[k].seconds);
         }
         sb_puts(b, "]}");
     }

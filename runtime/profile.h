@@ -6,12 +6,13 @@
 
 typedef struct Profile Profile;
 
-/* Before any work: user_error when `device` runs no kernels, or `file` ("": none is wanted) lies in a folder that cannot be written. */
+/* Before any work: user_error when `device` runs no kernels, or `file` ("": none is wanted) lies in a folder that cannot be
+   written. */
 void profile_check(const DeviceClass *device, const char *file);
 Profile *profile_new(const Plan *plan, int threads);
 /* Where a segment's steps add their times; *whole: where its seconds as a whole are added. Both are the profile's. */
 StepTime *profile_segment(Profile *p, const PlanSegment *s, double **whole);
-/* Prints tables to stdout (segments, classes, kernels and source lines by time), writes the same and every step as JSON to `file` unless that is "",
-   and frees p. machine_error when the file cannot be written; NULL is nothing to say. */
+/* Prints tables to stdout (segments, classes, kernels and source lines by time), writes the same and every step as JSON to
+   `file` unless that is "", and frees p. machine_error when the file cannot be written; NULL is nothing to say. */
 void profile_end(Profile *p, const char *file);
 #endif

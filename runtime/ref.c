@@ -243,5 +243,6 @@ const DeviceClass device_ref = {
     .name = "ref", .available = ref_available, .open = ref_open, .prepare = ref_prepare, .run = ref_run, .close = ref_close,
 };
 const DeviceClass device_ref64 = {
-    .name = "ref64", .wide = true, .available = ref64_available, .open = ref64_open, .prepare = ref_prepare, .run = ref_run, .close = ref_close,
+    .name = "ref64", .wide = true, .available = ref64_available, .open = ref64_open, .prepare = ref_prepare, .run = ref_run,
+    .close = ref_close,
 };

@@ -9,7 +9,7 @@ typedef struct { int columns, n, cap; char **cell; const char *align; } Table;  
 
 void table_head(Table *t, const char *const *name);      /* `columns` names as the first row */
 void table_cell(Table *t, const char *fmt, ...) PRINTF(2, 3);
-/* Prints, and empties the table. A last column that is left-aligned loses its beginning, for `...`, where a line would pass `width` columns;
-   0: never. */
+/* Prints, and empties the table. A last column that is left-aligned loses its beginning, for `...`, where a line would pass
+   `width` columns; 0: never. */
 void table_print(Table *t, int width);
 #endif
