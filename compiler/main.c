@@ -17,6 +17,7 @@ typedef struct {
     FileList files;
     Module *m;
     Backend *back;
+    bool unfused;                    /* --fusion none */
     bool graphs_only;                /* --from: graphs without their model; m holds a program for each */
 } Run;
 
@@ -56,7 +57,7 @@ static void run_layout(Run *r) { r->back = layout(r->m); }
 /* An update is one pass over the flat arrays: nothing in it is held. */
 static void run_fuse(Run *r)
 {
-    each_graph(r, fuse, verify, "fuse");
+    each_graph(r, r->unfused ? hold_everything : fuse, verify, "fuse");
     for (int i = 0; i < r->m->n_programs; i++)
         for (int k = 0; k < r->m->programs[i].n_seg; k++)
             if (segment_is_update(&r->m->programs[i].seg[k])) memset(r->m->programs[i].seg[k].g->held, 0, r->m->programs[i].seg[k].g->n);
@@ -199,6 +200,7 @@ static void usage(FILE *to)
           "  -o PLAN          directory to write; an existing plan there is replaced\n"
           "  -D name=value    give a `config` of the model another value: -D res=16 -D 'mult=[1,2]'\n"
           "  --target cpu     what to compile for (cpu)\n"
+          "  --fusion MODE    full (the default), or none: each operation a kernel of its own, its result in memory\n"
           "  -d LETTERS       print what passes leave, to stdout\n"
           "  --from LETTER    MODEL is a graph text (as -d prints it): start at this pass\n"
           "  --help, --version\n"
@@ -240,12 +242,16 @@ static int compile(int argc, char **argv, bool check_only)
         else if (!strcmp(a, "--target") && !check_only) {
             const char *t = option_value(argc, argv, &i, a);
             if (strcmp(t, "cpu")) user_error("--target %s: this ectc compiles for cpu", t);
+        } else if (!strcmp(a, "--fusion") && !check_only) {
+            const char *f = option_value(argc, argv, &i, a);
+            if (strcmp(f, "none") && strcmp(f, "full")) user_error("--fusion %s: it is full or none", f);
+            r.unfused = !strcmp(f, "none");
         } else if (!strcmp(a, "--from") && !check_only) {
             const char *l = option_value(argc, argv, &i, a);
             if (strlen(l) != 1 || !strchr("XSFO", *l)) user_error("--from %s: a graph can enter at X, S, F or O", l);
             r.from = *l;
         } else if (a[0] == '-' && a[1]) {
-            static const char *const known[] = { "-D", "-d", "-o", "--target", "--from", "--help", "--version" };
+            static const char *const known[] = { "-D", "-d", "-o", "--target", "--fusion", "--from", "--help", "--version" };
             const char *near = suggest(a, known, COUNT(known));
             user_error("unknown option %s\n  help: %s%s%s", a, near ? "did you mean " : "ectc --help", near ? near : "", near ? "?" : "");
         } else if (r.model) user_error("one model at a time: %s and %s", r.model, a);
