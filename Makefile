@@ -15,13 +15,14 @@ EC_SRC   := $(filter-out compiler/main.c,$(wildcard compiler/*.c))
 RT_SRC   := $(filter-out runtime/main.c $(BASE_SRC),$(wildcard runtime/*.c)) $(wildcard cache/*.c)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 TOOL_SRC := $(wildcard tests/tools/*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 GEN_OBJ  := $(B)/gen/grammar.o $(B)/gen/lexer.o $(B)/gen/std_embed.o
 EC_OBJ   := $(call obj,$(DSL_SRC) $(EC_SRC)) $(GEN_OBJ) $(call obj,$(BASE_SRC))
 RT_OBJ   := $(call obj,$(RT_SRC) $(BASE_SRC))
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
-TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests-tools/%,$(TOOL_SRC))
+TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests-tools/%,$(TOOL_SRC)) $(B)/tests-tools/fuzz
 
 all: $(B)/ectc $(B)/ect-rt
 
@@ -36,6 +37,9 @@ $(B)/tests/%: $(B)/tests/unit/%.o $(EC_OBJ) $(RT_OBJ)
 	$(CC) $(CFLAGS) -o $@ $(sort $^) $(LDLIBS) -lcmocka
 
 # Programs the shell tests use.
+$(B)/tests-tools/fuzz: $(call obj,$(FUZZ_SRC)) $(RT_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 $(B)/tests-tools/%: $(B)/tests/tools/%.o $(RT_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
