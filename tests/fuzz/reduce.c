@@ -80,7 +80,7 @@ static bool simpler_choices(Reduction *r)
         for (int i = 0; i < list_at(r->best, k)->n; i++)
             for (int cut = 0; cut < 3; cut++) {      /* 0, half, one less */
                 int v = list_at(r->best, k)->v[i], to = cut == 0 ? 0 : cut == 1 ? v / 2 : v - 1;
-                if (v <= to || (cut && !to)) continue;
+                if (to < 0 || v <= to || (cut && !to)) continue;
                 ProgramPlan *p = plan_copy(r->best);
                 list_at(p, k)->v[i] = to;
                 any |= better(r, p);

@@ -197,7 +197,7 @@ static void kind_contract(Ctx *k)
     }
     if (!n || work > MAX_WORK || shape_count(&left) > MAX_ELEMENTS) { kind_element(k); return; }
     const char *nx = value_use(sc, k->x), *ny = value_use(sc, y);
-    value_add(sc, left, a.size * b.size * sqrt((double)summed), false, "sum[%s](%s * %s%s)", over.s, nx, ny, ren);
+    value_add(sc, left, a.size * b.size * pow((double)summed, 0.8), false, "sum[%s](%s * %s%s)", over.s, nx, ny, ren);
 }
 
 static void kind_attention(Ctx *k)
