@@ -67,6 +67,11 @@ check: all tests
 	@sh tests/run.sh --build $(B)
 check-all: all tests
 	@sh tests/run.sh --build $(B) --long
+# Thousands of random programs, an hour or so: NIGHT_SEEDS of them from seed NIGHT_FIRST on.
+NIGHT_SEEDS ?= 2000
+NIGHT_FIRST ?= 1001
+check-night: all tests
+	@SRC=$(CURDIR) BUILD=$(CURDIR)/$(B) ECTC=$(CURDIR)/$(B)/ectc NIGHT_SEEDS=$(NIGHT_SEEDS) NIGHT_FIRST=$(NIGHT_FIRST) sh tests/fuzz/long_night.sh
 # Everything again under AddressSanitizer and UndefinedBehaviorSanitizer; a finding aborts, which no test takes for an expected status. Leaks are no
 # finding: the programs end without freeing what lives as long as they do.
 check-san:
@@ -88,8 +93,8 @@ install: all
 clean:
 	rm -rf build build-san
 help:
-	@echo "make [all] | unit | tests | check | check-all | check-san | demo | bench | install PREFIX=... | clean"
+	@echo "make [all] | unit | tests | check | check-all | check-night | check-san | demo | bench | install PREFIX=... | clean"
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all unit tests check check-all check-san demo bench install clean help
+.PHONY: all unit tests check check-all check-night check-san demo bench install clean help
 .SECONDARY:

@@ -1,6 +1,7 @@
 /* The whole model text of a plan: blocks, loss, training, programs. What no result needs is left out, as the language asks.
    Assumes statements.c gives legal values. */
 #include "tests/fuzz/fuzz.h"
+#include <math.h>
 
 static void mark(Scope *sc, int i)
 {
@@ -9,18 +10,20 @@ static void mark(Scope *sc, int i)
     for (int k = 0; k < sc->v[i].n_deps; k++) mark(sc, sc->v[i].dep[k]);
 }
 
-/* What of value `i` fits to `main`: the mean over axes that main does not have, or has in another size. */
+/* What of value `i` fits to `main`: the mean over axes that main does not have, or has in another size, times a factor, so that what lies in
+   single elements is not lost in it. */
 static char *fitted(Scope *sc, int i, const Shape *main)
 {
     const Shape *s = &sc->v[i].s;
     StrBuf b = {0};
+    double count = 1;
     for (int k = 0; k < s->n; k++) {
         int at = shape_find(main, s->a[k].role);
-        if (at < 0 || main->a[at].size != s->a[k].size) sb_printf(&b, "%s%s", b.len ? "," : "mean[", role_name(s->a[k].role));
+        if (at >= 0 && main->a[at].size == s->a[k].size) continue;
+        sb_printf(&b, "%s%s", b.len ? "," : "", role_name(s->a[k].role));
+        count *= s->a[k].size;
     }
-    if (!b.len) return xstrdup(value_use(sc, i));
-    sb_printf(&b, "](%s)", value_use(sc, i));
-    return b.s;
+    return b.len ? xasprintf("%.0f * mean[%s](%s)", ceil(sqrt(count)), b.s, value_use(sc, i)) : xstrdup(value_use(sc, i));
 }
 
 /* The body's result: the last value, and up to two others that nothing reads, so that all of it is needed. */

@@ -13,7 +13,7 @@ typedef struct {
     int n_extra;
     char **extra;                                    /* more options of ectc */
 } Settings;
-static bool verbose;
+static bool verbose, stop;
 static Settings set = {.seconds = "120", .level = "-O1"};
 
 /* Runs a command under a time limit; what it printed is appended to the log. Returns the exit status, 128 + N for signal N. */
@@ -143,6 +143,7 @@ static void usage(FILE *to)
           "  --bin DIR        the build (build)\n"
           "  --ectc FILE      the compiler (DIR/ectc)\n"
           "  --level FLAG     how kernels are compiled (-O1)\n"
+          "  --stop           end at the first that fails\n"
           "  --verbose        print every comparison\n"
           "  --keep DIR       write failing texts there, reduced\n"
           "  --reduce SECONDS how long a failing text is reduced (120; 0: not at all)\n", to);
@@ -181,6 +182,7 @@ int main(int argc, char **argv)
         else if (!strcmp(a, "--level")) set.level = value(argc, argv, &i);
         else if (!strcmp(a, "--keep")) set.keep = value(argc, argv, &i);
         else if (!strcmp(a, "--reduce")) set.seconds = value(argc, argv, &i);
+        else if (!strcmp(a, "--stop")) stop = true;
         else if (!strcmp(a, "--verbose")) verbose = true;
         else if (!strcmp(a, "--print")) return fputs(generate(plan_of_seed(number(value(argc, argv, &i)))), stdout), EXIT_OK;
         else if (!strcmp(a, "--help")) return usage(stdout), EXIT_OK;
@@ -200,7 +202,8 @@ int main(int argc, char **argv)
         free(log);
         fflush(stdout);
     }
-    for (uint64_t i = 0; seeded && i < count; i++) failed += !check_seed(seed + i, atof(set.seconds) > 0);
-    printf("%llu programs, %d failed, %.0f s\n", (unsigned long long)(files.n + (seeded ? (int)count : 0)), failed, now_seconds() - began);
+    int ran = files.n;
+    for (uint64_t i = 0; seeded && i < count && !(stop && failed); i++, ran++) failed += !check_seed(seed + i, atof(set.seconds) > 0);
+    printf("%d programs, %d failed, %.0f s\n", ran, failed, now_seconds() - began);
     return failed ? EXIT_USER : EXIT_OK;
 }

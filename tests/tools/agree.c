@@ -168,7 +168,7 @@ static bool near_scaled(const PlanProgram *p, const char *what, const char *got_
             const TensorEntry *w = &want->tensor[i], *g = tensor_find(got, w->name), *s = train ? tensor_find(start, w->name) : NULL;
             if (!g || !same_shape(g, w)) { worst = INFINITY; where = w->name; continue; }
             double *a = values(g), *b = values(w), size = largest(b, NULL, w->elements), floor_size = VALUE_FLOOR;
-            if (starts(w->name, "grad.")) floor_size = GRADIENT_FLOOR * (gradients = fmax(gradients, size));
+            if (starts(w->name, "grad.")) floor_size = fmax(1e-6, GRADIENT_FLOOR * (gradients = fmax(gradients, size)));
             if (s) {
                 double *c = values(s);
                 moved = fmax(moved, fmax(largest(b, c, w->elements), 1e-3 * largest(c, NULL, w->elements)));
