@@ -30,9 +30,9 @@ void lower(Backend *b)
     }
 }
 
-void group(Backend *b)
+void group(Backend *b, bool join)
 {
-    for (int i = 0; i < b->n_low; i++)
+    for (int i = 0; i < b->n_low && join; i++)
         if (b->low[i].owned) group_segment(b->low[i].l);
 }
 

@@ -172,6 +172,7 @@ struct Module {
 /* autodiff.c */ Ref *autodiff(Graph *g, Ref loss, int n, const Ref *wrt);     /* d loss / d wrt[i], arena-owned; loss has no axes; errors: grad_error callback */
 /* expand.c   */ void expand_composites(Graph *g);
 /* simplify.c */ void simplify(Graph *g);
+/* unfused.c  */ void hold_everything(Graph *g);             /* in place of fuse: an operation, a kernel */
 /* verify.c   */ void verify(const Graph *g, const char *after);               /* dies with the pass's name when the graph is not legal */
 /* text.c     */ void graph_print(StrBuf *b, const Module *m, const Graph *g);
 /* text.c     */ Graph *graph_parse(const char *text, Module *m, char **err);  /* inverse of graph_print; NULL and *err on bad text */

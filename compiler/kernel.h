@@ -159,7 +159,7 @@ int64_t axes_product(const Axis *v, int n);
 /* regroup.c R */ void regroup(Graph *g, const Module *m, const Layout *params);
 /* fuse.c    F */ void fuse(Graph *g, const Ranks *ranks);       /* fills held and into */
 /* lower.c   O */ void lower(Backend *b);                                      /* fused graphs to kernels in execution order */
-/* group.c   G */ void group(Backend *b);                                      /* equal small kernels as one launch; the final order */
+/* group.c   G */ void group(Backend *b, bool join);                           /* join: equal small kernels as one launch; the final order */
 /* memplan.c M */ void memplan(Backend *b);                                    /* arena offsets, peak */
 /* emit_c.c  H */ void emit_c(Backend *b);                                     /* the C text of every distinct kernel */
 void backend_free(Backend *b);
