@@ -36,6 +36,7 @@ $(B)/tests/%: $(B)/tests/unit/%.o $(EC_OBJ) $(RT_OBJ)
 	$(CC) $(CFLAGS) -o $@ $(sort $^) $(LDLIBS) -lcmocka
 
 # Programs the shell tests use.
+$(B)/tests-tools/exact: $(call obj,$(wildcard tests/exact/*.c))
 $(B)/tests-tools/%: $(B)/tests/tools/%.o $(RT_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
