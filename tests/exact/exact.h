@@ -15,11 +15,11 @@ typedef struct {
     Fp **in, **out, **carry;                         /* per input, output, carry: row-major; NULL: the input does not exist, the output is grad.* */
     Fp **set, *grad, **state;                        /* flat arrays in physical order; an EMA's state is its set */
     Fp *scalar;                                      /* per plan scalar; of the segment being run */
-    uint64_t step, sample0;
+    uint64_t step, sample0, salt;
 } Tensors;
-/* Weights, state and inputs are hashes of their place, the same in every call; what programs write starts as hashes of `junk`, which differs
-   on the two sides, so that an element nobody writes is seen. */
-Tensors *tensors_new(const Plan *plan, const PlanProgram *program, uint64_t junk);
+/* Weights, state and inputs are hashes of `salt` and their place, the same in every call; what programs write starts as hashes of `junk`, which
+   differs on the two sides, so that an element nobody writes is seen. */
+Tensors *tensors_new(const Plan *plan, const PlanProgram *program, uint64_t salt, uint64_t junk);
 void tensors_free(Tensors *t);
 /* Fills t->scalar for a segment; turn: 1, 2, ... in repeated ones, else 0. */
 void tensors_scalars(Tensors *t, const PlanSegment *segment, int turn);
@@ -37,7 +37,7 @@ Interpreter *interpreter_new(const Plan *plan, const PlanSegment *segment);     
 /* Computes every node, stores the outputs in t. */
 void interpreter_run(Interpreter *x, const PlanSegment *segment, Tensors *t);
 void interpreter_free(Interpreter *x);
-/* Node of a buffer called v<id>; -1 for other names. */
+/* The node a buffer holds when it is written: v<id>, or the name of an output; -1 for other names. */
 int node_of_buffer(const Interpreter *x, const char *name);
 
 /* ---- kernels ---- */
@@ -65,8 +65,13 @@ typedef struct {
 /* Runs a segment's steps, in order, on t. Sets m->finding. */
 void machine_run(Machine *m, const PlanSegment *segment, Tensors *t);
 
+/* ---- all kernels of some programs, and comparing (exact.c) ---- */
+typedef struct { const Plan *plan; char **text; ExactFn **fn; Library *library; int n; } Compiled;   /* text, fn: per plan kernel, or NULL */
+/* Whether all results are equal; says which is not. values: NULL, or how many were compared. */
+bool tensors_equal(const Tensors *want, const Tensors *got, const PlanSegment *segment, int64_t *values);
+
 /* ---- planted faults (plant.c) ---- */
-/* Plants faults in the kernels and the steps of one segment one by one, runs each in a process of its own, prints what became of them and
-   `N of N planted faults found`. Returns whether all were found. */
-bool plant_faults(const Plan *plan, const char *dir, const char *headers, const char *program);
+/* Plants faults in the kernels and the steps of a program's first segment one by one, prints what became of them and `N of N planted faults found`.
+   dir: a folder to fill. Returns whether all were found. */
+bool plant_faults(const Plan *plan, const PlanProgram *program, const Compiled *kernels, const char *dir, const char *headers);
 #endif

@@ -9,7 +9,7 @@ typedef uint64_t Fp;
 typedef unsigned __int128 FpWide;                    /* holds a sum of 64 products */
 static const Fp FP_P = (UINT64_C(1) << 61) - 1;
 
-#define FP_INLINE static inline __attribute__((always_inline, unused))
+#define FP_INLINE static inline __attribute__((unused))
 
 FP_INLINE Fp fp_reduce(FpWide x)
 {

@@ -78,8 +78,14 @@ static void run_elem(const RefGraph *g, const RefNode *n, Fp *const *value, Fp *
     do out[e++] = elem(n, x[0][w[0].at], x[1][w[1].at], x[2][w[2].at]); while (advance(&l, 0, w, n->n_in));
 }
 
-/* Index of each axis of operand x for element `at` of view n; false: outside, the value is 0. */
-static bool view_index(const RefNode *n, const RefNode *x, const int64_t *at, int64_t start, int64_t *to)
+/* The axis of view n that each axis of its operand x goes with, or -1. */
+static void axes_from(const RefNode *n, const RefNode *x, int *from)
+{
+    for (int i = 0; i < x->shape.n; i++)
+        from[i] = n->op == R_rename && i == n->axis ? n->out_axis : shape_axis(&n->shape, x->shape.role[i]);
+}
+/* Index of each axis of operand x for element `at` of view n; start: where x begins in a concatenation. false: outside, the value is 0. */
+static bool view_index(const RefNode *n, const RefNode *x, const int *from, const int64_t *at, int64_t start, int64_t *to)
 {
     if (n->op == R_rearrange) {
         const RefRearrange *r = n->rearrange;
@@ -88,15 +94,14 @@ static bool view_index(const RefNode *n, const RefNode *x, const int64_t *at, in
             to[r->in_axis[f]] += at[r->out_axis[f]] / r->out_stride[f] % r->factor[f] * r->in_stride[f];
         return true;
     }
-    for (int i = 0; i < x->shape.n; i++) {
-        int o = n->op == R_rename && i == n->axis ? n->out_axis : shape_axis(&n->shape, x->shape.role[i]);
-        to[i] = o < 0 ? 0 : at[o];
-    }
+    for (int i = 0; i < x->shape.n; i++) to[i] = from[i] < 0 ? 0 : at[from[i]];
     int64_t i = 0;
     switch (n->op) {
     case R_rename: case R_expand: return true;
     case R_pick: to[n->axis] = n->a; return true;
-    case R_concat: to[shape_axis(&x->shape, n->shape.role[n->out_axis])] -= start; return true;
+    case R_concat:
+        for (int k = 0; k < x->shape.n; k++) if (from[k] == n->out_axis) to[k] -= start;
+        return true;
     case R_slice: i = at[n->out_axis] + n->a; break;
     case R_pad: i = at[n->out_axis] - n->a; break;
     case R_repeat: i = at[n->out_axis] / n->a; break;
@@ -114,25 +119,28 @@ static bool view_index(const RefNode *n, const RefNode *x, const int64_t *at, in
 static void run_view(const RefGraph *g, const RefNode *n, Fp *const *value, Fp *out)
 {
     Loops l = loops_of(&n->shape);
-    int64_t e = 0, to[PLAN_MAX_AXES];
+    int64_t e = 0, to[PLAN_MAX_AXES], *end = xcalloc((size_t)n->n_in, sizeof *end);       /* end: of each piece of a concatenation */
+    int (*from)[PLAN_MAX_AXES] = xcalloc((size_t)n->n_in, sizeof *from);
+    for (int k = 0; k < n->n_in; k++) {
+        const RefNode *x = &g->node[n->in[k]];
+        axes_from(n, x, from[k]);
+        for (int i = 0; n->op == R_concat && i < x->shape.n; i++)
+            if (from[k][i] == n->out_axis) end[k] = (k ? end[k - 1] : 0) + x->shape.size[i];
+    }
     do {
         int k = 0;
-        int64_t start = 0;
-        for (; n->op == R_concat; k++) {             /* the operand that has this piece of the axis */
-            const PlanShape *s = &g->node[n->in[k]].shape;
-            int64_t size = s->size[shape_axis(s, n->shape.role[n->out_axis])];
-            if (l.index[n->out_axis] < start + size) break;
-            start += size;
-        }
+        while (n->op == R_concat && l.index[n->out_axis] >= end[k]) k++;
         const RefNode *x = &g->node[n->in[k]];
         out[e] = 0;
-        if (view_index(n, x, l.index, start, to)) {
+        if (view_index(n, x, from[k], l.index, k ? end[k - 1] : 0, to)) {
             int64_t at = 0;
             for (int i = 0; i < x->shape.n; i++) at = at * x->shape.size[i] + to[i];
             out[e] = value[n->in[k]][at];
         }
         e++;
     } while (advance(&l, 0, NULL, 0));
+    free(end);
+    free(from);
 }
 
 /* sum, rmax, contract: loops over the result, inside them over what is reduced. */
@@ -266,6 +274,7 @@ Interpreter *interpreter_new(const Plan *plan, const PlanSegment *segment)
 int node_of_buffer(const Interpreter *x, const char *name)
 {
     char *end;
+    for (int i = 0; i < x->g->n_out; i++) if (!strcmp(x->g->out[i].name, name)) return x->g->out[i].node;
     if (name[0] != 'v') return -1;
     long id = strtol(name + 1, &end, 10);            /* the text's ids count from 1 without a gap */
     return *end || end == name + 1 || id < 1 || id > x->g->n ? -1 : (int)id - 1;

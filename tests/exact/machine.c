@@ -46,17 +46,18 @@ Library *library_new(const char *dir, const char *headers, const ExactSource *so
         free(path);
     }
     sb_puts(&unit, "}\n");
-    char *cc = xasprintf("%s/kernels.cc", dir), *support = xasprintf("%s/support.cc", headers), *so = xasprintf("%s/kernels.so", dir);
-    char *log = xasprintf("%s/log", dir), *err = NULL;
+    char *cc = xasprintf("%s/kernels.cc", dir), *support = xasprintf("%s/support.cc", headers), *object = xasprintf("%s/support.o", dir);
+    char *so = xasprintf("%s/kernels.so", dir), *log = xasprintf("%s/log", dir), *err = NULL;
     write_text(cc, unit.s);
-    /* -w: the texts are C */
-    const char *argv[] = {cxx && *cxx ? cxx : "g++", "-std=c++17", "-O1", "-w", "-fno-operator-names", "-fno-strict-aliasing", "-fPIC", "-shared",
-                          "-I", headers, count ? "-DECT_COUNT" : "-UECT_COUNT", "-o", so, cc, support, NULL};
-    compile(argv, log);
+    /* -w: the texts are C; -O0: compiling takes longer than running what is small, matrix products excepted */
+    const char *compiler = cxx && *cxx ? cxx : "g++", *define = count ? "-DECT_COUNT" : "-UECT_COUNT";
+    compile((const char *[]){compiler, "-std=c++17", "-O2", "-fPIC", "-I", headers, define, "-c", "-o", object, support, NULL}, log);
+    compile((const char *[]){compiler, "-std=c++17", "-O0", "-w", "-fno-operator-names", "-fPIC", "-shared", "-I", headers, define, "-o", so, cc,
+                             object, NULL}, log);
     l->handle = dlopen(so, RTLD_NOW | RTLD_LOCAL);
     if (!l->handle) err = dlerror();
     if (err) machine_error("%s", err);
-    free(cc); free(support); free(so); free(log);
+    free(cc); free(support); free(object); free(so); free(log);
     sb_free(&unit);
     return l;
 }
@@ -79,8 +80,11 @@ enum { GUARD = 256, MAX_AREAS = 256 };               /* cells before each area *
 typedef struct { Fp *host; int64_t n, at; } Area;    /* at: its first cell; host NULL: the arena */
 typedef struct { FpCell *cell; int64_t cells; int n; Area area[MAX_AREAS]; } Region;
 
-static FpCell junk(uint64_t kind, int64_t i) { return (FpCell){fp_hash(kind, (uint64_t)i), fp_hash(kind + 1, (uint64_t)i)}; }
-static void fill(FpCell *c, int64_t n, uint64_t kind) { for (int64_t i = 0; i < n; i++) c[i] = junk(kind, i); }
+static const FpCell guard = {UINT64_C(0x0badc0dedeadbeef), UINT64_C(0x0ddba11c0ffee000)};
+static void fill(FpCell *c, int64_t n, uint64_t kind)
+{
+    for (int64_t i = 0; i < n; i++) c[i] = (FpCell){fp_hash(kind, (uint64_t)i), fp_hash(kind + 1, (uint64_t)i)};
+}
 static void add_area(Region *r, Fp *host, int64_t n)
 {
     for (int i = 0; host && i < r->n; i++) if (r->area[i].host == host) return;
@@ -101,7 +105,8 @@ static Region *region_new(const Plan *plan, const PlanSegment *segment, const Te
     for (int i = 0; i < p->n_carries; i++) add_area(r, t->carry[i], shape_elements(&p->carry[i].shape));
     r->cells += GUARD;
     r->cell = xcalloc((size_t)r->cells, sizeof *r->cell);
-    fill(r->cell, r->cells, 100);
+    for (int64_t i = 0; i < r->cells; i++) r->cell[i] = guard;
+    fill(r->cell + r->area[0].at, r->area[0].n, 100);
     for (int k = 0; k < r->n; k++)
         for (int64_t i = 0; r->area[k].host && i < r->area[k].n; i++) r->cell[r->area[k].at + i].v = r->area[k].host[i];
     return r;
@@ -131,10 +136,7 @@ static bool guards_whole(const Region *r)
     int64_t at = 0;
     for (int k = 0; k <= r->n; k++) {
         int64_t end = k < r->n ? r->area[k].at : r->cells;
-        for (; at < end; at++) {
-            FpCell c = junk(100, at);
-            if (r->cell[at].v != c.v || r->cell[at].unused != c.unused) return false;
-        }
+        for (; at < end; at++) if (r->cell[at].v != guard.v || r->cell[at].unused != guard.unused) return false;
         if (k < r->n) at = r->area[k].at + r->area[k].n;
     }
     return true;

@@ -20,30 +20,30 @@ static Fp **tensors(const char *what, int n, const PlanTensor *t, const int *ski
 }
 uint64_t draw_key(const char *name) { return fp_hash_text(name); }
 
-Tensors *tensors_new(const Plan *plan, const PlanProgram *p, uint64_t junk)
+Tensors *tensors_new(const Plan *plan, const PlanProgram *p, uint64_t salt, uint64_t junk)
 {
     Tensors *t = xcalloc(1, sizeof *t);
-    *t = (Tensors){.plan = plan, .program = p, .step = 3, .sample0 = 40};
-    t->in = tensors("input", p->n_inputs, p->input, NULL, 0);
+    *t = (Tensors){.plan = plan, .program = p, .step = 3, .sample0 = 40, .salt = salt};
+    t->in = tensors("input", p->n_inputs, p->input, NULL, salt);
     t->out = tensors("output", p->n_outputs, p->output, p->output_param, junk);
     t->carry = tensors("carry", p->n_carries, p->carry, NULL, junk);
     t->set = xcalloc((size_t)plan->n_sets, sizeof *t->set);
-    for (int i = 0; i < plan->n_sets; i++) t->set[i] = hashed("set", plan->set[i], plan->param_elements, 0);
+    for (int i = 0; i < plan->n_sets; i++) t->set[i] = hashed("set", plan->set[i], plan->param_elements, salt);
     t->grad = xcalloc((size_t)MAX((int64_t)1, plan->param_elements), sizeof *t->grad);       /* padding is 0 */
     for (int i = 0; i < plan->n_params; i++)
         for (int64_t e = 0; e < plan->param[i].elements; e++)
             t->grad[plan->param[i].offset + e] = fp_hash(junk, (uint64_t)(plan->param[i].offset + e));
     t->state = xcalloc((size_t)plan->n_states + 1, sizeof *t->state);
     for (int i = 0; i < plan->n_states; i++)
-        t->state[i] = plan->state[i].ema ? t->set[plan->state[i].set] : hashed("state", plan->state[i].name, plan->param_elements, 0);
+        t->state[i] = plan->state[i].ema ? t->set[plan->state[i].set] : hashed("state", plan->state[i].name, plan->param_elements, salt);
     t->scalar = xcalloc((size_t)plan->n_scalars + 1, sizeof *t->scalar);
     return t;
 }
 void tensors_scalars(Tensors *t, const PlanSegment *segment, int turn)
 {
     for (int i = 0; i < t->plan->n_scalars; i++)
-        t->scalar[i] = fp_hash(fp_mix(fp_hash_text(segment->name) + (uint64_t)turn), (uint64_t)i);
-    t->step = 3 + (uint64_t)turn;
+        t->scalar[i] = fp_hash(fp_mix(fp_hash_text(segment->name) + (uint64_t)turn) + t->salt, (uint64_t)i);
+    t->step = 3 + (uint64_t)turn + 100 * t->salt;
 }
 static bool has_gradient(const PlanProgram *p)
 {
