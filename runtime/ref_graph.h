@@ -5,7 +5,7 @@
 #include "runtime/plan.h"
 
 /* REF_OP(name, operands (-1: any), class, attributes): the classes are the interpreter's own:
-   S source, E element-wise, V view, R reduction, C composite. */
+   S source, E element-wise, V view, R reduction, C composite, T row tables and what is read through them. */
 #define REF_OPS                                                                                                                  \
     REF_OP(input, 0, S)                                                                                                          \
     REF_OP(param, 0, S) REF_OP(const, 0, S) REF_OP(scalar, 0, S) REF_OP(iota, 0, S) REF_OP(draw, -1, S) REF_OP(neg, 1, E)        \
@@ -19,14 +19,15 @@
                                     REF_OP(pick, 1, V) REF_OP(pad, 1, V) REF_OP(concat, -1, V) REF_OP(repeat, 1, V)              \
                                         REF_OP(window, 1, V) REF_OP(unwindow, 1, V) REF_OP(expand, 1, V) REF_OP(sum, 1, R)       \
                                             REF_OP(rmax, 1, R) REF_OP(contract, 2, R) REF_OP(standardize, 1, C)                  \
-                                                REF_OP(softmax, 1, C)
+                                                REF_OP(softmax, 1, C) REF_OP(take, -1, T) REF_OP(rows_order, 1, T)  \
+                                                    REF_OP(rows_rank, 1, T) REF_OP(rows_count, 1, T)
 typedef enum {
 #define REF_OP(name, n, cls) R_##name,
     REF_OPS
 #undef REF_OP
     R_COUNT
 } RefOp;
-enum { REF_S, REF_E, REF_V, REF_R, REF_C };
+enum { REF_S, REF_E, REF_V, REF_R, REF_C, REF_T };
 typedef struct { const char *name; int inputs, cls; } RefOpInfo;
 extern const RefOpInfo ref_ops[R_COUNT];
 
