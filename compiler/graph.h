@@ -168,14 +168,14 @@ struct Module {
 
 /* ---- passes: one file, one entry function, one letter each (passes.def) ---- */
 /* autodiff.c */ Ref *autodiff(Graph *g, Ref loss, int n, const Ref *wrt);     /* d loss / d wrt[i], arena-owned; loss has no axes; errors: grad_error callback */
-/* expand.c   */ void expand_composites(Graph *g);
-/* simplify.c */ void simplify(Graph *g);
 /* compact.c  */ void compact(Graph *g);                     /* rows computed where they are wanted only */
 /* A node's rows at or past its bound, a rows_count, hold anything: they are computed from rows that `take` put past the count, and only `take` by
    rank, which never reaches them, leaves them. compact_bounds: per node its bound, 0: none (heap). compact_check: NULL, or what node *at does with
    such rows that it may not (heap). */
 /* compact.c  */ Ref *compact_bounds(const Graph *g);
 /* compact.c  */ char *compact_check(const Graph *g, Ref *at);
+/* expand.c   */ void expand_composites(Graph *g);
+/* simplify.c */ void simplify(Graph *g);
 /* fuse.c     */ void fuse(Graph *g);                        /* fills held and into */
 /* verify.c   */ void verify(const Graph *g, const char *after);               /* dies with the pass's name when the graph is not legal */
 /* text.c     */ void graph_print(StrBuf *b, const Module *m, const Graph *g);

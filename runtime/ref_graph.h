@@ -7,6 +7,7 @@
 /* REF_OP(name, operands (-1: any), class, attributes): the classes are the interpreter's own:
    S source, E element-wise, V view, R reduction, C composite, T row tables and what is read through them. */
 #define REF_OPS                                                                                                                  \
+    REF_OP(take, -1, T) REF_OP(rows_order, 1, T) REF_OP(rows_rank, 1, T) REF_OP(rows_count, 1, T)                                \
     REF_OP(input, 0, S)                                                                                                          \
     REF_OP(param, 0, S) REF_OP(const, 0, S) REF_OP(scalar, 0, S) REF_OP(iota, 0, S) REF_OP(draw, -1, S) REF_OP(neg, 1, E)        \
         REF_OP(abs, 1, E) REF_OP(exp, 1, E) REF_OP(log, 1, E) REF_OP(sin, 1, E) REF_OP(cos, 1, E) REF_OP(sqrt, 1, E)             \
@@ -19,8 +20,7 @@
                                     REF_OP(pick, 1, V) REF_OP(pad, 1, V) REF_OP(concat, -1, V) REF_OP(repeat, 1, V)              \
                                         REF_OP(window, 1, V) REF_OP(unwindow, 1, V) REF_OP(expand, 1, V) REF_OP(sum, 1, R)       \
                                             REF_OP(rmax, 1, R) REF_OP(contract, 2, R) REF_OP(standardize, 1, C)                  \
-                                                REF_OP(softmax, 1, C) REF_OP(take, -1, T) REF_OP(rows_order, 1, T)  \
-                                                    REF_OP(rows_rank, 1, T) REF_OP(rows_count, 1, T)
+                                                REF_OP(softmax, 1, C)
 typedef enum {
 #define REF_OP(name, n, cls) R_##name,
     REF_OPS
