@@ -548,6 +548,11 @@ static Ref sum(Graph *g, Ref x, int n, const Sym *axes, const Node *like)
 Ref mk_sum(Graph *g, Ref x, int n, const Sym *axes) { return sum(g, x, n, axes, NULL); }
 Ref mk_contract(Graph *g, Ref x, Ref y, int n, const Sym *axes) { return contract(g, x, y, n, axes, NULL); }
 
+Ref mk_sqdev(Graph *g, Ref x, int n, const Sym *axes)
+{
+    return n ? reduce_node(g, OP_sqdev, x, 0, n, axes, 0, NULL) : mk_conform(g, mk_const(g, 0), N(g, x)->n_axes, N(g, x)->axes);
+}
+
 Ref mk_rmax(Graph *g, Ref x, int n, const Sym *axes)
 {
     return n ? reduce_node(g, OP_rmax, x, 0, n, axes, 0, NULL) : x;

@@ -7,7 +7,7 @@ void begin_segment(Elab *e, Program *p, const char *name)
 {
     CHECK_BUG(p->n_seg < (int)COUNT(p->seg));
     e->g = graph_new();
-    p->seg[p->n_seg++] = (Segment){ sym(name), e->g, NULL, NULL };
+    p->seg[p->n_seg++] = (Segment){ .name = sym(name), .g = e->g };
 }
 
 Program *begin_program(Elab *e, const char *name, ProgramKind kind, bool training)
@@ -397,7 +397,7 @@ static void make_backward(Elab *e, FileScope *f, const Ast *train)
     step->n_seg = 0;
     step->out = xcalloc((size_t)MAX(grad->n_out, 1), sizeof *step->out);
     if (grad->n_out) memcpy(step->out, grad->out, sizeof *step->out * (size_t)grad->n_out);
-    step->seg[step->n_seg++] = (Segment){ sym("train_step.micro"), grad->seg[0].g, NULL, NULL };
+    step->seg[step->n_seg++] = (Segment){ .name = sym("train_step.micro"), .g = grad->seg[0].g };
     make_update(e, f, train, step);
 }
 

@@ -28,11 +28,22 @@ const char *expr_text(Emit *e, KRef v);
    Invariants move out of the innermost loop; conditions are decided outside of it where they can be. lo/hi override the range text of a loop. */
 typedef void (*NestBody)(Emit *e, void *user);
 void emit_nest(Emit *e, int n, const int *loops, int parallel, int n_values, const KRef *values, NestBody body, void *user);
-/* Copies loads of `value` that divide loop `inner` into row arrays, now, outside of the loops in `later` (bits); what was set before is returned
+/* Copies loads of `values` that divide loop `inner` into row arrays, now, outside of the loops in `later` (bits); what was set before is returned
    and goes back to rows_end when the scope closes. */
-char **rows_begin(Emit *e, KRef value, int inner, uint64_t later);
+char **rows_begin(Emit *e, int n, const KRef *values, int inner, uint64_t later);
 void rows_end(Emit *e, char **before);
 /* Header comment is added by plan_write; these print the function. */
+void print_store(Emit *e, const Store *s, const char *value);
+void emit_pass(Emit *e);
+/* emit_tile.c: the columns of a tile. begin, once a task; first, in a block where the row variables stand for the task's first row, if wanted;
+   row, for each row; end. rows_begin: copies loads that divide the columns, outside of the loops in `later`; NULL or what rows_end wants. */
+typedef struct { int n_col; const int *col; } Tile;
+char **tile_rows_begin(Emit *e, const Tile *t, uint64_t later);
+void tile_begin(Emit *e, const Tile *t);
+bool tile_wants_first(const Emit *e);
+void tile_first(Emit *e, const Tile *t);
+void tile_row(Emit *e, const Tile *t);
+void tile_end(Emit *e, const Tile *t);
 void emit_map(Emit *e);
 void emit_reduce(Emit *e);
 void emit_contract(Emit *e);

@@ -47,19 +47,23 @@ static void declare_arguments(Emit *e)
     if (k->n_draw) line(e, "#endif");
 }
 
+void print_store(Emit *e, const Store *s, const char *value)
+{
+    line(e, "%s[%s] = %s;", buffer_name(e, s->slot), index_text(e, s->offset), value);
+}
+
 void emit_stores(Emit *e, void *user)
 {
     (void)user;
-    const char *text[8];
+    const char *text[16];
     for (int i = 0; i < e->k->n_store; i++) text[i] = expr_text(e, e->k->store[i].value);
     bool hazard = e->k->n_store > 1;                 /* several results: all are computed before any is stored */
     if (hazard)
         for (int i = 0; i < e->k->n_store; i++) line(e, "const float r%d = %s;", i, text[i]);
     for (int i = 0; i < e->k->n_store; i++) {
-        Store *s = &e->k->store[i];
         char r[24];
         snprintf(r, sizeof r, "r%d", i);
-        line(e, "%s[%s] = %s;", buffer_name(e, s->slot), index_text(e, s->offset), hazard ? r : text[i]);
+        print_store(e, &e->k->store[i], hazard ? r : text[i]);
     }
 }
 
@@ -76,7 +80,7 @@ static int parallel_loops(const Kernel *k, int n, const int *loops, int64_t work
 void emit_map(Emit *e)
 {
     Kernel *k = e->k;
-    KRef values[8];
+    KRef values[16];
     int64_t work = 1;
     for (int i = 0; i < k->n_store; i++) values[i] = k->store[i].value;
     for (int i = 0; i < k->n_out; i++) work *= k->loop[k->out[i]].size;
@@ -100,66 +104,123 @@ static const char *lane_text(Emit *e)
     return s;
 }
 
+typedef struct { const char *lane, *kept; bool second; } Sums;    /* second: the squares, once sums are known */
+
 static void accumulate(Emit *e, void *user)
 {
-    const char *lane = user;
-    const KExpr *x = &e->k->expr[e->k->acc[0]];
-    if (e->k->acc_op[0] == OP_sum && x->kind == K_OP && x->op == OP_mul && !e->tmp[e->k->acc[0]]) {
-        line(e, "sum[%s] = ect_fma(%s, %s, sum[%s]);", lane, expr_text(e, x->in[0]), expr_text(e, x->in[1]), lane);
-        return;
+    const Sums *s = user;
+    Kernel *k = e->k;
+    for (int i = 0; i < k->n_acc; i++) {
+        const KExpr *x = &k->expr[k->acc[i]];
+        const char *v = expr_text(e, k->acc[i]);
+        if (s->second) {
+            if (k->acc_op[i] != OP_sqdev) continue;
+            line(e, "const float d%d = %s - mean%d[%s];", i, v, i, s->kept);
+            line(e, "sq%d[%s] = ect_fma(d%d, d%d, sq%d[%s]);", i, s->lane, i, i, i, s->lane);
+        } else if (k->acc_op[i] == OP_rmax) {
+            line(e, "sum%d[%s] = ect_max(sum%d[%s], %s);", i, s->lane, i, s->lane, v);
+        } else if (k->acc_op[i] == OP_sum && x->kind == K_OP && x->op == OP_mul && !e->tmp[k->acc[i]]) {
+            line(e, "sum%d[%s] = ect_fma(%s, %s, sum%d[%s]);", i, s->lane, expr_text(e, x->in[0]), expr_text(e, x->in[1]), i, s->lane);
+        } else {
+            line(e, "sum%d[%s] += %s;", i, s->lane, v);
+        }
     }
-    const char *v = expr_text(e, e->k->acc[0]);
-    if (e->k->acc_op[0] == OP_rmax) line(e, "sum[%s] = ect_max(sum[%s], %s);", lane, lane, v);
-    else line(e, "sum[%s] += %s;", lane, v);
+}
+
+/* Number of a kept lane, alone. */
+static const char *kept_text(Emit *e, int n, const int *loops)
+{
+    StrBuf b = {0};
+    int64_t stride = 1;
+    for (int i = 0; i < n; i++) stride *= e->k->loop[loops[i]].size;
+    for (int i = 0; i < n; i++) {
+        stride /= e->k->loop[loops[i]].size;
+        sb_printf(&b, "%s%s", i ? " + " : "", e->loop_name[loops[i]]);
+        if (stride > 1) sb_printf(&b, "*%lld", (long long)stride);
+    }
+    const char *s = arena_strdup(e->k->arena, n ? b.s : "0");
+    sb_free(&b);
+    return s;
+}
+
+static void for_loop(Emit *e, int loop)
+{
+    open_block(e, "for (%s %s = 0; %s < %lld; %s++)", e->itype, e->loop_name[loop], e->loop_name[loop], (long long)e->k->loop[loop].size, e->loop_name[loop]);
+}
+
+/* Adds the summed lanes of array `from` in fixed order into `to`, which is indexed by the kept lanes. */
+static void fold_lanes(Emit *e, const char *from, const char *to, bool rmax, const char *kept)
+{
+    Kernel *k = e->k;
+    int depth = 0;
+    line(e, "{");
+    e->indent++;
+    line(e, "float total = %s;", rmax ? "-__builtin_inff()" : "0.0f");
+    for (int i = 0; i < k->n_suf; i++)
+        if (k->suf_red[i]) { for_loop(e, k->suf[i]); depth++; }
+    if (rmax) line(e, "total = ect_max(total, %s[%s]);", from, lane_text(e));
+    else line(e, "total += %s[%s];", from, lane_text(e));
+    while (depth--) close_block(e);
+    line(e, "%s[%s] = total;", to, kept);
+    close_block(e);
 }
 
 void emit_reduce(Emit *e)
 {
     Kernel *k = e->k;
-    int64_t lanes = 1, work = 1, outer = 1;
+    int64_t lanes = 1, work = 1, outer = 1, keep = 1, count = 1;
     for (int i = 0; i < k->n_suf; i++) lanes *= k->loop[k->suf[i]].size;
     for (int i = 0; i < k->n_loops; i++) work *= k->loop[i].size;
-    bool rmax = k->acc_op[0] == OP_rmax;
     int par = 0;
     if (work >= 16384) for (; par < k->n_out && outer < 64; par++) outer *= k->loop[k->out[par]].size;
     if (par > 1) line(e, "#pragma omp parallel for collapse(%d) schedule(static) num_threads(args->threads)", par);
     else if (par) line(e, "#pragma omp parallel for schedule(static) num_threads(args->threads)");
-    for (int i = 0; i < k->n_out; i++)
-        open_block(e, "for (%s %s = 0; %s < %lld; %s++)", e->itype, e->loop_name[k->out[i]], e->loop_name[k->out[i]], (long long)k->loop[k->out[i]].size,
-                   e->loop_name[k->out[i]]);
-    line(e, "float sum[%lld]%s;", (long long)lanes, rmax ? "" : " = {0}");
-    if (rmax) line(e, "for (int lane = 0; lane < %lld; lane++) sum[lane] = -__builtin_inff();", (long long)lanes);
-    int loops[2 * MAX_AXES], n = 0;
-    for (int i = 0; i < k->n_red; i++) loops[n++] = k->red[i];
-    for (int i = 0; i < k->n_suf; i++) loops[n++] = k->suf[i];
-    emit_nest(e, n, loops, 0, 1, k->acc, accumulate, (void *)lane_text(e));
-    int kept[MAX_AXES], nk = 0, summed = 0;
+    for (int i = 0; i < k->n_out; i++) for_loop(e, k->out[i]);
+    int loops[2 * MAX_AXES], n = 0, kept[MAX_AXES], nk = 0;
+    for (int i = 0; i < k->n_red; i++) { loops[n++] = k->red[i]; count *= k->loop[k->red[i]].size; }
     for (int i = 0; i < k->n_suf; i++) {
-        if (k->suf_red[i]) summed++;
-        else kept[nk++] = k->suf[i];
+        loops[n++] = k->suf[i];
+        if (k->suf_red[i]) count *= k->loop[k->suf[i]].size;
+        else { kept[nk++] = k->suf[i]; keep *= k->loop[k->suf[i]].size; }
     }
-    if (summed) {                                    /* add the summed lanes in fixed order, into the lane where they are all 0 */
-        for (int i = 0; i < nk; i++)
-            open_block(e, "for (%s %s = 0; %s < %lld; %s++)", e->itype, e->loop_name[kept[i]], e->loop_name[kept[i]], (long long)k->loop[kept[i]].size, e->loop_name[kept[i]]);
-        line(e, "float total = %s;", rmax ? "-__builtin_inff()" : "0.0f");
-        for (int i = 0; i < k->n_suf; i++)
-            if (k->suf_red[i])
-                open_block(e, "for (%s %s = 0; %s < %lld; %s++)", e->itype, e->loop_name[k->suf[i]], e->loop_name[k->suf[i]], (long long)k->loop[k->suf[i]].size,
-                           e->loop_name[k->suf[i]]);
-        if (rmax) line(e, "total = ect_max(total, sum[%s]);", lane_text(e));
-        else line(e, "total += sum[%s];", lane_text(e));
-        for (int i = 0; i < summed; i++) close_block(e);
-        e->acc[0] = "total";
-        KRef values[8];
-        for (int i = 0; i < k->n_store; i++) values[i] = k->store[i].value;
-        emit_nest(e, 0, NULL, 0, k->n_store, values, emit_stores, NULL);
+    const char *lane = lane_text(e), *at = kept_text(e, nk, kept);
+    bool squares = false;
+    for (int i = 0; i < k->n_acc; i++) {
+        bool rmax = k->acc_op[i] == OP_rmax;
+        squares |= k->acc_op[i] == OP_sqdev;
+        line(e, "float sum%d[%lld]%s;", i, (long long)lanes, rmax ? "" : " = {0}");
+        if (rmax) line(e, "for (int lane = 0; lane < %lld; lane++) sum%d[lane] = -__builtin_inff();", (long long)lanes, i);
+    }
+    Sums first = {lane, at, false}, second = {lane, at, true};
+    emit_nest(e, n, loops, 0, k->n_acc, k->acc, accumulate, &first);
+    KRef values[16];
+    bool folded = keep != lanes;
+    if (folded || squares) {
+        for (int i = 0; i < k->n_acc; i++) line(e, "float %s%d[%lld];", k->acc_op[i] == OP_sqdev ? "mean" : "all", i, (long long)keep);
+        for (int i = 0; i < nk; i++) for_loop(e, kept[i]);
+        for (int i = 0; i < k->n_acc; i++) {
+            const char *to = arena_printf(k->arena, k->acc_op[i] == OP_sqdev ? "mean%d" : "all%d", i);
+            fold_lanes(e, arena_printf(k->arena, "sum%d", i), to, k->acc_op[i] == OP_rmax, at);
+            if (k->acc_op[i] == OP_sqdev) line(e, "%s[%s] = %s[%s] / %lld.0f;", to, at, to, at, (long long)count);
+        }
         for (int i = 0; i < nk; i++) close_block(e);
-    } else {
-        e->acc[0] = arena_printf(k->arena, "sum[%s]", lane_text(e));
-        KRef values[8];
-        for (int i = 0; i < k->n_store; i++) values[i] = k->store[i].value;
-        emit_nest(e, nk, kept, 0, k->n_store, values, emit_stores, NULL);
     }
+    if (squares) {                                   /* again, for deviations from the mean, which do not cancel */
+        for (int i = 0; i < k->n_acc; i++)
+            if (k->acc_op[i] == OP_sqdev) line(e, "float sq%d[%lld] = {0};", i, (long long)lanes);
+        emit_nest(e, n, loops, 0, k->n_acc, k->acc, accumulate, &second);
+        for (int i = 0; i < k->n_acc; i++) {
+            if (k->acc_op[i] != OP_sqdev) continue;
+            line(e, "float all%d[%lld];", i, (long long)keep);
+            for (int q = 0; q < nk; q++) for_loop(e, kept[q]);
+            fold_lanes(e, arena_printf(k->arena, "sq%d", i), arena_printf(k->arena, "all%d", i), false, at);
+            for (int q = 0; q < nk; q++) close_block(e);
+        }
+    }
+    for (int i = 0; i < k->n_acc; i++)
+        e->acc[i] = folded || squares ? arena_printf(k->arena, "all%d[%s]", i, at) : arena_printf(k->arena, "sum%d[%s]", i, lane);
+    for (int i = 0; i < k->n_store; i++) values[i] = k->store[i].value;
+    emit_nest(e, nk, kept, 0, k->n_store, values, emit_stores, NULL);
     for (int i = 0; i < k->n_out; i++) close_block(e);
 }
 
@@ -168,6 +229,7 @@ static const char *hint(const Lowered *l, const Kernel *k)
     switch (k->cls) {
     case KERNEL_MAP: return "map";
     case KERNEL_REDUCE: return k->acc_op[0] == OP_rmax ? "max" : "sum";
+    case KERNEL_PASS: return "pass";
     default: (void)l; return k->leaf == LEAF_TAPS_K ? "conv" : k->leaf == LEAF_TAPS_OUT ? "wgrad" : "matmul";
     }
 }
@@ -184,6 +246,7 @@ void emit_kernel(const Lowered *l, Kernel *k)
     declare_arguments(&e);
     if (k->cls == KERNEL_MAP) emit_map(&e);
     else if (k->cls == KERNEL_REDUCE) emit_reduce(&e);
+    else if (k->cls == KERNEL_PASS) emit_pass(&e);
     else emit_contract(&e);
     free(e.row);
     sb_puts(&body, "}\n");

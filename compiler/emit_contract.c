@@ -26,11 +26,11 @@ static int64_t reserve(int64_t *total, int64_t floats)
     return at;
 }
 
-/* Declare index variables of axes v[] from a flat number, innermost last. */
-static void decode(Emit *e, const char *flat, const Axis *v, int n)
+/* Declare index variables of axes v[] from a flat number, innermost last; those before `first` are declared already. */
+static void decode_inner(Emit *e, const char *flat, const Axis *v, int n, int first)
 {
     int64_t inner = 1;
-    for (int i = n; i-- > 0;) {
+    for (int i = n; i-- > first;) {
         const char *name = loop_c_name(e, v[i].role);
         if (v[i].size == 1) continue;
         if (inner == 1 && i == 0) line(e, "const %s %s = %s;", e->itype, name, flat);
@@ -40,6 +40,8 @@ static void decode(Emit *e, const char *flat, const Axis *v, int n)
         inner *= v[i].size;
     }
 }
+
+static void decode(Emit *e, const char *flat, const Axis *v, int n) { decode_inner(e, flat, v, n, 0); }
 
 static const char *flat_text(Emit *e, const Axis *v, int n, const char *none)
 {
@@ -75,16 +77,6 @@ static void fill(Emit *e, const Operand *o, const Axis *v, int n, const char *ta
     emit_nest(e, c, loops, MIN(parallel, c > 1 ? c - 1 : c), 1, &value, store_panel, user);
 }
 
-static void epilogue(Emit *e, const Axis *cols, int nc, const int *loop_n)
-{
-    int loops[MAX_AXES], c = 0;
-    for (int i = 0; i < nc; i++)
-        if (cols[i].size > 1) loops[c++] = loop_n[i];
-    KRef values[8];
-    for (int i = 0; i < e->k->n_store; i++) values[i] = e->k->store[i].value;
-    emit_nest(e, c, loops, 0, e->k->n_store, values, emit_stores, NULL);
-}
-
 /* The loop that fill() makes innermost, or -1. */
 static int inner_loop(const Operand *o, const Axis *v, int n)
 {
@@ -98,7 +90,7 @@ static char **open_columns(Emit *e, const Operand *o, const Tap *t, const Axis *
 {
     const char *w = loop_c_name(e, t->axis);
     int inner = inner_loop(o, v, n), a = op_axis(o, t->axis);
-    char **rows = inner >= 0 ? rows_begin(e, o->value, inner, a >= 0 ? 1ull << o->loop[a] : 0) : NULL;
+    char **rows = inner >= 0 ? rows_begin(e, 1, &o->value, inner, a >= 0 ? 1ull << o->loop[a] : 0) : NULL;
     open_block(e, "for (%s %s = %lld; %s < %s; %s++)", e->itype, w, (long long)from, w, to, w);
     return rows;
 }
@@ -135,6 +127,7 @@ static void emit_gemm(Emit *e)
     tile = MIN(MIN(tile, 512), M);
     if (tile * C > 262144) tile = MAX(16, 262144 / C);
     tile = MIN(tile, M);
+    if (k->tile_rows) tile = k->tile_rows * axes_product(k->m + 2, k->n_m - 2);
     int64_t tiles = (M + tile - 1) / tile;
     line(e, "/* %s */", k->reason);
     line(e, "enum { M = %lld, N = %lld, K = %lld, BATCH = %lld, TILE = %lld, TILES = %lld };", (long long)M, (long long)C, (long long)K, (long long)B,
@@ -194,11 +187,33 @@ static void emit_gemm(Emit *e)
     int64_t ct = reserve(&e->scratch_floats, tile * C);
     line(e, "float *const c_tile = scratch + %lld;", (long long)ct);
     line(e, "args->sgemm(101, %d, %d, rows, N, K, 1.0f, %s, %lld, %s, %lld, 0.0f, c_tile, N);", tra, trb, ap, lda, bp, ldb);
-    open_block(e, "for (%s row = row0; row < row0 + rows; row++)", e->itype);
-    decode(e, "row", k->m, k->n_m);
     e->acc[0] = arena_printf(k->arena, "c_tile[(row - row0)*N + %s]", flat_text(e, k->nn, k->n_n, "0"));
-    epilogue(e, k->nn, k->n_n, k->loop_n);
+    Tile t = {k->n_n, k->loop_n};
+    char **loads = NULL;
+    int first = 0;                                   /* row axes that change inside of a tile */
+    if (k->tile_rows) {
+        first = 1;
+        line(e, "const %s %s = row0 / %lld;", e->itype, loop_c_name(e, k->m[0].role), (long long)axes_product(k->m + 1, k->n_m - 1));
+        uint64_t pixel = 0;
+        for (int i = 1; i < k->n_m; i++) pixel |= 1ull << k->loop_m[i];
+        loads = tile_rows_begin(e, &t, pixel);
+    }
+    tile_begin(e, &t);
+    if (tile_wants_first(e)) {
+        line(e, "{  /* the first row */");
+        e->indent++;
+        line(e, "const %s row = row0;", e->itype);
+        decode_inner(e, "row", k->m, k->n_m, first);
+        tile_first(e, &t);
+        close_block(e);
+    }
+    open_block(e, "for (%s row = row0; row < row0 + rows; row++)", e->itype);
+    decode_inner(e, "row", k->m, k->n_m, first);
+    tile_row(e, &t);
     close_block(e);
+    if (k->tile_rows) decode_inner(e, "row0", k->m, k->n_m, first);
+    tile_end(e, &t);
+    if (loads) rows_end(e, loads);
     close_block(e);
 }
 
@@ -298,7 +313,7 @@ static void emit_taps_k(Emit *e)
         if (v.h && op_axis(b, v.h->kaxis) >= 0) th = b->stride[op_axis(b, v.h->kaxis)];
         if (op_axis(b, v.w->kaxis) >= 0) tw = b->stride[op_axis(b, v.w->kaxis)];
     }
-    int64_t rows = rows_per_tile(&v, MAX(KI, C), v.H), tiles = (v.H + rows - 1) / rows;
+    int64_t rows = k->tile_rows ? k->tile_rows : rows_per_tile(&v, MAX(KI, C), v.H), tiles = (v.H + rows - 1) / rows;
     line(e, "/* %s */", k->reason);
     line(e, "enum { H = %lld, W = %lld, CI = %lld, CO = %lld, ROWS = %lld, TILES = %lld, HALO = %lld, PITCH = %lld };", (long long)v.H, (long long)v.W,
          (long long)KI, (long long)C, (long long)rows, (long long)tiles, (long long)v.halo, (long long)v.pitch);
@@ -335,14 +350,31 @@ static void emit_taps_k(Emit *e)
                  (long long)tap_offset(&v, kh, kw, KI), b_in ? buffer_name(e, b->slot) : "b_panel",
                  (long long)((b_in ? b->base : 0) + kh * th + kw * tw), (long long)MAX(bn == 1 ? C : KI, bn == 1 ? bk : bn), first ? "0.0f" : "1.0f",
                  (long long)kh, (long long)kw);
-    open_block(e, "for (int row = 0; row < rows; row++)");
-    if (v.h) line(e, "const %s %s = row0 + row;", e->itype, loop_c_name(e, v.h->axis));
-    const char *w = loop_c_name(e, v.w->axis);
-    open_block(e, "for (%s %s = 0; %s < W; %s++)", e->itype, w, w, w);
+    Tile t = {k->n_n, k->loop_n};
+    uint64_t pixel = 0;
+    for (int i = 0; i < k->n_m; i++)
+        if (is_role(v.h, k->m[i].role, false) || is_role(v.w, k->m[i].role, false)) pixel |= 1ull << k->loop_m[i];
+    const char *w = loop_c_name(e, v.w->axis), *h = v.h ? loop_c_name(e, v.h->axis) : NULL;
     e->acc[0] = arena_printf(k->arena, "c_tile[(row*PITCH + %s)*CO + %s]", w, flat_text(e, k->nn, k->n_n, "0"));
-    epilogue(e, k->nn, k->n_n, k->loop_n);
+    char **loads = tile_rows_begin(e, &t, pixel);
+    tile_begin(e, &t);
+    if (tile_wants_first(e)) {
+        line(e, "{  /* the first pixel */");
+        e->indent++;
+        line(e, "const int row = 0, %s = 0;", w);
+        if (h) line(e, "const %s %s = row0; (void)%s;", e->itype, h, h);
+        tile_first(e, &t);
+        close_block(e);
+    }
+    open_block(e, "for (int row = 0; row < rows; row++)");
+    if (h) line(e, "const %s %s = row0 + row;", e->itype, h);
+    open_block(e, "for (%s %s = 0; %s < W; %s++)", e->itype, w, w, w);
+    tile_row(e, &t);
     close_block(e);
     close_block(e);
+    if (h && k->tile_rows) line(e, "const %s %s = row0; (void)%s;", e->itype, h, h);
+    tile_end(e, &t);
+    if (loads) rows_end(e, loads);
     close_block(e);
 }
 
@@ -414,7 +446,8 @@ static void emit_taps_out(Emit *e)
     line(e, "for (int col = 0; col < CO; col++) sum[col] += partial[(part*TAPS*CI + row)*CO + col];");
     close_block(e);
     e->acc[0] = arena_printf(k->arena, "sum[%s]", flat_text(e, k->nn, k->n_n, "0"));
-    epilogue(e, k->nn, k->n_n, k->loop_n);
+    Tile t = {k->n_n, k->loop_n};
+    tile_row(e, &t);
     close_block(e);
 }
 

@@ -188,19 +188,19 @@ static void temporaries(Nest *n, const int *uses, bool inner)
     uint64_t in_bit = n->n ? bit(n->loops[n->n - 1]) : 0;
     for (int v = 1; v < e->k->n_expr; v++) {         /* ids are topological */
         const KExpr *x = &e->k->expr[v];
-        if (!uses[v] || e->tmp[v] || x->kind == K_CONST || x->kind == K_ACC) continue;
+        if (!uses[v] || e->tmp[v] || x->kind == K_CONST || x->kind == K_ACC || x->kind == K_SCALAR) continue;
         if (x->kind == K_SELECT && e->decided[v]) continue;
         bool depends = (x->deps & in_bit) != 0, has_acc = false;
-        for (int i = 0; i < x->n_in; i++) has_acc |= e->k->expr[x->in[i]].kind == K_ACC;
-        if (inner ? !(depends && uses[v] > 1) : depends) continue;
-        if (!inner && (has_acc || x->kind == K_SCALAR)) continue;
+        for (int i = 0; i < x->n_in; i++) has_acc |= e->k->expr[x->in[i]].kind == K_ACC && e->k->expr[x->in[i]].value == 0;
+        if (inner ? !(uses[v] > 1) : depends) continue;
+        if (!inner && has_acc) continue;
         bool acc_below = false;
         if (!inner) {                                /* anything above an accumulator stays inside */
             KRef stack[256]; int sp = 0;
             stack[sp++] = (KRef)v;
             while (sp && !acc_below) {
                 const KExpr *y = &e->k->expr[stack[--sp]];
-                if (y->kind == K_ACC) acc_below = true;
+                if (y->kind == K_ACC && y->value == 0) acc_below = true;
                 for (int i = 0; i < y->n_in && sp < 250; i++) stack[sp++] = y->in[i];
             }
             if (acc_below) continue;
@@ -340,13 +340,13 @@ void rows_end(Emit *e, char **before)
     e->row = before;
 }
 
-char **rows_begin(Emit *e, KRef value, int inner, uint64_t later)
+char **rows_begin(Emit *e, int n, const KRef *values, int inner, uint64_t later)
 {
     char **before = copy_rows(e);
     unsigned char *outer = e->decided;
     int *uses = xcalloc((size_t)e->k->n_expr, sizeof *uses);
     e->decided = xcalloc((size_t)e->k->n_expr, 1);
-    reach(e, value, uses);
+    for (int i = 0; i < n; i++) reach(e, values[i], uses);
     load_rows(e, inner, 0, (long)e->k->loop[inner].size, uses, later);
     free(e->decided);
     free(uses);

@@ -2,11 +2,13 @@
    Assumes gradients were taken before: the composites have better gradient rules than their expansions. */
 #include "compiler/autodiff.h"
 
-/* Two passes: var = mean((x - mean)^2), which does not cancel where |mean| is large. */
+/* var = sqdev / count: squares of deviations from the mean, which do not cancel where |mean| is large. */
 Moments moments(Graph *g, Ref x, int n, const Sym *axes, double eps)
 {
     Ref centred = mk_binary(g, OP_sub, x, mk_mean(g, x, n, axes));
-    Ref var = mk_mean(g, mk_binary(g, OP_mul, centred, centred), n, axes);
+    double count = 1;
+    for (int i = 0; i < n; i++) count *= (double)find_axis(N(g, x), axes[i])->size;
+    Ref var = mk_binary(g, OP_div, mk_sqdev(g, x, n, axes), mk_const(g, count));
     return (Moments){ centred, mk_unary(g, OP_rsqrt, mk_binary(g, OP_add, var, mk_const(g, eps))) };
 }
 

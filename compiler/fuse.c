@@ -1,6 +1,6 @@
-/* Fuse: decides which nodes are held in memory; everything else is computed where it is read.
-   Views are never held. A reduction is held, or ends in the element-wise epilogue that is its only reader. */
-#include "compiler/graph.h"
+/* Fuse: decides which nodes are held in memory and which kernel computes them; everything else is computed where it is read.
+   Views are never held. A reduction is held, or belongs to the epilogue that is all that reads it; fuse_merge.c then joins kernels. */
+#include "compiler/fuse.h"
 
 enum { MAX_LOADS = 6, MAX_OPS = 80 };
 
@@ -24,9 +24,9 @@ static void cost_add(Cost *c, Ref r)
 
 static int big_loads(const Graph *g, const Cost *c, int64_t elements)
 {
-    int n = 0;
-    for (int i = 0; i < c->n; i++) n += node_elements(N(g, c->r[i])) * 4 >= elements;
-    return n;
+    int64_t n = 0;                                   /* pieces of a concatenation count by their size */
+    for (int i = 0; i < c->n; i++) n += MIN(node_elements(N(g, c->r[i])), elements);
+    return (int)((n + elements / 2) / MAX(elements, 1));
 }
 
 /* Readers of each node, views looked through. */
@@ -69,8 +69,17 @@ static int count_uses(const Graph *g, const Readers *rd, Ref r, const bool *is_o
 }
 
 /* ---- epilogues ---- */
-enum { MAX_EPILOGUE = 32 };
-typedef struct { const Graph *g; const Readers *rd; const bool *is_out; const Ref *claimed; Ref s[MAX_EPILOGUE]; int n; } Region;
+enum { MAX_EPILOGUE = 48, MAX_ROW_REDUCTIONS = 4 };
+typedef struct {
+    const Graph *g;
+    const Readers *rd;
+    const bool *is_out;
+    const Ref *claimed;
+    Placer *placer;
+    ContractPlan plan;                               /* of s[0], a contraction with a matrix leaf; else .leaf is LEAF_LOOPS */
+    Ref s[MAX_EPILOGUE]; bool row[MAX_EPILOGUE]; int n;   /* row: one value for each row of the product's tile */
+    Place known[1 + MAX_ROW_REDUCTIONS]; int n_known;
+} Region;
 
 static bool in_region(const Region *e, Ref r)
 {
@@ -79,7 +88,7 @@ static bool in_region(const Region *e, Ref r)
     return false;
 }
 
-/* Does anything outside the region read r (looking through renames)? *next: the first element-wise node among those readers. */
+/* Does anything outside the region read r (looking through renames)? *next: the first node among those readers that may belong to it. */
 static bool read_outside(const Region *e, Ref r, Ref *next)
 {
     bool outside = e->is_out[r];
@@ -89,31 +98,118 @@ static bool read_outside(const Region *e, Ref r, Ref *next)
             outside |= read_outside(e, w, next);
         } else if (!in_region(e, w)) {
             outside = true;
-            if (op_info[N(e->g, w)->op].cls == OPC_ELEM && (!*next || w < *next)) *next = w;
+            OpClass c = op_info[N(e->g, w)->op].cls;
+            if ((c == OPC_ELEM || (c == OPC_REDUCE && e->plan.leaf != LEAF_LOOPS)) && (!*next || w < *next)) *next = w;
         }
     }
     return outside;
 }
 
-/* The element-wise nodes that can end reduction e->s[0]'s kernel: grown reader by reader over the same elements; the region is cut back to where
-   its last node is the only one read from outside, so that nothing else has to be held. */
+/* Does r come from a node of the region? Ids are topological, so the search ends at the region's first. */
+static bool comes_from(const Region *e, Ref r, int depth)
+{
+    if (in_region(e, r)) return true;
+    if (r <= e->s[0] || depth > 200) return depth > 200;
+    for (int k = 0; k < N(e->g, r)->n_in; k++)
+        if (comes_from(e, N(e->g, r)->in[k], depth + 1)) return true;
+    return false;
+}
+
+static bool column(const Region *e, Sym role)
+{
+    for (int i = 0; i < e->plan.nc; i++)
+        if (e->plan.nn[i].role == role) return true;
+    return false;
+}
+
+/* May node q end up in the epilogue? *row: as a value for each row. A reduction must go over all columns, so that a tile has it whole. */
+static bool belongs(Region *e, Ref q, bool *row)
+{
+    const Graph *g = e->g;
+    const Node *n = N(g, q), *r = N(g, e->s[0]);
+    *row = false;
+    if (e->claimed[q]) return false;
+    if (op_info[n->op].cls == OPC_ELEM && e->n_known == 1)
+        return node_elements(n) == node_elements(r) && n->n_axes == r->n_axes;
+    Place at;
+    placer_know(e->placer, e->known, e->n_known);
+    if (op_info[n->op].cls == OPC_ELEM) {
+        if (place_node(e->placer, q, &at) != PLACE_ALIGNED || !place_whole(g, q, &at)) return false;
+        *row = true;
+        for (int i = 0; i < n->n_axes; i++) *row &= !at.at[i].role || !column(e, at.at[i].role);
+        if (!*row && (node_elements(n) != node_elements(r) || n->n_axes != r->n_axes)) return false;
+        for (int k = 0; k < n->n_in; k++)            /* a row's value may be read elsewhere: what comes from there must not come back */
+            if (!in_region(e, n->in[k]) && place_node(e->placer, n->in[k], &at) == PLACE_FREE && comes_from(e, n->in[k], 0)) return false;
+        return true;
+    }
+    if (e->n_known > MAX_ROW_REDUCTIONS || !contract_can_host(&e->plan) || n->n_in != 1 || n->a.reduce.n != e->plan.nc) return false;
+    if (place_node(e->placer, n->in[0], &at) != PLACE_ALIGNED || !place_whole(g, n->in[0], &at)) return false;
+    const Node *x = N(g, n->in[0]);
+    if (node_elements(x) != node_elements(r)) return false;
+    Place *to = &e->known[e->n_known];
+    *to = (Place){.node = q};
+    for (int i = 0; i < x->n_axes; i++) {
+        bool summed = axis_in(n->a.reduce.n, n->a.reduce.axis, x->axes[i].role);
+        if (at.at[i].div > 1 || at.at[i].mod || column(e, at.at[i].role) != summed) return false;
+        for (int k = 0; k < n->n_axes; k++)
+            if (n->axes[k].role == x->axes[i].role) to->at[k] = at.at[i];
+    }
+    e->n_known++;
+    *row = true;
+    return true;
+}
+
+/* The nodes that can end reduction e->s[0]'s kernel, grown reader by reader; the region is cut back to where its last element-wise node is the only
+   one of full size that is read from outside, so that nothing else of that size has to be held. */
 static void grow(Region *e)
 {
-    const Node *r = N(e->g, e->s[0]);
     int closed = 1;
     while (e->n < MAX_EPILOGUE) {
         Ref next = 0;
-        int holders = 0, holder = 0;
-        for (int i = 0; i < e->n; i++)
-            if (read_outside(e, e->s[i], &next)) { holders++; holder = i; }
-        if (holders == 1 && holder == e->n - 1 && N(e->g, e->s[holder])->type != T_BOOL) closed = e->n;
-        if (!next || e->claimed[next] || node_elements(N(e->g, next)) != node_elements(r) || N(e->g, next)->n_axes != r->n_axes) break;
+        int holders = 0, holder = 0, last = 0;
+        for (int i = 0; i < e->n; i++) {
+            if (!e->row[i]) last = i;
+            if (read_outside(e, e->s[i], &next) && !e->row[i]) { holders++; holder = i; }
+        }
+        bool ends = holders == 0 ? e->n_known > 1 : holders == 1 && holder == last && N(e->g, e->s[holder])->type != T_BOOL;
+        if (ends && (N(e->g, e->s[e->n - 1])->type != T_BOOL)) closed = e->n;
+        if (!next || !belongs(e, next, &e->row[e->n])) break;
         e->s[e->n++] = next;
     }
     e->n = closed;
 }
 
-void fuse(Graph *g)
+/* A sum that a kernel making its operand can finish is left alone: what reads it takes it from memory. */
+static bool partial(const Graph *g, Ref r)
+{
+    const Node *n = N(g, r);
+    if (n->op != OP_sum && n->op != OP_sqdev && !pointwise_contract(g, n)) return false;
+    int64_t x = 0;
+    for (int k = 0; k < n->n_in; k++) x = MAX(x, node_elements(N(g, n->in[k])));
+    return x >= 8192 && x >= 16 * node_elements(n);
+}
+
+static void claim(Graph *g, const Readers *rd, const bool *is_out, Ref *claimed, Placer *placer, const Ranks *ranks, Ref r)
+{
+    Region e = {.g = g, .rd = rd, .is_out = is_out, .claimed = claimed, .placer = placer, .s = {r}, .n = 1, .n_known = 1};
+    if (N(g, r)->op == OP_contract && !pointwise_contract(g, N(g, r))) contract_plan(g, ranks, r, NULL, &e.plan);
+    else e.plan.leaf = LEAF_LOOPS;
+    e.known[0].node = r;
+    for (int i = 0; i < N(g, r)->n_axes; i++) e.known[0].at[i] = (AxisAt){N(g, r)->axes[i].role, 1, 0};
+    if (!partial(g, r)) grow(&e);
+    Ref last = 0, leader = e.s[e.n - 1];
+    for (int i = 0; i < e.n; i++) if (!e.row[i]) last = e.s[i];
+    bool alone = e.n == 1;
+    for (int i = 0; i < e.n; i++) {
+        Ref none = 0;
+        bool outside = read_outside(&e, e.s[i], &none);
+        g->held[e.s[i]] = (e.s[i] == last && (outside || alone)) || (e.row[i] && outside);
+        g->into[e.s[i]] = op_info[N(g, e.s[i])->op].cls == OPC_REDUCE || g->held[e.s[i]] ? leader : 0;
+        claimed[e.s[i]] = r;
+    }
+}
+
+void fuse(Graph *g, const Ranks *ranks)
 {
     g->held = xcalloc(g->n, sizeof *g->held);
     g->into = xcalloc(g->n, sizeof *g->into);
@@ -127,19 +223,16 @@ void fuse(Graph *g)
     }
     Readers rd;
     readers_build(g, &rd);
+    Placer placer;
+    placer_open(&placer, g);
     Ref *claimed = xcalloc(g->n, sizeof *claimed);   /* epilogue node -> its reduction */
-    for (uint32_t r = g->n; r-- > 1;) {              /* later reductions first: an epilogue belongs to the last of its reductions */
-        if (op_info[N(g, r)->op].cls != OPC_REDUCE) continue;
-        Region e = {g, &rd, is_out, claimed, {r}, 1};
-        grow(&e);
-        Ref last = e.s[e.n - 1];
-        g->held[last] = true;
-        for (int i = 0; i < e.n; i++) {
-            if (e.s[i] != last) g->held[e.s[i]] = false;
-            g->into[e.s[i]] = last;
-            claimed[e.s[i]] = r;
+    for (int pass = 0; pass < 2; pass++)             /* matrix products first; later ones first: an epilogue belongs to the last of its reductions */
+        for (uint32_t r = g->n; r-- > 1;) {
+            const Node *n = N(g, r);
+            if (op_info[n->op].cls != OPC_REDUCE || claimed[r]) continue;
+            if ((n->op == OP_contract && !pointwise_contract(g, n)) == (pass == 0)) claim(g, &rd, is_out, claimed, &placer, ranks, r);
         }
-    }
+    placer_close(&placer);
     Cost *cost = xcalloc(g->n, sizeof *cost);
     for (uint32_t r = 1; r < g->n; r++) {
         const Node *n = N(g, r);
@@ -163,15 +256,17 @@ void fuse(Graph *g)
         int64_t largest = 0;
         Ref only = 0;
         int uses = count_uses(g, &rd, r, is_out, &largest, &only);
-        if (cls == OPC_ELEM && !g->held[r] && !g->into[r] && n->type != T_BOOL && n->n_axes > 0) {
+        if (cls == OPC_ELEM && !g->held[r] && !claimed[r] && n->type != T_BOOL && n->n_axes > 0) {
             int64_t e = node_elements(n);
             int big = big_loads(g, c, e);
             g->held[r] = (uses > 1 && (big > 1 || c->ops > 24)) || big >= MAX_LOADS || c->ops > MAX_OPS || c->n > MAX_LOADS
                          || (c->dear && largest >= 4 * e);
         } else if (cls == OPC_ELEM && n->n_axes == 0 && n->type != T_BOOL && c->ops > 8 && c->n > 0) {
-            g->held[r] = !g->into[r];
+            g->held[r] = !claimed[r];
         }
+        if (g->held[r] && !g->into[r]) g->into[r] = r;
         if (g->held[r] || g->into[r]) *c = (Cost){1, {r}, 0, false};
     }
+    fuse_merge(g, ranks);
     free(cost); free(claimed); free(is_out); free(rd.first); free(rd.next); free(rd.who);
 }

@@ -71,7 +71,8 @@ typedef struct Graph {
     uint32_t *table; uint32_t table_cap;             /* interning */
     struct { Sym name; Ref ref; } *out; int n_out, out_cap;
     Origin at;                                       /* given to nodes as they are made */
-    bool *held; Ref *into;                           /* after fuse, per node: held in memory; into: the kernel's last node, for a reduction and its epilogue */
+    bool *held; Ref *into;                           /* after fuse, per node: held in memory; into: the kernel that computes it, by its first leader, for
+                                                        every held node and every reduction */
     bool expanded;                                   /* set by expand_composites: verify allows no composite operation from there on */
 } Graph;
 
@@ -107,6 +108,7 @@ Ref mk_expand(Graph *g, Ref x, Sym axis, int64_t size);
 Ref mk_take(Graph *g, Ref x, Ref table, Ref count);  /* along the table's axis; table: rows_order with its rows_count, or rows_rank and 0 */
 Ref mk_rows_table(Graph *g, Op op, Ref cond);        /* rows_order, rows_rank, rows_count; cond: a condition over one axis */
 Ref mk_sum(Graph *g, Ref x, int n, const Sym *axes); /* a sum of a product of two tensors becomes `contract` */
+Ref mk_sqdev(Graph *g, Ref x, int n, const Sym *axes);
 Ref mk_rmax(Graph *g, Ref x, int n, const Sym *axes);
 Ref mk_contract(Graph *g, Ref x, Ref y, int n, const Sym *axes);
 Ref mk_standardize(Graph *g, Ref x, int n, const Sym *axes, double eps);
@@ -143,6 +145,7 @@ typedef struct {
     Sym name;                                        /* "denoise", "sample.1", "train_step.update" */
     Graph *g;
     Sym each, time;                                  /* run-time list name and the scalar's name, or NULL */
+    char *text;                                      /* the graph before regroup, printed: what the interpreters run */
 } Segment;
 typedef struct { Sym name; int n_axes; Axis *axes; Type type; } TensorDecl;
 typedef struct {
@@ -176,7 +179,6 @@ struct Module {
 /* compact.c  */ char *compact_check(const Graph *g, Ref *at);
 /* expand.c   */ void expand_composites(Graph *g);
 /* simplify.c */ void simplify(Graph *g);
-/* fuse.c     */ void fuse(Graph *g);                        /* fills held and into */
 /* verify.c   */ void verify(const Graph *g, const char *after);               /* dies with the pass's name when the graph is not legal */
 /* text.c     */ void graph_print(StrBuf *b, const Module *m, const Graph *g);
 /* text.c     */ Graph *graph_parse(const char *text, Module *m, char **err);  /* inverse of graph_print; NULL and *err on bad text */

@@ -22,7 +22,8 @@ typedef struct {
     Type type;
     Op op;                                           /* K_OP */
     double value;                                    /* K_CONST */
-    int slot;                                        /* K_SCALAR: plan scalar; K_LOAD: kernel buffer; K_DRAW: kernel draw; K_ACC: which accumulator */
+    int slot;                                        /* K_SCALAR: plan scalar; K_LOAD: kernel buffer; K_DRAW: kernel draw; K_ACC: which accumulator
+                                                        (value 1: the same for all columns of a row) */
     IRef index, index2;                              /* K_LOAD: offset; K_IOTA: value; K_DRAW: sample row, element */
     int n_cond; Cond *cond;                          /* K_SELECT: all hold ? in[0] : in[1] */
     int n_in; KRef in[3];
@@ -60,9 +61,13 @@ typedef struct {
 } Operand;
 typedef struct { Operand a, b; } Segment2;           /* a K segment: sum over its K axes of a * b */
 
-typedef enum { KERNEL_MAP, KERNEL_REDUCE, KERNEL_CONTRACT } KernelClass;
+typedef enum { KERNEL_MAP, KERNEL_REDUCE, KERNEL_PASS, KERNEL_CONTRACT } KernelClass;
 typedef enum { LEAF_LOOPS, LEAF_GEMM, LEAF_TAPS_K, LEAF_TAPS_OUT } Leaf;   /* how a contraction's sum is computed; chosen by lower.c, reason recorded */
-typedef struct { int slot; IRef offset; KRef value; Layout layout; } Store;
+/* When a value is there: for each element; for each row, when its columns are summed; at the end of a task, for each column. */
+typedef enum { AT_ELEMENT, AT_ROW, AT_TASK } Level;
+typedef struct { int slot; IRef offset; KRef value; Layout layout; Level level; } Store;
+/* A reduction inside of a contraction's epilogue or a pass: over the columns of each row (AT_ROW), or over the rows of a task for each column (AT_TASK). */
+typedef struct { Op op; KRef value; int acc; Level level; int64_t count; } Inner;
 
 typedef struct Kernel {
     KernelClass cls;
@@ -74,12 +79,15 @@ typedef struct Kernel {
     int n_out; int out[MAX_AXES]; Axis out_axes[MAX_AXES];      /* loops over the result, physical order of the store */
     int n_red; int red[MAX_AXES];                    /* REDUCE: outer loops summed over */
     int n_suf; int suf[MAX_AXES]; bool suf_red[MAX_AXES];       /* REDUCE: innermost loops, kept as an array of accumulators; some of them summed at the end */
-    int n_acc; KRef acc[8]; Op acc_op[8];            /* REDUCE: values reduced side by side (sum or rmax) */
+    int n_acc; KRef acc[8]; Op acc_op[8];            /* REDUCE: values reduced side by side (sum, sqdev or rmax) */
     Leaf leaf; const char *reason;
     int n_seg; Segment2 *seg;                        /* CONTRACT */
     int n_m, n_n, n_k, n_b; Axis m[MAX_AXES], nn[MAX_AXES], k[MAX_AXES], b[MAX_AXES];   /* CONTRACT: rows, columns, summed, batch; outermost first */
     int loop_m[MAX_AXES], loop_n[MAX_AXES], loop_b[MAX_AXES];   /* epilogue loops */
-    int n_store; Store store[8];                     /* epilogue: K_ACC leaves are the reduced values */
+    int n_store; Store store[16];                    /* epilogue: K_ACC leaves are the reduced values */
+    int n_inner; Inner inner[8];                     /* PASS, CONTRACT: in order; a later one may use the rows' results of earlier ones */
+    int64_t tile_rows;                               /* CONTRACT: rows axis 1 is worked on in pieces of this size, because inner[] says so; 0: free */
+    int n_task, n_row, n_col; int task[MAX_AXES], row[MAX_AXES], col[MAX_AXES];   /* PASS: loops shared out, summed over, innermost */
     int n_buf, buf_cap; int *buf;                    /* segment buffers, in slot order */
     int n_draw; int draw[16];                        /* segment draws, in slot order */
     int64_t scratch, shared, flops, bytes;
@@ -130,14 +138,20 @@ typedef struct { double rank[MAX_AXES]; } Ranks;
 void layout_params(const Module *m, Layout *order);  /* [n_params] */
 Ranks *layout_ranks(const Module *m, const Graph *g, const Layout *params);   /* heap, per node */
 
+/* regroup.c: a contraction that is a sum of element-wise products: one operand has all roles of the other. */
+bool pointwise_contract(const Graph *g, const Node *n);
+
 /* kernel_hash.c */ uint64_t kernel_hash(const Lowered *l, const Kernel *k);   /* equal: the same text, given the same slots */
 
-/* lower_reduce.c */
+int axis_index(const Node *n, Sym role);             /* lower.c; -1 when absent */
+/* contraction.c */
 int op_axis(const Operand *o, Sym role);             /* the operand's source axis that stands for a role of the contraction, or -1 */
 int64_t axes_product(const Axis *v, int n);
 
 /* ---- passes; each works on all segments (backend.c) or on one ---- */
 /* layout.c  L */ Backend *layout(Module *m);                                  /* params_order; the backend every later pass works on */
+/* regroup.c R */ void regroup(Graph *g, const Module *m, const Layout *params);
+/* fuse.c    F */ void fuse(Graph *g, const Ranks *ranks);       /* fills held and into */
 /* lower.c   O */ void lower(Backend *b);                                      /* fused graphs to kernels in execution order */
 /* memplan.c M */ void memplan(Backend *b);                                    /* arena offsets, peak */
 /* emit_c.c  H */ void emit_c(Backend *b);                                     /* the C text of every distinct kernel */

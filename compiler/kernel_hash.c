@@ -59,7 +59,16 @@ uint64_t kernel_hash(const Lowered *l, const Kernel *k)
     for (int i = 0; i < k->n_n; i++) num(&h, k->loop_n[i]);
     for (int i = 0; i < k->n_b; i++) num(&h, k->loop_b[i]);
     for (int i = 0; i < k->n_seg; i++) { operand(&h, &k->seg[i].a); operand(&h, &k->seg[i].b); }
-    for (int i = 0; i < k->n_store; i++) { num(&h, k->store[i].slot); num(&h, k->store[i].offset); num(&h, k->store[i].value); }
+    for (int i = 0; i < k->n_store; i++) { num(&h, k->store[i].slot); num(&h, k->store[i].offset); num(&h, k->store[i].value); num(&h, k->store[i].level); }
+    for (int i = 0; i < k->n_inner; i++) {
+        const Inner *in = &k->inner[i];
+        num(&h, in->op); num(&h, in->value); num(&h, in->acc); num(&h, in->level); num(&h, in->count);
+    }
+    num(&h, k->tile_rows);
+    num(&h, k->n_task); num(&h, k->n_row); num(&h, k->n_col);
+    for (int i = 0; i < k->n_task; i++) num(&h, k->task[i]);
+    for (int i = 0; i < k->n_row; i++) num(&h, k->row[i]);
+    for (int i = 0; i < k->n_col; i++) num(&h, k->col[i]);
     for (int i = 0; i < k->n_buf; i++) {
         const Buffer *b = &l->buf[k->buf[i]];
         num(&h, b->kind == BUF_PARAM);

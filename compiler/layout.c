@@ -2,6 +2,8 @@
    Axes are not positions, so the order is the compiler's choice: channels innermost, kernel taps of a weight outermost. */
 #include "compiler/kernel.h"
 
+#define FREE 1e18                                    /* the rank of an axis along which nothing lies */
+
 /* Follow renames down to the node underneath; *role becomes its name there. */
 static Ref peel_rename(const Graph *g, Ref r, Sym *role)
 {
@@ -131,7 +133,8 @@ static void rank_rearrange(const Graph *g, const Ranks *k, const Node *n, Ranks 
     }
     q = 0;
     for (int i = 0; i < ra->n_out; i++) {
-        out->rank[i] = ra->out_count[i] ? f[ra->out_factor[q + ra->out_count[i] - 1]] : 1e18;
+        out->rank[i] = FREE;                         /* the innermost factor that says anything: an expanded one lies anywhere */
+        for (int j = ra->out_count[i]; j-- > 0 && out->rank[i] >= FREE / 2;) out->rank[i] = f[ra->out_factor[q + j]];
         q += ra->out_count[i];
     }
     (void)g;
@@ -177,7 +180,7 @@ Ranks *layout_ranks(const Module *m, const Graph *g, const Layout *params)
                 else if (n->op == OP_unwindow && role == n->a.unwindow.kaxis) v = rank_of(g, k, n->in[0], n->a.unwindow.axis, -1) * 0.99;
                 else if (n->n_in) v = rank_of(g, k, n->in[dom], role, -1);
                 for (int j = 0; j < n->n_in && v < 0; j++) v = rank_of(g, k, n->in[j], role, -1);
-                k[r].rank[i] = v < 0 ? 1e18 : v;
+                k[r].rank[i] = v < 0 ? FREE : v;
             }
         }
     }

@@ -309,7 +309,12 @@ KRef resolve(Lower *c, Ref r, const IRef *idx)
 {
     const Node *n = N(c->l->g, r);
     Kernel *k = c->k;
-    if (r == c->acc_node) return kx(k, (KExpr){.kind = K_ACC, .slot = 0, .deps = 0});
+    for (int i = 0; i < c->n_local; i++) {
+        if (c->local[i].node != r || !c->local[i].value) continue;
+        for (int a = 0; a < n->n_axes; a++)          /* fuse let nothing else in */
+            if (n->axes[a].size > 1 && c->known[i].at[a].role) CHECK_BUG(idx[a] == place_index(c, &c->known[i].at[a]));
+        return c->local[i].value;
+    }
     if (c->l->home[r] >= 0 && r != c->root) return load(c, c->l->home[r], n, idx);
     CHECK_BUG(!(c->l->g->held[r] && r != c->root));
     for (int i = 0; i < c->n_memo; i++) {
@@ -361,7 +366,7 @@ Kernel *kernel_new(Lowered *l, KernelClass cls, Ref root)
 static void add_store(Lower *c, Ref r, int buf, const Sym *as, KRef v, const IRef *idx)
 {
     Kernel *k = c->k;
-    CHECK_BUG(k->n_store < 8);
+    CHECK_BUG(k->n_store < 16);
     Store *s = &k->store[k->n_store++];
     s->slot = kernel_slot(k, buf);
     s->layout = c->l->buf[buf].layout;
@@ -369,17 +374,84 @@ static void add_store(Lower *c, Ref r, int buf, const Sym *as, KRef v, const IRe
     s->value = v;
 }
 
-void kernel_nodes(Lower *c, Ref from, Ref to)
+/* ---- a kernel's members ---- */
+void begin_kernel(Lower *c, KernelClass cls, Ref root)
+{
+    c->k = kernel_new(c->l, cls, root);
+    c->n_memo = c->n_local = c->n_known = c->n_domain = 0;
+    c->root = 0;
+    placer_know(&c->placer, c->known, 0);
+}
+
+void domain_axis(Lower *c, Sym role, int64_t size, IRef index)
+{
+    c->axes[c->n_domain] = (Axis){role, size};
+    c->domain[c->n_domain++] = index;
+}
+
+IRef place_index(Lower *c, const AxisAt *at)
+{
+    for (int i = 0; i < c->n_domain && at->role; i++) {
+        if (c->axes[i].role != at->role) continue;
+        IRef x = at->div > 1 ? ix_div(c->k, c->domain[i], at->div) : c->domain[i];
+        return at->mod ? ix_mod(c->k, x, at->mod) : x;
+    }
+    CHECK_BUG(!at->role);
+    return ix_const(c->k, 0);
+}
+
+void know(Lower *c, const Place *p, KRef value)
+{
+    int n = c->n_local;
+    vec_push(c->local, c->n_local, c->local_cap, ((Local){p->node, value}));
+    vec_push(c->known, c->n_known, c->known_cap, *p);
+    CHECK_BUG(n + 1 == c->n_known);
+    placer_know(&c->placer, c->known, c->n_known);
+    c->n_memo = 0;
+}
+
+bool place_member(Lower *c, Ref r, Place *out)
+{
+    const Graph *g = c->l->g;
+    const Node *n = N(g, r);
+    *out = (Place){.node = r};
+    for (int i = 0; i < n->n_in; i++) {
+        Place in;
+        PlaceIs is = place_node(&c->placer, n->in[i], &in);
+        if (is == PLACE_CROSSED) return false;
+        if (is == PLACE_FREE) continue;
+        for (int j = 0; j < N(g, n->in[i])->n_axes; j++)
+            if (in.at[j].role) out->at[axis_index(n, N(g, n->in[i])->axes[j].role)] = in.at[j];
+    }
+    return place_whole(g, r, out);
+}
+
+KRef resolve_at(Lower *c, Ref r, const Place *p)
+{
+    IRef idx[MAX_AXES];
+    for (int i = 0; i < N(c->l->g, r)->n_axes; i++) idx[i] = place_index(c, &p->at[i]);
+    Ref keep = c->root;
+    c->root = r;
+    KRef v = resolve(c, r, idx);
+    c->root = keep;
+    return v;
+}
+
+void store_member(Lower *c, Ref r, const Place *p, KRef v, Level level)
 {
     Kernel *k = c->k;
-    for (Ref r = from; r <= to && k->n_nodes < 64; r++)
-        if (r == from || r == to || (c->l->g->into[r] == to && !c->l->g->held[r])) k->nodes[k->n_nodes++] = r;
+    IRef idx[MAX_AXES];
+    if (!c->l->g->held[r]) return;
+    for (int i = 0; i < N(c->l->g, r)->n_axes; i++) idx[i] = place_index(c, &p->at[i]);
+    add_store(c, r, c->l->home[r], NULL, v, idx);
+    k->store[k->n_store - 1].level = level;
 }
 
 /* An element-wise node, or an output that is a view: one loop nest. */
 static void lower_map(Lower *c, Ref r, int buf, const Sym *as)
 {
-    Kernel *k = c->k = kernel_new(c->l, KERNEL_MAP, r);
+    begin_kernel(c, KERNEL_MAP, r);
+    Kernel *k = c->k;
     const Node *n = N(c->l->g, r);
     const Layout *lay = &c->l->buf[buf].layout;
     IRef idx[MAX_AXES];
@@ -390,12 +462,10 @@ static void lower_map(Lower *c, Ref r, int buf, const Sym *as)
                 k->out[k->n_out] = new_loop(k, n->axes[j].role, n->axes[j].size);
                 idx[j] = ix_loop(k, k->out[k->n_out++]);
             }
-    c->n_memo = 0;
-    c->root = c->l->home[r] == buf ? r : 0;              /* a copy of something held reads it */
-    c->acc_node = 0;
+    c->root = c->l->home[r] == buf ? r : 0;          /* a copy of something held reads it */
     KRef v = resolve(c, r, idx);
     add_store(c, r, buf, as, v, idx);
-    kernel_nodes(c, r, r);
+    k->nodes[k->n_nodes++] = r;
     k->flops = node_elements(n) * k->n_expr;
 }
 
@@ -403,7 +473,8 @@ static void lower_map(Lower *c, Ref r, int buf, const Sym *as)
 static void lower_update(Lower *c)
 {
     Graph *g = c->l->g;
-    Kernel *k = c->k = kernel_new(c->l, KERNEL_MAP, g->n_out ? g->out[0].ref : 0);
+    begin_kernel(c, KERNEL_MAP, g->n_out ? g->out[0].ref : 0);
+    Kernel *k = c->k;
     memset(g->held, 0, g->n);                        /* nothing is held: one pass */
     CHECK_BUG(g->n_out > 0 && g->n_out <= 8 && N(g, g->out[0].ref)->n_axes == 1);
     k->out_axes[0] = N(g, g->out[0].ref)->axes[0];
@@ -414,8 +485,108 @@ static void lower_update(Lower *c)
         KRef v = resolve(c, r, &idx);
         add_store(c, r, named_buffer(c->l, g->out[i].name, N(g, r), true), NULL, v, &idx);
     }
-    kernel_nodes(c, k->root, k->root);
+    k->nodes[k->n_nodes++] = k->root;
     k->flops = k->out_axes[0].size * k->n_expr;
+}
+
+/* ---- groups: what becomes one kernel ---- */
+typedef struct { Group *v; int n; int *of; uint32_t *seen, now; } Groups;
+
+static void collect(Groups *gs, const Graph *g, int at, Ref r, bool top)
+{
+    if (!top) {
+        if (gs->seen[r] == gs->now) return;
+        gs->seen[r] = gs->now;
+        if (g->into[r]) {
+            int from = gs->of[g->into[r]];
+            Group *k = &gs->v[at];
+            for (int i = 0; i < k->n_leaf; i++) if (k->leaf[i] == from) return;
+            if (from != at) vec_push(k->leaf, k->n_leaf, k->leaf_cap, from);
+            return;
+        }
+    }
+    for (int i = 0; i < N(g, r)->n_in; i++) collect(gs, g, at, N(g, r)->in[i], false);
+}
+
+static void groups_build(Groups *gs, const Graph *g)
+{
+    *gs = (Groups){.of = xcalloc(g->n, sizeof *gs->of), .seen = xcalloc(g->n, sizeof *gs->seen)};
+    int cap = 0;
+    for (Ref r = 1; r < g->n; r++) {
+        Ref l = g->into[r];
+        if (!l) continue;
+        if (!gs->of[l]) {
+            if (!gs->n) vec_push(gs->v, gs->n, cap, ((Group){0}));       /* 0 stands for none */
+            vec_push(gs->v, gs->n, cap, ((Group){.leader = l}));
+            gs->of[l] = gs->n - 1;
+        }
+        Group *k = &gs->v[gs->of[l]];
+        vec_push(k->member, k->n, k->cap, r);
+    }
+    for (int i = 1; i < gs->n; i++) {
+        gs->now++;
+        for (int j = 0; j < gs->v[i].n; j++) collect(gs, g, i, gs->v[i].member[j], true);
+    }
+}
+
+static void groups_free(Groups *gs)
+{
+    for (int i = 0; i < gs->n; i++) { free(gs->v[i].member); free(gs->v[i].leaf); }
+    free(gs->v); free(gs->of); free(gs->seen);
+}
+
+static void lower_group(Lower *c, const Group *k)
+{
+    const Graph *g = c->l->g;
+    Ref product = 0, sums = 0, last = 0;
+    int64_t wide = 0, narrow = INT64_MAX, summed = 0;
+    int n_sums = 0;
+    for (int i = 0; i < k->n; i++) {
+        const Node *n = N(g, k->member[i]);
+        if (op_info[n->op].cls != OPC_REDUCE) { wide = MAX(wide, node_elements(n)); last = k->member[i]; continue; }
+        if (n->op == OP_contract && !pointwise_contract(g, n)) { product = k->member[i]; continue; }
+        sums = k->member[i];
+        n_sums++;
+        narrow = MIN(narrow, node_elements(n));
+        summed = MAX(summed, node_elements(N(g, whole_operand(g, n))));
+    }
+    if (product) lower_contract(c, k, product);
+    else if (!sums && k->n == 1) lower_map(c, last, c->l->home[last], NULL);
+    else if (!sums || wide > narrow) {
+        if (!lower_pass(c, k)) {
+            for (int i = 0; i < k->n; i++) {
+                char *t = node_text(c->l->m, g, k->member[i]);
+                fprintf(stderr, "%s\n", t);
+                free(t);
+            }
+            die("kernel %%%u does not hold together", k->leader);
+        }
+    }
+    else if (n_sums == 1 || summed < 8192 || summed < 16 * narrow || !lower_pass(c, k))
+        lower_sums(c, k, n_sums > 1 ? "sums side by side" : "a plain reduction");
+    for (int i = 0; i < k->n && c->k->n_nodes < 64; i++) c->k->nodes[c->k->n_nodes++] = k->member[i];
+}
+
+/* All groups, each after those it reads; of those that can go the one with the first member. */
+static void lower_groups(Lower *c)
+{
+    Groups gs;
+    groups_build(&gs, c->l->g);
+    bool *done = xcalloc((size_t)gs.n + 1, 1);
+    for (int left = gs.n - 1; left > 0; left--) {
+        int next = 0;
+        for (int i = 1; i < gs.n; i++) {
+            if (done[i] || (next && gs.v[next].member[0] < gs.v[i].member[0])) continue;
+            bool ready = true;
+            for (int j = 0; j < gs.v[i].n_leaf && ready; j++) ready = done[gs.v[i].leaf[j]];
+            if (ready) next = i;
+        }
+        if (!next) die("kernels that wait for each other");
+        done[next] = true;
+        lower_group(c, &gs.v[next]);
+    }
+    free(done);
+    groups_free(&gs);
 }
 
 static void finish(Lowered *l)
@@ -450,7 +621,9 @@ Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *pa
     if (segment_is_update(s)) {
         l->home = xmalloc(sizeof(int) * g->n);
         for (uint32_t i = 0; i < g->n; i++) l->home[i] = -1;
+        placer_open(&c.placer, g);
         lower_update(&c);
+        placer_close(&c.placer);
         free(c.memo);
         free(ranks);
         finish(l);
@@ -495,18 +668,12 @@ Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *pa
             l->home[r] = add_buffer(l, b);
         }
     }
-    Ref *ends = xcalloc(g->n, sizeof *ends);         /* node -> the reduction whose epilogue ends there */
-    for (Ref r = 1; r < g->n; r++)
-        if (op_info[N(g, r)->op].cls == OPC_REDUCE && g->into[r]) ends[g->into[r]] = r;
-    for (Ref r = 1; r < g->n; r++) {
-        if (!g->held[r]) continue;
-        Ref red = ends[r];
-        if (red) lower_reduction(&c, red, r, l->home[r]);
-        else lower_map(&c, r, l->home[r], NULL);
-    }
+    placer_open(&c.placer, g);
+    lower_groups(&c);
     for (int i = 0; i < g->n_out; i++)
         if (copied[i]) lower_map(&c, g->out[i].ref, out_buf[i], as[i]);
-    free(c.memo); free(ends); free(as); free(copied); free(out_buf);
+    placer_close(&c.placer);
+    free(c.memo); free(c.local); free(c.known); free(as); free(copied); free(out_buf);
     free(ranks);
     finish(l);
     return l;

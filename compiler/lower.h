@@ -1,7 +1,7 @@
 /* Shared by lower.c (expressions, maps) and lower_reduce.c (reductions, contractions): the state while one kernel is built. */
 #ifndef ECT_LOWER_H
 #define ECT_LOWER_H
-#include "compiler/kernel.h"
+#include "compiler/fuse.h"
 
 typedef struct { Ref r; KRef v; IRef idx[MAX_AXES]; } Memo;
 typedef struct {
@@ -9,17 +9,31 @@ typedef struct {
     const Ranks *ranks;                              /* per node: stride ranks of its axes */
     const Layout *params;
     Kernel *k;
-    Ref root, acc_node;                              /* node being computed; the reduction whose value is the accumulator */
+    Ref root;                                        /* node being computed, if it is held */
+    struct Local *local; int n_local, local_cap;     /* nodes whose values the kernel has at hand */
+    Placer placer; Place *known; int n_known, known_cap;
+    IRef domain[MAX_AXES]; Axis axes[MAX_AXES]; int n_domain;   /* the kernel's domain: index of each role */
     Memo *memo; int n_memo, memo_cap;
 } Lower;
+typedef struct Local { Ref node; KRef value; } Local;
+typedef struct { Ref leader; int n, cap; Ref *member; int n_leaf, leaf_cap; int *leaf; int waits; } Group;   /* one kernel's nodes; leaf: groups it reads */
 
 Kernel *kernel_new(Lowered *l, KernelClass cls, Ref root);
 KRef kx(Kernel *k, KExpr e);                         /* interned */
 KRef resolve(Lower *c, Ref r, const IRef *idx);      /* node r at idx (one per axis, in the node's order) */
 int kernel_slot(Kernel *k, int buf);
-int axis_index(const Node *n, Sym role);             /* -1 when absent */
+
 IRef layout_offset(Kernel *k, const Layout *l, const Node *n, const IRef *idx, const Sym *as);
-void kernel_nodes(Lower *c, Ref from, Ref to);
-/* lower_reduce.c: reduction `red` with the element-wise epilogue that ends in `root`, stored to buffer `buf`. */
-void lower_reduction(Lower *c, Ref red, Ref root, int buf);
+/* Begins a kernel; domain axes and their indices follow by domain_axis. */
+void begin_kernel(Lower *c, KernelClass cls, Ref root);
+void domain_axis(Lower *c, Sym role, int64_t size, IRef index);
+IRef place_index(Lower *c, const AxisAt *at);        /* 0 where the role does not matter */
+void know(Lower *c, const Place *p, KRef value);     /* the node's value at that place is at hand */
+bool place_member(Lower *c, Ref r, Place *out);      /* an element-wise member, from its operands */
+KRef resolve_at(Lower *c, Ref r, const Place *p);
+void store_member(Lower *c, Ref r, const Place *p, KRef v, Level level);
+/* lower_reduce.c: kernels with reductions */
+void lower_sums(Lower *c, const Group *g, const char *reason);
+bool lower_pass(Lower *c, const Group *g);           /* false, and nothing done: its reductions do not cut the domain so */
+void lower_contract(Lower *c, const Group *g, Ref contract);
 #endif

@@ -2,49 +2,6 @@
    the leaf that computes the sum is chosen here, and the reason recorded. */
 #include "compiler/lower.h"
 
-/* A role of the kernel's last node `root` as the reduction calls it: followed back through the epilogue's renames. */
-static Sym role_in_reduction(const Lower *c, Ref root, Ref red, Sym role)
-{
-    const Graph *g = c->l->g;
-    for (Ref x = root; x != red;) {
-        const Node *n = N(g, x);
-        if (n->op == OP_rename) {
-            if (n->a.rename.to == role) role = n->a.rename.from;
-            x = n->in[0];
-            continue;
-        }
-        Ref next = 0;                                /* the operand on the way to the reduction */
-        for (int j = 0; j < n->n_in && !next; j++)
-            for (Ref y = n->in[j];; y = N(g, y)->in[0]) {
-                if (y == red || (g->into[y] == root && !g->held[y])) { next = n->in[j]; break; }
-                if (N(g, y)->op != OP_rename) break;
-            }
-        CHECK_BUG(next);
-        x = next;
-    }
-    return role;
-}
-
-/* Epilogue: the root's expression over the output loops, with the reduction's value as accumulator. idx: per axis of the reduction node. */
-static void epilogue(Lower *c, Ref red, Ref root, int buf, const IRef *idx)
-{
-    Kernel *k = c->k;
-    const Node *n = N(c->l->g, red), *e = N(c->l->g, root);
-    IRef at[MAX_AXES];
-    for (int i = 0; i < e->n_axes; i++) at[i] = idx[axis_index(n, role_in_reduction(c, root, red, e->axes[i].role))];
-    c->acc_node = red;
-    c->root = root;
-    c->n_memo = 0;
-    KRef v = resolve(c, root, at);
-    Store *s = &k->store[k->n_store++];
-    s->slot = kernel_slot(k, buf);
-    s->layout = c->l->buf[buf].layout;
-    s->offset = layout_offset(k, &s->layout, e, at, NULL);
-    s->value = v;
-    kernel_nodes(c, red, root);
-    c->acc_node = 0;
-}
-
 /* ---- reductions as loops ---- */
 typedef struct { Axis axis; double rank; bool red; IRef idx; } Dom;
 
@@ -55,10 +12,58 @@ static int64_t divisor(int64_t size, int64_t limit)
     return 1;
 }
 
-static void lower_loops(Lower *c, Ref red, Ref root, int buf, const char *reason)
+static Ref first_reduction(const Graph *g, const Group *k)
+{
+    for (int i = 0; i < k->n; i++)
+        if (op_info[N(g, k->member[i])->op].cls == OPC_REDUCE) return k->member[i];
+    return 0;
+}
+
+static Place identity(const Graph *g, Ref r)
+{
+    Place p = {.node = r};
+    for (int i = 0; i < N(g, r)->n_axes; i++) p.at[i] = (AxisAt){N(g, r)->axes[i].role, 1, 0};
+    return p;
+}
+
+/* The value that reduction r sums, each operand at its place: the product of a contraction's. */
+static KRef summand(Lower *c, Ref r, const Place *at, Ref whole)
+{
+    const Graph *g = c->l->g;
+    const Node *n = N(g, r), *x = N(g, whole);
+    KRef v[2] = {0};
+    for (int j = 0; j < n->n_in; j++) {
+        Place p = {.node = n->in[j]};
+        for (int i = 0; i < N(g, n->in[j])->n_axes; i++) p.at[i] = at->at[axis_index(x, N(g, n->in[j])->axes[i].role)];
+        IRef idx[MAX_AXES];
+        for (int i = 0; i < N(g, n->in[j])->n_axes; i++) idx[i] = place_index(c, &p.at[i]);
+        v[j] = resolve(c, n->in[j], idx);
+    }
+    return n->n_in == 1 ? v[0] : kx(c->k, (KExpr){.kind = K_OP, .op = OP_mul, .n_in = 2, .in = {v[0], v[1]}, .at = n->at});
+}
+
+/* The element-wise members that end the kernel, by what is at hand. */
+static void lower_members(Lower *c, const Group *k, Level level)
+{
+    const Graph *g = c->l->g;
+    for (int i = 0; i < k->n; i++) {
+        Ref r = k->member[i];
+        Place at;
+        if (op_info[N(g, r)->op].cls == OPC_REDUCE) continue;
+        CHECK_BUG(place_member(c, r, &at));
+        KRef v = resolve_at(c, r, &at);
+        store_member(c, r, &at, v, level);
+        know(c, &at, v);
+    }
+}
+
+/* Sums as loops: all of one kernel keep the same axes and sum the same. */
+void lower_sums(Lower *c, const Group *group, const char *reason)
 {
     Graph *g = c->l->g;
-    Kernel *k = c->k = kernel_new(c->l, KERNEL_REDUCE, root);
+    Ref red = first_reduction(g, group);
+    begin_kernel(c, KERNEL_REDUCE, group->leader);
+    Kernel *k = c->k;
     k->reason = reason;
     const Node *n = N(g, red);
     Dom dom[2 * MAX_AXES];
@@ -88,94 +93,198 @@ static void lower_loops(Lower *c, Ref red, Ref root, int buf, const char *reason
     if (first > 0 && lanes < 64) split = divisor(dom[first - 1].axis.size, 256 / lanes);
     int64_t par = 1;
     for (int i = 0; i < first; i++) if (!dom[i].red) par *= dom[i].axis.size;
-    int cut = -1;                                    /* too little to share out: cut the outermost kept lane axis */
+    int at = -1;                                     /* too little to share out: cut the outermost kept lane axis */
     if (par < 4 && split == 1)
-        for (int i = first; i < nd && cut < 0; i++) if (!dom[i].red && dom[i].axis.size >= 32) cut = i;
-    IRef base[2 * MAX_AXES] = {0};
+        for (int i = first; i < nd && at < 0; i++) if (!dom[i].red && dom[i].axis.size >= 32) at = i;
     for (int i = 0; i < nd; i++) {
         int64_t size = dom[i].axis.size, inner = i == first - 1 ? split : i >= first ? size : 1;
-        if (i == cut) inner = divisor(size, MAX(16, size / 8));
+        if (i == at) inner = divisor(size, MAX(16, size / 8));
         int64_t outer = size / inner;
         Sym name = dom[i].axis.role;
+        IRef base = 0;
         if (outer > 1) {
             int v = new_loop(k, inner > 1 ? sym(arena_printf(k->arena, "%s_block", name)) : name, outer);
             if (dom[i].red) k->red[k->n_red++] = v;
             else { k->out_axes[k->n_out] = (Axis){name, outer}; k->out[k->n_out++] = v; }
-            base[i] = ix_scale(k, ix_loop(k, v), inner);
+            base = ix_scale(k, ix_loop(k, v), inner);
         }
         if (inner > 1) {
             int v = new_loop(k, name, inner);
             k->suf_red[k->n_suf] = dom[i].red;
             k->suf[k->n_suf++] = v;
-            base[i] = ix_add(k, base[i], ix_loop(k, v));
+            base = ix_add(k, base, ix_loop(k, v));
         }
-        dom[i].idx = base[i];
+        domain_axis(c, name, size, base);
     }
+    for (int i = 0; i < group->n; i++) {
+        Ref r = group->member[i];
+        n = N(g, r);
+        if (op_info[n->op].cls != OPC_REDUCE) continue;
+        CHECK_BUG(k->n_acc < 8);
+        Place in[2];
+        KRef v[2] = {0};
+        for (int j = 0; j < n->n_in; j++) {
+            in[j] = identity(g, n->in[j]);
+            IRef idx[MAX_AXES];
+            for (int q = 0; q < N(g, n->in[j])->n_axes; q++) idx[q] = place_index(c, &in[j].at[q]);
+            v[j] = resolve(c, n->in[j], idx);
+        }
+        k->acc[k->n_acc] = n->n_in == 1 ? v[0] : kx(k, (KExpr){.kind = K_OP, .op = OP_mul, .n_in = 2, .in = {v[0], v[1]}, .at = n->at});
+        k->acc_op[k->n_acc++] = n->op == OP_contract ? OP_sum : n->op;
+        k->flops += total * (n->op == OP_sum || n->op == OP_rmax ? 1 : n->op == OP_contract ? 2 : 4);
+    }
+    for (int i = 0, a = 0; i < group->n; i++) {
+        Ref r = group->member[i];
+        if (op_info[N(g, r)->op].cls != OPC_REDUCE) continue;
+        Place own = identity(g, r);
+        KRef acc = kx(k, (KExpr){.kind = K_ACC, .slot = a++});
+        store_member(c, r, &own, acc, AT_ELEMENT);
+        know(c, &own, acc);
+    }
+    lower_members(c, group, AT_ELEMENT);
+}
+
+/* ---- reductions inside of a kernel with a domain of its own ---- */
+/* Member r of a pass or a contraction's kernel: how it cuts the domain, and its value. Later members may use it. */
+static void inner_reduction(Lower *c, Ref r, int *lo, int *hi, int64_t *rows)
+{
+    const Graph *g = c->l->g;
+    Kernel *k = c->k;
+    const Node *n = N(g, r);
+    Place at, result = {.node = r};
+    Ref whole;
+    CHECK_BUG(k->n_inner < 8 && place_operand(&c->placer, r, &at, &whole));
+    const Node *x = N(g, whole);
+    CHECK_BUG(place_cut(n, x, &at, c->n_domain, c->axes, lo, hi, rows));
+    bool row = true;
+    for (int d = *hi; d < c->n_domain; d++) row &= c->axes[d].size == 1;
+    Inner *in = &k->inner[k->n_inner++];
+    *in = (Inner){n->op == OP_contract ? OP_sum : n->op, summand(c, r, &at, whole), k->n_inner, row ? AT_ROW : AT_TASK, *rows};
+    for (int d = *lo + 1; d < *hi; d++) in->count *= c->axes[d].size;
+    for (int i = 0; i < x->n_axes; i++)
+        for (int j = 0; j < n->n_axes; j++)
+            if (n->axes[j].role == x->axes[i].role) result.at[j] = at.at[i];
+    KRef acc = kx(k, (KExpr){.kind = K_ACC, .slot = in->acc, .value = row});
+    store_member(c, r, &result, acc, in->level);
+    know(c, &result, acc);
+    k->flops += node_elements(x) * (n->op == OP_sum || n->op == OP_rmax ? 1 : n->op == OP_contract ? 2 : 4);
+}
+
+/* An element-wise member of such a kernel. */
+static void inner_member(Lower *c, Ref r, int64_t elements)
+{
+    Place at;
+    CHECK_BUG(place_member(c, r, &at));
+    KRef v = resolve_at(c, r, &at);
+    store_member(c, r, &at, v, node_elements(N(c->l->g, r)) == elements ? AT_ELEMENT : AT_ROW);
+    know(c, &at, v);
+}
+
+/* How the reductions of a pass cut its domain, before there are loops. */
+static bool pass_shape(Lower *c, const Group *group, int *lo, int *hi, int64_t *rows, int *row_lo)
+{
+    const Graph *g = c->l->g;
+    *lo = *hi = *row_lo = -1;
+    *rows = 0;
+    Place *known = c->known;
+    int n_known = c->n_known;
+    Place *all = arena_make(c->l->arena, Place, n_known + group->n);
+    memcpy(all, known, sizeof *all * (size_t)n_known);
+    for (int i = 0; i < group->n; i++) {
+        Ref r = group->member[i], whole;
+        const Node *n = N(g, r);
+        Place at, *to = &all[n_known];
+        bool there = false;
+        for (int j = 0; j < n_known; j++) there |= all[j].node == r;
+        if (there) continue;                         /* the domain */
+        placer_know(&c->placer, all, n_known);
+        *to = (Place){.node = r};
+        if (op_info[n->op].cls != OPC_REDUCE) {
+            if (!place_member(c, r, to)) return false;
+        } else {
+            int l, h;
+            int64_t t;
+            if (!place_operand(&c->placer, r, &at, &whole)) return false;
+            const Node *x = N(g, whole);
+            if (!place_cut(n, x, &at, c->n_domain, c->axes, &l, &h, &t)) return false;
+            bool row = true;
+            for (int d = h; d < c->n_domain; d++) row &= c->axes[d].size == 1;
+            if (row) *row_lo = l;
+            else { *lo = l; *hi = h; *rows = t; }
+            for (int a = 0; a < x->n_axes; a++)
+                for (int b = 0; b < n->n_axes; b++)
+                    if (n->axes[b].role == x->axes[a].role) to->at[b] = at.at[a];
+        }
+        n_known++;
+    }
+    placer_know(&c->placer, c->known, c->n_known);
+    return true;
+}
+
+/* Several results over one domain: element-wise ones, and reductions over its rows or columns. */
+bool lower_pass(Lower *c, const Group *group)
+{
+    Graph *g = c->l->g;
+    Ref domain = group->leader;
+    if (op_info[N(g, domain)->op].cls == OPC_REDUCE) domain = summed_node(g, domain);
+    begin_kernel(c, KERNEL_PASS, group->leader);
+    Kernel *k = c->k;
+    const Node *n = N(g, domain);
+    int order[MAX_AXES];
+    for (int i = 0; i < n->n_axes; i++) {
+        int j = i;
+        for (; j > 0 && c->ranks[domain].rank[i] > c->ranks[domain].rank[order[j - 1]]; j--) order[j] = order[j - 1];
+        order[j] = i;
+    }
+    for (int i = 0; i < n->n_axes; i++) domain_axis(c, n->axes[order[i]].role, n->axes[order[i]].size, 0);
+    Place leaf[32];
+    int n_leaf = place_leaves(g, domain, domain == group->leader, leaf, 32);
+    for (int i = 0; i < n_leaf; i++) know(c, &leaf[i], 0);
+    if (domain == group->leader) { Place own = identity(g, domain); know(c, &own, 0); }
+    int lo, hi, row_lo;
+    int64_t rows;
+    if (!pass_shape(c, group, &lo, &hi, &rows, &row_lo)) {
+        c->l->n_kernel--;                            /* it has nothing yet */
+        return false;
+    }
+    if (domain == group->leader) { c->n_local--; c->n_known--; placer_know(&c->placer, c->known, c->n_known); }
+    for (int d = 0; d < c->n_domain; d++) {
+        Axis a = c->axes[d];
+        if (lo >= 0 && d == lo && rows < a.size) {
+            int t = k->task[k->n_task++] = new_loop(k, sym(arena_printf(k->arena, "%s_tile", a.role)), a.size / rows);
+            int v = k->row[k->n_row++] = new_loop(k, a.role, rows);
+            c->domain[d] = ix_add(k, ix_scale(k, ix_loop(k, t), rows), ix_loop(k, v));
+            continue;
+        }
+        int v = new_loop(k, a.role, a.size);
+        c->domain[d] = ix_loop(k, v);
+        if (lo >= 0 ? d < lo : row_lo < 0 || d < row_lo) k->task[k->n_task++] = v;
+        else if (lo >= 0 && d < hi) k->row[k->n_row++] = v;
+        else k->col[k->n_col++] = v;
+    }
+    int64_t elements = node_elements(n);
     c->n_memo = 0;
-    c->root = c->acc_node = 0;
-    KRef in[2] = {0};
-    for (int j = 0; j < n->n_in; j++) {
-        const Node *x = N(g, n->in[j]);
-        IRef idx[MAX_AXES];
-        for (int a = 0; a < x->n_axes; a++)
-            for (int i = 0; i < nd; i++) if (dom[i].axis.role == x->axes[a].role) idx[a] = dom[i].idx;
-        in[j] = resolve(c, n->in[j], idx);
+    for (int i = 0; i < group->n; i++) {
+        Ref r = group->member[i];
+        if (op_info[N(g, r)->op].cls == OPC_REDUCE) inner_reduction(c, r, &lo, &hi, &rows);
+        else if (r == domain) {
+            Place own = identity(g, r);
+            KRef v = resolve_at(c, r, &own);
+            store_member(c, r, &own, v, AT_ELEMENT);
+            know(c, &own, v);
+        } else inner_member(c, r, elements);
     }
-    k->acc[0] = n->n_in == 1 ? in[0] : kx(k, (KExpr){.kind = K_OP, .op = OP_mul, .n_in = 2, .in = {in[0], in[1]}, .at = n->at});
-    k->acc_op[0] = n->op == OP_rmax ? OP_rmax : OP_sum;
-    k->n_acc = 1;
-    IRef idx[MAX_AXES];
-    for (int a = 0; a < n->n_axes; a++)
-        for (int i = 0; i < nd; i++) if (dom[i].axis.role == n->axes[a].role && !dom[i].red) idx[a] = dom[i].idx;
-    epilogue(c, red, root, buf, idx);
-    k->flops = total * (n->op == OP_contract ? 2 : 1);
+    k->reason = k->n_inner ? "one pass: values stored, their sums taken on the way" : "one pass for several results";
+    for (int d = 0; d < c->n_domain && !k->n_inner; d++) {
+        k->cls = KERNEL_MAP;
+        k->out_axes[k->n_out] = c->axes[d];
+        k->out[k->n_out++] = k->task[d];
+    }
+    k->flops += elements * k->n_expr;
+    return true;
 }
 
 /* ---- contractions ---- */
-/* Peel renames and stride-1 windows off operand x of contraction n: what is left is the stage's source. */
-static void operand(Lower *c, const Node *n, int side, Operand *o)
-{
-    Graph *g = c->l->g;
-    Ref r = n->in[side];
-    const Node *x = N(g, r);
-    Axis role[MAX_AXES];                             /* current node's role (size unused) -> contraction's role */
-    Sym outer[MAX_AXES];
-    int na = x->n_axes;
-    for (int i = 0; i < na; i++) { role[i] = x->axes[i]; outer[i] = x->axes[i].role; }
-    while (!c->l->g->held[r] || N(g, r)->op == OP_rename || N(g, r)->op == OP_window) {
-        x = N(g, r);
-        if (x->op == OP_rename) {
-            for (int i = 0; i < na; i++) if (role[i].role == x->a.rename.to) role[i].role = x->a.rename.from;
-        } else if (x->op == OP_window && x->a.window.stride == 1 && o->n_taps < 2) {
-            Sym axis = NULL, kaxis = NULL;
-            for (int i = 0; i < na; i++) {
-                if (role[i].role == x->a.window.axis) axis = outer[i];
-                if (role[i].role == x->a.window.kaxis) kaxis = outer[i];
-            }
-            bool again = false;
-            for (int t = 0; t < o->n_taps; t++) again |= o->tap[t].axis == axis;
-            if (again || !axis || !kaxis) break;
-            o->tap[o->n_taps++] = (Tap){axis, kaxis, x->a.window.k, x->a.window.dil, x->a.window.pad,
-                                        find_axis(N(g, x->in[0]), x->a.window.axis)->size, x->a.window.out, 0, 0};
-            int j = 0;
-            for (int i = 0; i < na; i++)
-                if (role[i].role != x->a.window.kaxis) { role[j] = role[i]; outer[j++] = outer[i]; }
-            na = j;
-        } else {
-            break;
-        }
-        r = x->in[0];
-    }
-    o->node = r;
-    x = N(g, r);
-    o->n_axes = x->n_axes;
-    for (int i = 0; i < x->n_axes; i++) {
-        o->axes[i] = x->axes[i];
-        for (int j = 0; j < na; j++) if (role[j].role == x->axes[i].role) o->outer[i] = outer[j];
-        CHECK_BUG(o->outer[i]);
-    }
-}
-
 /* Stage loops and prologue; direct when it is one unmasked load whose offset is linear in the loops. */
 static void operand_value(Lower *c, Operand *o)
 {
@@ -186,7 +295,7 @@ static void operand_value(Lower *c, Operand *o)
         idx[i] = ix_loop(k, o->loop[i]);
     }
     c->n_memo = 0;
-    c->root = c->acc_node = 0;
+    c->root = 0;
     o->value = resolve(c, o->node, idx);
     const KExpr *e = &k->expr[o->value];
     o->direct = e->kind == K_LOAD;
@@ -194,20 +303,6 @@ static void operand_value(Lower *c, Operand *o)
     o->slot = e->slot;
     o->base = k->index[e->index].c;
     for (int i = 0; i < o->n_axes; i++) o->direct &= ix_linear(k, e->index, o->loop[i], &o->stride[i]);
-}
-
-int op_axis(const Operand *o, Sym role)
-{
-    for (int i = 0; i < o->n_axes; i++)
-        if (o->outer[i] == role) return i;
-    return -1;
-}
-
-static bool has_role(const Operand *o, Sym role)
-{
-    if (op_axis(o, role) >= 0) return true;
-    for (int t = 0; t < o->n_taps; t++) if (o->tap[t].kaxis == role) return true;
-    return false;
 }
 
 static void sort_by_rank(Axis *v, int n, const Lower *c, const Operand *o)
@@ -224,97 +319,59 @@ static void sort_by_rank(Axis *v, int n, const Lower *c, const Operand *o)
         }
 }
 
-int64_t axes_product(const Axis *v, int n)
-{
-    int64_t p = 1;
-    for (int i = 0; i < n; i++) p *= v[i].size;
-    return p;
-}
-
-static bool in_axes(Sym role, const Axis *v, int n)
-{
-    for (int i = 0; i < n; i++) if (v[i].role == role) return true;
-    return false;
-}
-
-/* Every tap's axis among rows[] and its kaxis among taps[]? */
-static bool taps_fit(const Operand *o, const Axis *rows, int nr, const Axis *taps, int nt)
-{
-    for (int t = 0; t < o->n_taps; t++)
-        if (!in_axes(o->tap[t].axis, rows, nr) || !in_axes(o->tap[t].kaxis, taps, nt)) return false;
-    return true;
-}
-
-void lower_reduction(Lower *c, Ref red, Ref root, int buf)
+void lower_contract(Lower *c, const Group *group, Ref red)
 {
     Graph *g = c->l->g;
     const Node *n = N(g, red);
-    if (n->op != OP_contract) { lower_loops(c, red, root, buf, "a plain reduction"); return; }
-    Segment2 seg = {0};
-    operand(c, n, 0, &seg.a);
-    operand(c, n, 1, &seg.b);
-    /* The innermost axis of the result belongs to the columns, operand b. */
-    const Layout *home = &c->l->buf[buf].layout;
-    Sym last = NULL;
-    for (int i = home->n; i-- > 0 && !last;)
-        if (home->axis[i].size > 1) last = role_in_reduction(c, root, red, home->axis[i].role);
-    if (last && has_role(&seg.a, last) && !has_role(&seg.b, last)) { Operand x = seg.a; seg.a = seg.b; seg.b = x; }
-    if (seg.b.n_taps && !seg.a.n_taps) { Operand x = seg.a; seg.a = seg.b; seg.b = x; }      /* the windowed operand gives the rows */
-    Axis m[MAX_AXES], nn[MAX_AXES], kk[MAX_AXES], bb[MAX_AXES];
-    int nm = 0, nc = 0, nk = 0, nb = 0;
-    for (int i = 0; i < n->n_axes; i++) {
-        bool a = has_role(&seg.a, n->axes[i].role), b = has_role(&seg.b, n->axes[i].role);
-        if (a && b) bb[nb++] = n->axes[i];
-        else if (a) m[nm++] = n->axes[i];
-        else nn[nc++] = n->axes[i];
+    ContractPlan p;
+    bool hosts = false;
+    for (int i = 0; i < group->n; i++) hosts |= group->member[i] != red && op_info[N(g, group->member[i])->op].cls == OPC_REDUCE;
+    Place own = identity(g, red);
+    c->n_local = c->n_known = 0;
+    know(c, &own, 0);
+    Sym last = NULL;                                 /* the innermost axis of the result belongs to the columns */
+    for (int i = 0; i < group->n && !hosts && !last; i++) {
+        Ref r = group->member[i];
+        Place at = own;
+        if (!g->held[r] || (r != red && !place_member(c, r, &at))) continue;
+        const Layout *home = &c->l->buf[c->l->home[r]].layout;
+        for (int q = home->n; q-- > 0 && !last;)
+            if (home->axis[q].size > 1) last = at.at[axis_index(N(g, r), home->axis[q].role)].role;
     }
-    bool lone = false;                               /* summed in one operand only */
-    for (int i = 0; i < n->a.reduce.n; i++) {
-        Sym role = n->a.reduce.axis[i];
-        const Axis *a = find_axis(N(g, n->in[0]), role), *b = find_axis(N(g, n->in[1]), role);
-        lone |= !a || !b;
-        kk[nk++] = a ? *a : *b;
-    }
-    int64_t work = axes_product(m, nm) * axes_product(nn, nc) * axes_product(kk, nk);
-    if (lone || work < 2048 || axes_product(nn, nc) < 2 || axes_product(m, nm) < 2) {
-        lower_loops(c, red, root, buf, lone ? "an axis is summed in one operand only" : "too small for a matrix product");
+    contract_plan(g, c->ranks, red, last, &p);
+    if (p.leaf == LEAF_LOOPS) {
+        lower_sums(c, group, p.reason);
         return;
     }
-    bool ta = seg.a.n_taps > 0, tb = seg.b.n_taps > 0;
-    Leaf leaf = LEAF_GEMM;
-    const char *reason = "matrix product: operands read in place or packed, OpenBLAS";
-    if (ta != tb) {
-        if (taps_fit(&seg.a, m, nm, kk, nk) && nb == 0) {
-            leaf = LEAF_TAPS_K;
-            reason = "convolution: one stage with a halo, a matrix product for each tap at shifted addresses, OpenBLAS";
-        } else if (taps_fit(&seg.a, kk, nk, m, nm) && nb == 0) {
-            leaf = LEAF_TAPS_OUT;
-            reason = "convolution weight gradient: stages with a halo, a transposed product for each tap, fixed split over images";
-        } else {
-            leaf = LEAF_LOOPS;
-        }
-    } else if (ta && tb) {
-        leaf = LEAF_LOOPS;
-    }
-    if (leaf == LEAF_LOOPS) { lower_loops(c, red, root, buf, "windows on axes that no tap product covers"); return; }
-    Kernel *k = c->k = kernel_new(c->l, KERNEL_CONTRACT, root);
-    k->leaf = leaf;
-    k->reason = reason;
+    begin_kernel(c, KERNEL_CONTRACT, group->leader);
+    Kernel *k = c->k;
+    k->leaf = p.leaf;
+    k->reason = p.reason;
     k->n_seg = 1;
     k->seg = arena_make(k->arena, Segment2, 1);
-    operand_value(c, &seg.a);
-    operand_value(c, &seg.b);
-    sort_by_rank(m, nm, c, &seg.a);
-    sort_by_rank(nn, nc, c, &seg.b);
-    sort_by_rank(kk, nk, c, seg.b.direct || !seg.a.direct ? &seg.b : &seg.a);
-    sort_by_rank(bb, nb, c, &seg.a);
-    memcpy(k->m, m, sizeof m); memcpy(k->nn, nn, sizeof nn); memcpy(k->k, kk, sizeof kk); memcpy(k->b, bb, sizeof bb);
-    k->n_m = nm; k->n_n = nc; k->n_k = nk; k->n_b = nb;
-    IRef idx[MAX_AXES];
-    for (int i = 0; i < nb; i++) idx[axis_index(n, bb[i].role)] = ix_loop(k, k->loop_b[i] = new_loop(k, bb[i].role, bb[i].size));
-    for (int i = 0; i < nm; i++) idx[axis_index(n, m[i].role)] = ix_loop(k, k->loop_m[i] = new_loop(k, m[i].role, m[i].size));
-    for (int i = 0; i < nc; i++) idx[axis_index(n, nn[i].role)] = ix_loop(k, k->loop_n[i] = new_loop(k, nn[i].role, nn[i].size));
-    k->seg[0] = seg;
-    epilogue(c, red, root, buf, idx);
-    k->flops = 2 * axes_product(bb, nb) * work;
+    operand_value(c, &p.a);
+    operand_value(c, &p.b);
+    if (!hosts) sort_by_rank(p.m, p.nm, c, &p.a);
+    sort_by_rank(p.nn, p.nc, c, &p.b);
+    sort_by_rank(p.k, p.nk, c, p.b.direct || !p.a.direct ? &p.b : &p.a);
+    sort_by_rank(p.bb, p.nb, c, &p.a);
+    memcpy(k->m, p.m, sizeof p.m); memcpy(k->nn, p.nn, sizeof p.nn); memcpy(k->k, p.k, sizeof p.k); memcpy(k->b, p.bb, sizeof p.bb);
+    k->n_m = p.nm; k->n_n = p.nc; k->n_k = p.nk; k->n_b = p.nb;
+    for (int i = 0; i < p.nb; i++) domain_axis(c, p.bb[i].role, p.bb[i].size, ix_loop(k, k->loop_b[i] = new_loop(k, p.bb[i].role, p.bb[i].size)));
+    for (int i = 0; i < p.nm; i++) domain_axis(c, p.m[i].role, p.m[i].size, ix_loop(k, k->loop_m[i] = new_loop(k, p.m[i].role, p.m[i].size)));
+    for (int i = 0; i < p.nc; i++) domain_axis(c, p.nn[i].role, p.nn[i].size, ix_loop(k, k->loop_n[i] = new_loop(k, p.nn[i].role, p.nn[i].size)));
+    k->seg[0] = (Segment2){p.a, p.b};
+    KRef acc = kx(k, (KExpr){.kind = K_ACC, .slot = 0});
+    store_member(c, red, &own, acc, AT_ELEMENT);
+    know(c, &own, acc);
+    for (int i = 0; i < group->n; i++) {
+        Ref r = group->member[i];
+        int lo, hi;
+        int64_t rows;
+        if (r == red) continue;
+        if (op_info[N(g, r)->op].cls != OPC_REDUCE) { inner_member(c, r, node_elements(n)); continue; }
+        inner_reduction(c, r, &lo, &hi, &rows);
+        if (k->inner[k->n_inner - 1].level == AT_TASK) k->tile_rows = rows;
+    }
+    k->flops += 2 * axes_product(p.bb, p.nb) * axes_product(p.m, p.nm) * axes_product(p.nn, p.nc) * axes_product(p.k, p.nk);
 }

@@ -4,7 +4,7 @@
 #include "compiler/plan_write.h"
 #include <errno.h>
 
-enum { TREES = 1, GRAPHS = 2, PLAIN = 4, SIMPLE = 8, LAID = 16, FUSED = 32, KERNELS = 64, PLACED = 128, TEXTS = 256 };
+enum { TREES = 1, GRAPHS = 2, PLAIN = 4, SIMPLE = 8, LAID = 16, FUSED = 32, KERNELS = 64, PLACED = 128, TEXTS = 256, GROUPED = 512 };
 
 typedef struct {
     const char *model, *out, *dump;
@@ -55,13 +55,43 @@ static bool wanted(const Run *r, char letter) { return r->dump && strchr(r->dump
 
 static void run_layout(Run *r) { r->back = layout(r->m); }
 
+/* The interpreters run the graphs as they were before: what kernels make of them is checked against an independent form. */
+static void run_regroup(Run *r)
+{
+    const Graph *grad = NULL;
+    for (int i = 0; i < r->m->n_programs; i++)
+        for (int k = 0; k < r->m->programs[i].n_seg; k++) {
+            Segment *s = &r->m->programs[i].seg[k];
+            StrBuf text = { 0 };
+            graph_print(&text, r->m, s->g);
+            s->text = arena_strdup(r->m->arena, text.s ? text.s : "");
+            sb_free(&text);
+        }
+    for (int i = 0; i < r->m->n_programs; i++)
+        for (int k = 0; k < r->m->programs[i].n_seg; k++) {
+            Graph *g = r->m->programs[i].seg[k].g;
+            if (g == grad || segment_is_update(&r->m->programs[i].seg[k]) || r->m->programs[i].name == sym("init")) continue;
+            regroup(g, r->m, r->back->params);
+            verify(g, "regroup");
+            if (r->m->programs[i].name == sym("grad")) grad = g;
+        }
+}
+
 /* An update is one pass over the flat arrays: nothing in it is held. */
 static void run_fuse(Run *r)
 {
-    each_graph(r, fuse, verify, "fuse");
+    const Graph *grad = NULL;
     for (int i = 0; i < r->m->n_programs; i++)
-        for (int k = 0; k < r->m->programs[i].n_seg; k++)
-            if (segment_is_update(&r->m->programs[i].seg[k])) memset(r->m->programs[i].seg[k].g->held, 0, r->m->programs[i].seg[k].g->n);
+        for (int k = 0; k < r->m->programs[i].n_seg; k++) {
+            Graph *g = r->m->programs[i].seg[k].g;
+            if (g == grad) continue;
+            Ranks *ranks = layout_ranks(r->m, g, r->back->params);
+            fuse(g, ranks);
+            free(ranks);
+            verify(g, "fuse");
+            if (r->m->programs[i].name == sym("grad")) grad = g;
+            if (segment_is_update(&r->m->programs[i].seg[k])) memset(g->held, 0, g->n);
+        }
 }
 
 static void run_lower(Run *r) { lower(r->back); }
@@ -132,7 +162,7 @@ static int walk(Run *r)
         started = started || p->letter == r->from;
         bool order = p->letter == 'L';               /* parameters are laid out for any later entry */
         if ((!started && !order) || (p->letter == 'W' && !r->out)) continue;
-        if (p->letter == 'L' && !r->out && !(r->dump && strpbrk(r->dump, "LFOMH"))) { if (started) break; else continue; }      /* `check` needs no kernels */
+        if (p->letter == 'L' && !r->out && !(r->dump && strpbrk(r->dump, "LRFOMH"))) { if (started) break; else continue; }      /* `check` needs no kernels */
         if ((r->facts & p->needs) != p->needs) die("pass `%s` comes too early", p->name);
         p->run(r);
         r->facts = (r->facts & ~p->breaks) | p->gives;
@@ -176,7 +206,7 @@ static void read_graphs(Run *r)
     }
     free(text);
     r->graphs_only = true;
-    r->facts = TREES | GRAPHS | PLAIN | SIMPLE;
+    r->facts = TREES | GRAPHS | PLAIN | SIMPLE | (r->from == 'F' || r->from == 'O' ? GROUPED : 0);
     if (r->from == 'O') {
         r->facts |= FUSED;
         bool any = false;
@@ -249,7 +279,11 @@ static int compile(int argc, char **argv, bool check_only)
             r.compact = how[0] == 'c';
         } else if (!strcmp(a, "--from") && !check_only) {
             const char *l = option_value(argc, argv, &i, a);
+<<<<<<< HEAD
             if (strlen(l) != 1 || !strchr("XSCFO", *l)) user_error("--from %s: a graph can enter at X, S, C, F or O", l);
+=======
+            if (strlen(l) != 1 || !strchr("XSRFO", *l)) user_error("--from %s: a graph can enter at X, S, R, F or O", l);
+>>>>>>> main
             r.from = *l;
         } else if (a[0] == '-' && a[1]) {
             static const char *const known[] = { "-D", "-d", "-o", "--target", "--rows", "--from", "--help", "--version" };

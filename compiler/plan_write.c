@@ -41,6 +41,7 @@ static void json_field(StrBuf *j, const char *key, const char *value)
 
 static const char *class_name(const Kernel *k)
 {
+    if (k->cls == KERNEL_PASS) return k->n_inner ? "reduce" : "map";
     return k->cls == KERNEL_MAP ? "map" : k->cls == KERNEL_REDUCE ? "reduce" : "contract";
 }
 
@@ -247,15 +248,9 @@ void plan_write(const Backend *b, const PlanOptions *o)
         int kernels = 0;
         for (int s = 0; s < pr->n_seg; s++) {
             Segment *sg = &pr->seg[s];
-            StrBuf text = {0};
-            Graph plain = *sg->g;                    /* before fusion */
-            plain.held = NULL;
-            plain.into = NULL;
-            graph_print(&text, m, &plain);
             char *path = xasprintf("graph/%s.txt", sg->name);
-            put(&w, path, text.s ? text.s : "", text.len);
+            put(&w, path, sg->text, strlen(sg->text));
             free(path);
-            sb_free(&text);
             const char *dot = strrchr(sg->name, '.');
             const char *phase = segment_is_update(sg) ? "update" : dot && !strcmp(dot, ".micro") ? "micro" : NULL;
             if (s) sb_puts(j, ",");

@@ -1,10 +1,6 @@
 /* Rewrites graphs to simpler equal ones: a list of small rules, applied to every node until none applies.
    Assumes composites may still be there (they are left alone). Floating-point sums may be reassociated, values are otherwise kept. */
-#include "compiler/graph.h"
-
-/* uses: of a node of the graph being built, how often the old graph uses it; a node made by a rule has none. */
-typedef struct { Graph *g; int *old_uses, *uses; uint32_t cap; } Simplify;
-typedef Ref Rewrite(Simplify *s, Ref r);             /* an equal node, or 0 when the rule does not apply */
+#include "compiler/rewrite.h"
 
 static OpClass cls(const Graph *g, Ref r) { return op_info[N(g, r)->op].cls; }
 static bool is(const Graph *g, Ref r, Op op) { return N(g, r)->op == op; }
@@ -49,7 +45,7 @@ static int only_factor(const int *count, const int *factor, int i)
 }
 
 /* Is r a rearrangement that only changes the order of axes? */
-static bool is_permutation(const Graph *g, Ref r)
+bool is_permutation(const Graph *g, Ref r)
 {
     const Node *n = N(g, r);
     if (n->op != OP_rearrange || n->n_axes != N(g, n->in[0])->n_axes) return false;
@@ -62,7 +58,7 @@ static bool is_permutation(const Graph *g, Ref r)
 }
 
 /* permuted rename = rename of permuted: renames go outwards, so that the permutation meets what it can dissolve in. */
-static Ref permuted_rename(Simplify *s, Ref r)
+Ref permuted_rename(Simplify *s, Ref r)
 {
     Graph *g = s->g;
     if (!is_permutation(g, r)) return 0;
@@ -77,7 +73,7 @@ static Ref permuted_rename(Simplify *s, Ref r)
 }
 
 /* f(permuted x) = f(x): element-wise operations and reductions match axes by role. */
-static Ref drop_permuted_operand(Simplify *s, Ref r)
+Ref drop_permuted_operand(Simplify *s, Ref r)
 {
     const Node n = *N(s->g, r);
     if (cls(s->g, r) != OPC_ELEM && cls(s->g, r) != OPC_REDUCE) return 0;
@@ -87,7 +83,7 @@ static Ref drop_permuted_operand(Simplify *s, Ref r)
 }
 
 /* A permuted result is made in that order at once. */
-static Ref permuted_result(Simplify *s, Ref r)
+Ref permuted_result(Simplify *s, Ref r)
 {
     if (!is_permutation(s->g, r)) return 0;
     const Node n = *N(s->g, r);
@@ -173,7 +169,7 @@ static Rearrange nothing(const Node *x)
 }
 
 /* rearrange of rearrange is one; so is rearrange of rename (it reads positions); fewer factors where they need no split. */
-static Ref merge_rearranges(Simplify *s, Ref r)
+Ref merge_rearranges(Simplify *s, Ref r)
 {
     Graph *g = s->g;
     const Node n = *N(g, r);
@@ -187,7 +183,7 @@ static Ref merge_rearranges(Simplify *s, Ref r)
 }
 
 /* rename of a rearrangement (not of a mere permutation): the rearrangement names its result so. */
-static Ref rename_rearranged(Simplify *s, Ref r)
+Ref rename_rearranged(Simplify *s, Ref r)
 {
     const Node n = *N(s->g, r);
     if (n.op != OP_rename || !is(s->g, n.in[0], OP_rearrange) || is_permutation(s->g, n.in[0])) return 0;
@@ -229,6 +225,7 @@ static Ref expand_in_reduce(Simplify *s, Ref r)
         if (!axis_in(n.a.reduce.n, n.a.reduce.axis, axis)) return mk_expand(g, with_operand(g, &n, k, x.in[0]), axis, x.a.expand.size);
         int m = without(n.a, axis, rest);
         if (n.op == OP_rmax) return mk_rmax(g, x.in[0], m, rest);
+        if (n.op == OP_sqdev) return mk_binary(g, OP_mul, mk_sqdev(g, x.in[0], m, rest), mk_const(g, (double)x.a.expand.size));
         Ref q = n.op == OP_sum ? mk_sum(g, x.in[0], m, rest) : mk_contract(g, x.in[0], n.in[1 - k], m, rest);
         return mk_binary(g, OP_mul, q, mk_const(g, (double)x.a.expand.size));
     }
@@ -369,7 +366,7 @@ static Ref narrow_reduce(Simplify *s, Ref r)
         for (int k = 0; k < 2; k++)
             if (has(g, in[k], axis)) in[k] = one ? mk_pick(g, in[k], axis, 0) : mk_sum(g, in[k], 1, &axis);
         if (n.op == OP_contract) return mk_contract(g, in[0], in[1], m, rest);
-        return n.op == OP_sum ? mk_sum(g, in[0], m, rest) : mk_rmax(g, in[0], m, rest);
+        return n.op == OP_sum ? mk_sum(g, in[0], m, rest) : n.op == OP_rmax ? mk_rmax(g, in[0], m, rest) : mk_sqdev(g, in[0], m, rest);
     }
     return 0;
 }
@@ -448,7 +445,7 @@ static Ref concat_of_slices(Simplify *s, Ref r)
     return 0;
 }
 
-static Rewrite *const rules[] = {
+static Rewrite *const simplify_rules[] = {
     drop_permuted_operand, permuted_rename, permuted_result, merge_rearranges, rename_rearranged, expand_in_elem, expand_in_reduce,
     expand_in_view, rename_outwards, sum_of_unwindow, merge_sums, merge_sums_rearranged, narrow_reduce, sum_of_pad, add_of_pads,
     piece_of_concat, piece_of_pad, concat_of_slices,
@@ -460,7 +457,7 @@ static Ref simplify_node(Graph *g, const Node *old, Ref id, const Ref *in, void 
     Ref r = mk_like(g, old, old->op, in, old->n_in);
     for (int round = 0; round < 64; round++) {
         Ref q = 0;
-        for (size_t i = 0; i < COUNT(rules) && !q; i++) q = rules[i](s, r);
+        for (int i = 0; i < s->rules->n && !q; i++) q = s->rules->rule[i](s, r);
         if (!q || q == r) break;
         r = q;
     }
@@ -473,12 +470,14 @@ static Ref simplify_node(Graph *g, const Node *old, Ref id, const Ref *in, void 
     return r;
 }
 
-void simplify(Graph *g)
+void simplify(Graph *g) { rewrite(g, &(RuleList){ COUNT(simplify_rules), simplify_rules }); }
+
+void rewrite(Graph *g, const RuleList *rules)
 {
     enum { MAX_ROUNDS = 32 };
     uint64_t before = 0, now = graph_hash(g);
     for (int round = 0; round < MAX_ROUNDS && now != before; round++) {
-        Simplify s = { .g = g, .old_uses = xcalloc(g->n, sizeof(int)) };
+        Simplify s = { .g = g, .old_uses = xcalloc(g->n, sizeof(int)), .rules = rules };
         for (Ref r = 1; r < g->n; r++)
             for (int k = 0; k < N(g, r)->n_in; k++) s.old_uses[N(g, r)->in[k]]++;
         for (int i = 0; i < g->n_out; i++) s.old_uses[g->out[i].ref]++;

@@ -416,7 +416,7 @@ static void read_node(Text *t)
     bool held = false;
     Ref into = 0;
     if (at(t, 'h')) { keyword(t, "held"); held = true; }
-    if (at(t, 'i')) { keyword(t, "into"); need(t, '%'); into = (Ref)integer(t, (int64_t)t->g->n, INT_MAX); }
+    if (at(t, 'i')) { keyword(t, "into"); need(t, '%'); into = (Ref)integer(t, 1, INT_MAX); }
     t->fused |= held || into;
     vec_push(t->held, t->n_held, t->held_cap, held);
     vec_push(t->into, t->n_into, t->into_cap, into);

@@ -126,6 +126,45 @@ ECT_INLINE void ect_copy_row(const float *from, int count, float *restrict out)
     for (int i = 0; i < count; i++) out[i] = from[i];
 }
 
+/* ---- reductions of a row, always in the same order: 16 running values, then these one after another ---- */
+ECT_INLINE float ect_row_sum(const float *row, int count)
+{
+    float part[16] = {0}, sum = 0.0f;
+    int i = 0;
+    for (; i + 16 <= count; i += 16)
+        for (int j = 0; j < 16; j++) part[j] += row[i + j];
+    for (int j = 0; j < 16; j++) sum += part[j];
+    for (; i < count; i++) sum += row[i];
+    return sum;
+}
+ECT_INLINE float ect_row_sqdev(const float *row, int count)           /* sum of (x - mean)^2 */
+{
+    float part[16] = {0}, sum = 0.0f, mean = ect_row_sum(row, count) / (float)count;
+    int i = 0;
+    for (; i + 16 <= count; i += 16)
+        for (int j = 0; j < 16; j++) {
+            float d = row[i + j] - mean;
+            part[j] = __builtin_fmaf(d, d, part[j]);
+        }
+    for (int j = 0; j < 16; j++) sum += part[j];
+    for (; i < count; i++) sum = __builtin_fmaf(row[i] - mean, row[i] - mean, sum);
+    return sum;
+}
+ECT_INLINE float ect_row_max(const float *row, int count)             /* NaN if there is one */
+{
+    float part[16], top = -__builtin_inff();
+    for (int j = 0; j < 16; j++) part[j] = top;
+    int i = 0;
+    for (; i + 16 <= count; i += 16)
+        for (int j = 0; j < 16; j++) {
+            float x = row[i + j], y = part[j];
+            part[j] = x != x ? x : y != y ? y : x < y ? y : x;
+        }
+    for (int j = 0; j < 16; j++) top = part[j] != part[j] ? part[j] : top != top ? top : part[j] < top ? top : part[j];
+    for (; i < count; i++) top = row[i] != row[i] ? row[i] : top != top ? top : row[i] < top ? top : row[i];
+    return top;
+}
+
 /* ---- element functions: branch-free where they must vectorise ---- */
 /* e^x = 2^n p(f), |f| <= 1/2: relative error below 2e-7, overflow to inf, underflow to 0, NaN stays NaN (it fails both
    clamps). */

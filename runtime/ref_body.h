@@ -141,14 +141,20 @@ static void F(run_reduce)(const RefRun *r, int k, REAL *const *buf, REAL *out)
 #pragma omp parallel for schedule(static) num_threads(r->threads)
     for (int64_t o = 0; o < n->elements; o++) {
         REAL v[BLOCK], top = -INFINITY;
-        double sum = 0;
+        double sum = 0, squares = 0;
         for (int64_t e = 0; e < reduced; e += BLOCK) {
             int64_t count = MIN((int64_t)BLOCK, reduced - e);
             F(gather)(a, buf, o * reduced + e, count, v);
-            if (n->op == R_sum) for (int64_t i = 0; i < count; i++) sum += (double)v[i];
+            if (n->op != R_rmax) for (int64_t i = 0; i < count; i++) sum += (double)v[i];
             else for (int64_t i = 0; i < count; i++) top = isnan(top) || !(v[i] <= top) ? (isnan(top) ? top : v[i]) : top;
         }
-        out[o] = n->op == R_sum ? (REAL)sum : top;
+        double mean = sum / (double)reduced;
+        for (int64_t e = 0; n->op == R_sqdev && e < reduced; e += BLOCK) {     /* a second pass: deviations from the mean do not cancel */
+            int64_t count = MIN((int64_t)BLOCK, reduced - e);
+            F(gather)(a, buf, o * reduced + e, count, v);
+            for (int64_t i = 0; i < count; i++) squares += ((double)v[i] - mean) * ((double)v[i] - mean);
+        }
+        out[o] = n->op == R_sum ? (REAL)sum : n->op == R_sqdev ? (REAL)squares : top;
     }
 }
 /* standardize, softmax: the reduced axes stay; each group of them is computed in f64 and rounded once. */
@@ -431,7 +437,7 @@ static void F(compute)(const RefRun *r, int k, REAL *const *buf, REAL *out)
     case R_const: case R_scalar: out[0] = F(scalar_value)(r, n); break;
     case R_iota: for (int64_t i = 0; i < n->elements; i++) out[i] = (REAL)i; break;
     case R_draw: F(run_draw)(r, k, buf, out); break;
-    case R_sum: case R_rmax: F(run_reduce)(r, k, buf, out); break;
+    case R_sum: case R_sqdev: case R_rmax: F(run_reduce)(r, k, buf, out); break;
     case R_contract: F(run_contract)(r, k, buf, out); break;
     case R_standardize: case R_softmax: F(run_composite)(r, k, buf, out); break;
     case R_take: F(run_take)(r, k, buf, out); break;

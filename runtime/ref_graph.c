@@ -277,7 +277,7 @@ static void attributes(Text *t, RefNode *n, Sym names[2])
         keyword(t, "out"); n->b = integer(t, 0, big);
         break;
     case R_expand: names[0] = word(t); n->b = integer(t, 0, big); break;
-    case R_sum: case R_rmax: case R_contract: case R_softmax: roles(t, n); break;
+    case R_sum: case R_sqdev: case R_rmax: case R_contract: case R_softmax: roles(t, n); break;
     case R_standardize: roles(t, n); keyword(t, "eps"); n->value = real(t); break;
     default: break;
     }

@@ -19,7 +19,7 @@
                                 REF_OP(rows, 3, E) REF_OP(rename, 1, V) REF_OP(rearrange, 1, V) REF_OP(slice, 1, V)              \
                                     REF_OP(pick, 1, V) REF_OP(pad, 1, V) REF_OP(concat, -1, V) REF_OP(repeat, 1, V)              \
                                         REF_OP(window, 1, V) REF_OP(unwindow, 1, V) REF_OP(expand, 1, V) REF_OP(sum, 1, R)       \
-                                            REF_OP(rmax, 1, R) REF_OP(contract, 2, R) REF_OP(standardize, 1, C)                  \
+                                            REF_OP(sqdev, 1, R) REF_OP(rmax, 1, R) REF_OP(contract, 2, R) REF_OP(standardize, 1, C)                  \
                                                 REF_OP(softmax, 1, C)
 typedef enum {
 #define REF_OP(name, n, cls) R_##name,
@@ -54,7 +54,7 @@ typedef struct {
     int out_axis, out_kaxis; /* window, unwindow and others: the same axes in the output; -1 where dropped */
     int64_t a, b, stride, dil, pad;                  /* slice start; pick index; pad lo; repeat times; window k (a) and out (b) */
     RefRearrange *rearrange;
-    int n_reduced, reduced[PLAN_MAX_AXES];           /* sum rmax standardize softmax: operand's axes */
+    int n_reduced, reduced[PLAN_MAX_AXES];           /* sum sqdev rmax standardize softmax: operand's axes */
     const char *reduced_role[PLAN_MAX_AXES];         /* and contract: roles */
     int line;                                        /* of the graph text */
 } RefNode;

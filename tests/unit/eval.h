@@ -102,6 +102,30 @@ static double reduce_value(const Eval *e, const Node *n, Index *x, int level)
     return r;
 }
 
+/* Sum of (x - mean)^2: with `mean` NULL the sum of x, else of the squares. */
+static double deviations(const Eval *e, const Node *n, Index *x, int level, const double *mean, double *count)
+{
+    if (level == n->a.reduce.n) {
+        double v = load(e, n->in[0], x);
+        *count += 1;
+        return mean ? (v - *mean) * (v - *mean) : v;
+    }
+    double r = 0;
+    int64_t size = find_axis(N(e->g, n->in[0]), n->a.reduce.axis[level])->size;
+    for (int64_t i = 0; i < size; i++) {
+        index_set(x, n->a.reduce.axis[level], i);
+        r += deviations(e, n, x, level + 1, mean, count);
+    }
+    return r;
+}
+
+static double sqdev_value(const Eval *e, const Node *n, Index *x)
+{
+    double count = 0, mean = deviations(e, n, x, 0, NULL, &count);
+    mean /= count;
+    return deviations(e, n, x, 0, &mean, &count);
+}
+
 /* Mean and 1/sqrt(var + eps), or maximum and 1/sum, over the reduced axes around one element. */
 static void around(const Eval *e, const Node *n, Index *x, int level, int what, double shift, double *acc, double *count)
 {
@@ -229,7 +253,7 @@ static double node_value(const Eval *e, const Node *n, Index *x, const Bindings 
         for (int k = 0; k < n->n_in; k++) v[k] = load(e, n->in[k], x);
         return elem_value(n, v);
     case OPC_VIEW: return view_value(e, n, x);
-    case OPC_REDUCE: return reduce_value(e, n, x, 0);
+    case OPC_REDUCE: return (n->op == OP_sqdev ? sqdev_value(e, n, x) : reduce_value(e, n, x, 0));
     case OPC_TABLE: return table_value(e, n, i);
     default: return composite_value(e, n, x);
     }

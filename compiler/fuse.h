@@ -1,0 +1,45 @@
+/* Shared by fuse.c (what is held, epilogues), fuse_merge.c (which kernels become one), place.c, contraction.c and lower*.c.
+   Assumes regrouped graphs; node ids are topological. */
+#ifndef ECT_FUSE_H
+#define ECT_FUSE_H
+#include "compiler/kernel.h"
+
+/* ---- place.c: where a node lies in a kernel's domain ---- */
+typedef struct { Sym role; int64_t div, mod; } AxisAt;           /* index = role's index / div, % mod unless 0; role NULL: does not matter */
+typedef struct { Ref node; AxisAt at[MAX_AXES]; } Place;         /* per axis of the node */
+typedef enum { PLACE_FREE, PLACE_ALIGNED, PLACE_CROSSED } PlaceIs;   /* reads none of the known nodes; reads them where it lies itself; elsewhere */
+typedef struct {
+    const Graph *g;
+    const Place *known; int n_known;
+    uint32_t *stamp, now; Place *memo; unsigned char *is;        /* per node */
+} Placer;
+void placer_open(Placer *p, const Graph *g);
+void placer_close(Placer *p);
+void placer_know(Placer *p, const Place *known, int n);          /* what follows is asked about these */
+PlaceIs place_node(Placer *p, Ref r, Place *out);
+bool place_whole(const Graph *g, Ref r, const Place *p);         /* no axis of size > 1 is without a role */
+/* Places of the held nodes and inputs that r reads element by element, r's own roles being the domain; returns their number. below: r is held
+   itself, look at what it is made of. */
+int place_leaves(const Graph *g, Ref r, bool below, Place *out, int max);
+
+Ref whole_operand(const Graph *g, const Node *n);    /* of a reduction: the operand that has all roles */
+Ref summed_node(const Graph *g, Ref red);             /* the node under the renames and rearrangements of its whole operand */
+bool place_operand(Placer *p, Ref red, Place *at, Ref *operand);
+/* How reduction n, the axes of its operand x lying at `at`, cuts the domain axes[]: a block *lo .. *hi-1 is summed, its first axis in pieces of *rows. */
+bool place_cut(const Node *n, const Node *x, const Place *at, int n_axes, const Axis *axes, int *lo, int *hi, int64_t *rows);
+
+/* ---- contraction.c ---- */
+typedef struct {
+    Operand a, b;                                    /* a gives the rows, b the columns; no values yet */
+    Axis m[MAX_AXES], nn[MAX_AXES], k[MAX_AXES], bb[MAX_AXES]; int nm, nc, nk, nb;   /* rows by falling rank, columns, summed, batch */
+    Leaf leaf; const char *reason;
+} ContractPlan;
+/* How contraction r is computed; last: the innermost axis of its result (NULL: by ranks). */
+void contract_plan(const Graph *g, const Ranks *ranks, Ref r, Sym last, ContractPlan *p);
+bool contract_can_host(const ContractPlan *p);       /* reductions may end in its epilogue: rows in tiles, columns whole */
+/* The second row axis is worked on in pieces of *rows; false when there is none. */
+bool contract_tile(const ContractPlan *p, Sym *axis, int64_t *rows);
+
+/* ---- fuse_merge.c ---- */
+void fuse_merge(Graph *g, const Ranks *ranks);
+#endif
