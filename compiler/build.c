@@ -461,23 +461,6 @@ Ref mk_expand(Graph *g, Ref x, Sym axis, int64_t size)
     return view(g, OP_expand, x, &(Attr){ .expand = { axis, size } }, &s);
 }
 
-Ref mk_rows_table(Graph *g, Op op, Ref cond)
-{
-    Axes s = axes_of(N(g, cond));
-    CHECK_BUG(op_info[op].cls == OPC_TABLE && N(g, cond)->type == T_BOOL && s.n == 1);
-    return add(g, op, T_F32, NULL, 1, &cond, op == OP_rows_count ? &(Axes){ 0 } : &s);
-}
-
-Ref mk_take(Graph *g, Ref x, Ref table, Ref count)
-{
-    CHECK_BUG(N(g, table)->n_axes == 1);
-    const Axis n = N(g, table)->axes[0];
-    CHECK_BUG(size_of(g, x, n.role) == n.size);
-    if (is_op(g, x, OP_expand) && N(g, x)->a.expand.axis == n.role) return x;
-    Axes s = axes_of(N(g, x));
-    return add(g, OP_take, N(g, x)->type, NULL, count ? 3 : 2, (Ref[]){ x, table, count }, &s);
-}
-
 /* ---- reductions and composites ---- */
 /* Sets a->reduce's axes, in the order in which x, then y, have them: equal sets intern to one node. */
 static Axes reduced(const Graph *g, Ref x, Ref y, int n, const Sym *axes, Attr *a)

@@ -2,6 +2,25 @@
    Assumes that gradients were taken, that composites are expanded, and that the branch treats each row by itself (E0408). */
 #include "compiler/graph.h"
 
+/* ---- the nodes ---- */
+Ref mk_rows_table(Graph *g, Op op, Ref cond)
+{
+    const Node *c = N(g, cond);
+    CHECK_BUG(op_info[op].cls == OPC_TABLE && c->type == T_BOOL && c->n_axes == 1);
+    return graph_add(g, &(Node){ .op = op, .n_in = 1, .in = &cond, .n_axes = op != OP_rows_count, .axes = c->axes, .at = g->at }, true);
+}
+
+Ref mk_take(Graph *g, Ref x, Ref table, Ref count)
+{
+    const Node *n = N(g, x), *t = N(g, table);
+    const Axis *rows = find_axis(n, t->axes[0].role);
+    CHECK_BUG(op_info[t->op].cls == OPC_TABLE && rows && rows->size == t->axes[0].size && !count == (t->op == OP_rows_rank));
+    if (n->op == OP_expand && n->a.expand.axis == rows->role) return x;
+    return graph_add(g, &(Node){ .op = OP_take, .type = n->type, .n_in = count ? 3 : 2, .in = (Ref[]){ x, table, count }, .n_axes = n->n_axes,
+                                 .axes = n->axes, .at = g->at }, true);
+}
+
+/* ---- the pass ---- */
 /* What is moved for one node `rows`: nodes of role n whose readers are all moved too, each of them row by row. What else the branch reads
    stays where it is and is read through the table. */
 typedef struct {
@@ -10,6 +29,8 @@ typedef struct {
     bool *inside;                                    /* per old node: is moved */
     Ref *plain, *packed;                             /* per old node: its new id, known once something read it; the moved copy's */
 } Compact;
+
+enum { MAX_ROWS = 1 << 24 };                         /* tables are f32, which holds no integer past that */
 
 /* Does n's role `row` pass through a rearrangement as it is? */
 static bool row_kept(const Node *n, const Node *x, Sym row)
@@ -72,7 +93,8 @@ static bool mark(const Graph *g, Ref rows, bool *inside)
         }
     }
     free(kept);
-    return pays && inside[n->in[1]];
+    const Axis *rows_axis = &N(g, n->in[0])->axes[0];
+    return pays && inside[n->in[1]] && rows_axis->size <= MAX_ROWS;
 }
 
 /* In moved rows the condition holds: where(c, x, y) is x, and c && x is x. The operand that a moved node is then equal to, or -1. */

@@ -105,8 +105,8 @@ Ref mk_repeat(Graph *g, Ref x, Sym axis, int64_t times);
 Ref mk_window(Graph *g, Ref x, Sym axis, Sym kaxis, int64_t k, int64_t stride, int64_t dil, int64_t pad, int64_t out);
 Ref mk_unwindow(Graph *g, Ref x, Sym axis, Sym kaxis, int64_t stride, int64_t dil, int64_t pad, int64_t out);
 Ref mk_expand(Graph *g, Ref x, Sym axis, int64_t size);
-Ref mk_take(Graph *g, Ref x, Ref table, Ref count);  /* along the table's axis; table: rows_order with its rows_count, or rows_rank and 0 */
-Ref mk_rows_table(Graph *g, Op op, Ref cond);        /* rows_order, rows_rank, rows_count; cond: a condition over one axis */
+Ref mk_rows_table(Graph *g, Op op, Ref cond);        /* compact.c: rows_order, rows_rank, rows_count; cond: a condition over one axis */
+Ref mk_take(Graph *g, Ref x, Ref table, Ref count);  /* compact.c: along the table's axis; rows_order with its rows_count, or rows_rank and 0 */
 Ref mk_sum(Graph *g, Ref x, int n, const Sym *axes); /* a sum of a product of two tensors becomes `contract` */
 Ref mk_sqdev(Graph *g, Ref x, int n, const Sym *axes);
 Ref mk_rmax(Graph *g, Ref x, int n, const Sym *axes);

@@ -17,7 +17,7 @@ typedef struct {
     FileList files;
     Module *m;
     Backend *back;
-    bool compact;                    /* --rows compact */
+    bool keep_rows;                  /* --rows keep */
     bool graphs_only;                /* --from: graphs without their model; m holds a program for each */
 } Run;
 
@@ -49,7 +49,7 @@ static void each_graph(Run *r, void f(Graph *), void after(const Graph *, const 
 
 static void run_expand_composites(Run *r) { each_graph(r, expand_composites, verify, "expand_composites"); }
 static void run_simplify(Run *r) { each_graph(r, simplify, verify, "simplify"); }
-static void run_compact(Run *r) { if (r->compact) each_graph(r, compact, verify, "compact"); }
+static void run_compact(Run *r) { if (!r->keep_rows) each_graph(r, compact, verify, "compact"); }
 
 static bool wanted(const Run *r, char letter) { return r->dump && strchr(r->dump, letter); }
 
@@ -231,7 +231,7 @@ static void usage(FILE *to)
           "  -o PLAN          directory to write; an existing plan there is replaced\n"
           "  -D name=value    give a `config` of the model another value: -D res=16 -D 'mult=[1,2]'\n"
           "  --target cpu     what to compile for (cpu)\n"
-          "  --rows HOW       keep: the first branch of `rows` is computed for every row; compact: for the rows that need it (keep)\n"
+          "  --rows HOW       keep: the first branch of `rows` is computed for every row; compact: for those that need it (compact)\n"
           "  -d LETTERS       print what passes leave, to stdout\n"
           "  --from LETTER    MODEL is a graph text (as -d prints it): start at this pass\n"
           "  --help, --version\n"
@@ -276,14 +276,10 @@ static int compile(int argc, char **argv, bool check_only)
         } else if (!strcmp(a, "--rows") && !check_only) {
             const char *how = option_value(argc, argv, &i, a);
             if (strcmp(how, "keep") && strcmp(how, "compact")) user_error("--rows %s: keep or compact", how);
-            r.compact = how[0] == 'c';
+            r.keep_rows = how[0] == 'k';
         } else if (!strcmp(a, "--from") && !check_only) {
             const char *l = option_value(argc, argv, &i, a);
-<<<<<<< HEAD
-            if (strlen(l) != 1 || !strchr("XSCFO", *l)) user_error("--from %s: a graph can enter at X, S, C, F or O", l);
-=======
-            if (strlen(l) != 1 || !strchr("XSRFO", *l)) user_error("--from %s: a graph can enter at X, S, R, F or O", l);
->>>>>>> main
+            if (strlen(l) != 1 || !strchr("XSCRFO", *l)) user_error("--from %s: a graph can enter at X, S, C, R, F or O", l);
             r.from = *l;
         } else if (a[0] == '-' && a[1]) {
             static const char *const known[] = { "-D", "-d", "-o", "--target", "--rows", "--from", "--help", "--version" };
