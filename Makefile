@@ -86,6 +86,7 @@ bench: all $(TOOL_BIN)
 	sh bench/bytes.sh --build $(B)
 	sh bench/train_step.sh --build $(B)
 	sh bench/sample.sh --build $(B)
+	sh bench/rows.sh --build $(B)
 PREFIX ?= /usr/local
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/ect/models

@@ -21,6 +21,7 @@ typedef struct {
     Module *m;
     Backend *back;
     bool unfused;                    /* --fusion none */
+    bool keep_rows;                  /* --rows keep */
     bool graphs_only;                /* --from: graphs without their model; m holds a program for each */
 } Run;
 
@@ -53,6 +54,7 @@ static void each_graph(Run *r, void f(Graph *), void after(const Graph *, const 
 
 static void run_expand_composites(Run *r) { each_graph(r, expand_composites, verify, "expand_composites"); }
 static void run_simplify(Run *r) { each_graph(r, simplify, verify, "simplify"); }
+static void run_compact(Run *r) { if (!r->keep_rows) each_graph(r, compact, verify, "compact"); }
 
 static bool wanted(const Run *r, char letter) { return r->dump && strchr(r->dump, letter); }
 
@@ -240,6 +242,7 @@ static void usage(FILE *to)
           "  --target cpu     what to compile for (cpu)\n"
           "  --precision P    f32, or bf16: activations and operands of the network's contractions in 2 bytes\n"
           "  --fusion MODE    full (the default), or none: each operation a kernel of its own, its result in memory\n"
+          "  --rows HOW       keep: the first branch of `rows` is computed for every row; compact: for those that need it (compact)\n"
           "  -d LETTERS       print what passes leave, to stdout\n"
           "  --from LETTER    MODEL is a graph text (as -d prints it): start at this pass\n"
           "  --help, --version\n"
@@ -289,12 +292,16 @@ static int compile(int argc, char **argv, bool check_only)
             const char *f = option_value(argc, argv, &i, a);
             if (strcmp(f, "none") && strcmp(f, "full")) user_error("--fusion %s: it is full or none", f);
             r.unfused = !strcmp(f, "none");
+        } else if (!strcmp(a, "--rows") && !check_only) {
+            const char *how = option_value(argc, argv, &i, a);
+            if (strcmp(how, "keep") && strcmp(how, "compact")) user_error("--rows %s: keep or compact", how);
+            r.keep_rows = how[0] == 'k';
         } else if (!strcmp(a, "--from") && !check_only) {
             const char *l = option_value(argc, argv, &i, a);
-            if (strlen(l) != 1 || !strchr("XSRFO", *l)) user_error("--from %s: a graph can enter at X, S, R, F or O", l);
+            if (strlen(l) != 1 || !strchr("XSCRFO", *l)) user_error("--from %s: a graph can enter at X, S, C, R, F or O", l);
             r.from = *l;
         } else if (a[0] == '-' && a[1]) {
-            static const char *const known[] = { "-D", "-d", "-o", "--target", "--precision", "--fusion", "--from", "--help", "--version" };
+            static const char *const known[] = { "-D", "-d", "-o", "--target", "--precision", "--fusion", "--rows", "--from", "--help", "--version" };
             const char *near = suggest(a, known, COUNT(known));
             user_error("unknown option %s\n  help: %s%s%s", a, near ? "did you mean " : "ectc --help", near ? near : "", near ? "?" : "");
         } else if (r.model) user_error("one model at a time: %s and %s", r.model, a);
