@@ -65,6 +65,7 @@ static void add_origins(KernelText *t, const Lowered *l, const Kernel *k)
         add_src(t, at);
     }
     for (int j = 1; j < k->n_expr; j++) add_src(t, &k->expr[j].at);
+    marks_add(t, l, k);
 }
 
 /* The distinct kernel that does what k does; printed when new. Different structures may still print the same text. */
@@ -145,6 +146,7 @@ void backend_free(Backend *b)
     for (int i = 0; i < b->n_low; i++) if (b->low[i].owned) lowered_free(b->low[i].l);
     for (int i = 0; i < b->n_text; i++) {
         for (int j = 0; j < b->text[i].n_src; j++) free(b->text[i].src[j]);
+        free(b->text[i].mark);
         free(b->text[i].inst);
         free(b->text[i].src);
     }

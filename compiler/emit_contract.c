@@ -127,7 +127,7 @@ static void segment_panel(Emit *e, int s)
     Kernel *k = e->k;
     const Segment2 *g = &k->seg[s];
     int64_t K = axes_product(g->k, g->n_k), C = axes_product(k->nn, k->n_n), at = reserve(&e->shared_floats, K * C);
-    line(e, "float *const b_panel%d = (float *)args->shared + %lld;  /* [K][columns], operand b of segment %d evaluated once */", s, (long long)at, s);
+    line(e, "float *const b_panel%d = (float *)args->shared + %lld;  /* [K][columns], operand b of segment %d{{b%d}} evaluated once */", s, (long long)at, s, s);
     Axis v[2 * MAX_AXES];
     memcpy(v, g->k, sizeof(Axis) * (size_t)g->n_k);
     memcpy(v + g->n_k, k->nn, sizeof(Axis) * (size_t)k->n_n);
@@ -182,7 +182,7 @@ static void emit_gemm(Emit *e)
     bool b_shared = !b_in && k->n_b == 0;
     if (b_shared) {
         b_panel = reserve(&e->shared_floats, K * C);
-        line(e, "float *const b_panel = (float *)args->shared + %lld;  /* [K][N], operand b evaluated once */", (long long)b_panel);
+        line(e, "float *const b_panel = (float *)args->shared + %lld;  /* [K][N], operand b{{b0}} evaluated once */", (long long)b_panel);
         Axis v[2 * MAX_AXES];
         memcpy(v, k->k, sizeof(Axis) * (size_t)k->n_k);
         memcpy(v + k->n_k, k->nn, sizeof(Axis) * (size_t)k->n_n);
@@ -207,7 +207,7 @@ static void emit_gemm(Emit *e)
         lda = MAX(lda, ak == 1 ? K : tile);
     } else {
         int64_t at = reserve(&e->scratch_floats, tile * K);
-        line(e, "float *const a_panel = scratch + %lld;  /* [row][K]: operand a with its prologue */", (long long)at);
+        line(e, "float *const a_panel = scratch + %lld;  /* [row][K]: operand a with its prologue{{a0}} */", (long long)at);
         open_block(e, "for (%s row = row0; row < row0 + rows; row++)", e->itype);
         decode(e, "row", k->m, k->n_m);
         fill(e, a, k->k, k->n_k, arena_printf(k->arena, "a_panel[(row - row0)*K + %s]", flat_text(e, k->k, k->n_k, "0")), 0);
@@ -223,7 +223,7 @@ static void emit_gemm(Emit *e)
     } else {
         if (!b_shared) {
             int64_t at = reserve(&e->scratch_floats, K * C);
-            line(e, "float *const b_panel = scratch + %lld;  /* [K][N]: operand b of this batch element */", (long long)at);
+            line(e, "float *const b_panel = scratch + %lld;  /* [K][N]: operand b{{b0}} of this batch element */", (long long)at);
             Axis v[2 * MAX_AXES];
             memcpy(v, k->k, sizeof(Axis) * (size_t)k->n_k);
             memcpy(v + k->n_k, k->nn, sizeof(Axis) * (size_t)k->n_n);
@@ -240,7 +240,7 @@ static void emit_gemm(Emit *e)
         const Segment2 *g = &k->seg[s];
         Matrix m = segment_matrix(e, s);
         int64_t KS = axes_product(g->k, g->n_k), at = reserve(&e->scratch_floats, tile * KS);
-        line(e, "float *const a_panel%d = scratch + %lld;  /* [row][%lld]: operand a of segment %d with its prologue */", s, (long long)at, (long long)KS, s);
+        line(e, "float *const a_panel%d = scratch + %lld;  /* [row][%lld]: operand a of segment %d with its prologue{{a%d}} */", s, (long long)at, (long long)KS, s, s);
         open_block(e, "for (%s row = row0; row < row0 + rows; row++)", e->itype);
         decode(e, "row", k->m, k->n_m);
         fill(e, &g->a, g->k, g->n_k, arena_printf(k->arena, "a_panel%d[(row - row0)*%lld + %s]", s, (long long)KS, flat_text(e, g->k, g->n_k, "0")), 0);
@@ -259,6 +259,7 @@ static void emit_gemm(Emit *e)
         for (int i = 1; i < k->n_m; i++) pixel |= 1ull << k->loop_m[i];
         loads = tile_rows_begin(e, &t, pixel);
     }
+    line(e, "/* epilogue{{e}} */");
     tile_begin(e, &t);
     if (tile_wants_first(e)) {
         line(e, "{  /* the first row */");
@@ -380,7 +381,7 @@ static void emit_taps_k(Emit *e)
          (long long)KI, (long long)C, (long long)rows, (long long)tiles, (long long)v.halo, (long long)v.pitch);
     if (!b_in) {
         int64_t at = reserve(&e->shared_floats, v.KH * v.KW * KI * C);
-        line(e, "float *const b_panel = (float *)args->shared + %lld;  /* [tap][CI][CO], operand b evaluated once */", (long long)at);
+        line(e, "float *const b_panel = (float *)args->shared + %lld;  /* [tap][CI][CO], operand b{{b0}} evaluated once */", (long long)at);
         Axis x[2 * MAX_AXES];
         int n = 0;
         if (v.h) x[n++] = (Axis){v.h->kaxis, v.KH};
@@ -400,7 +401,7 @@ static void emit_taps_k(Emit *e)
     line(e, "const int row0 = task %% TILES * ROWS, rows = H - row0 < ROWS ? H - row0 : ROWS;");
     line(e, "float *const scratch = (float *)(args->scratch + args->scratch_stride * (ect_u64)omp_get_thread_num());");
     int64_t at = reserve(&e->scratch_floats, (rows + v.halo) * v.pitch * KI);
-    line(e, "float *const stage = scratch + %lld;  /* [ROWS + HALO][PITCH][CI]: operand a after its prologue, zero outside */", (long long)at);
+    line(e, "float *const stage = scratch + %lld;  /* [ROWS + HALO][PITCH][CI]: operand a after its prologue{{a0}}, zero outside */", (long long)at);
     fill_stage(e, a, &v, "row0", "rows + HALO", v.inner_k, v.n_inner);
     at = reserve(&e->scratch_floats, rows * v.pitch * C);
     line(e, "float *const c_tile = scratch + %lld;  /* [ROWS][PITCH][CO]; columns beyond W are not used */", (long long)at);
@@ -417,7 +418,7 @@ static void emit_taps_k(Emit *e)
         const Segment2 *g = &k->seg[s];
         Matrix x = segment_matrix(e, s);
         int64_t KS = axes_product(g->k, g->n_k), to = reserve(&e->scratch_floats, rows * v.pitch * KS);
-        line(e, "float *const segment%d = scratch + %lld;  /* [ROWS][PITCH][%lld]: operand a of segment %d, zero beyond W */", s, (long long)to, (long long)KS, s);
+        line(e, "float *const segment%d = scratch + %lld;  /* [ROWS][PITCH][%lld]: operand a of segment %d{{a%d}}, zero beyond W */", s, (long long)to, (long long)KS, s, s);
         open_block(e, "for (int row = 0; row < rows; row++)");
         if (h) line(e, "const %s %s = row0 + row;", e->itype, h);
         if (v.pitch > v.W)
@@ -439,6 +440,7 @@ static void emit_taps_k(Emit *e)
         if (is_role(v.h, k->m[i].role, false) || is_role(v.w, k->m[i].role, false)) pixel |= 1ull << k->loop_m[i];
     e->acc[0] = arena_printf(k->arena, "c_tile[(row*PITCH + %s)*CO + %s]", w, flat_text(e, k->nn, k->n_n, "0"));
     char **loads = tile_rows_begin(e, &t, pixel);
+    line(e, "/* epilogue{{e}} */");
     tile_begin(e, &t);
     if (tile_wants_first(e)) {
         line(e, "{  /* the first pixel */");
@@ -490,9 +492,9 @@ static void emit_taps_out(Emit *e)
     open_block(e, "for (int part = 0; part < PARTS; part++)");
     line(e, "float *const scratch = (float *)(args->scratch + args->scratch_stride * (ect_u64)omp_get_thread_num());");
     at = reserve(&e->scratch_floats, (rows + v.halo) * v.pitch * KI);
-    line(e, "float *const stage = scratch + %lld;   /* [ROWS + HALO][PITCH][CI]: operand a after its prologue, zero outside */", (long long)at);
+    line(e, "float *const stage = scratch + %lld;   /* [ROWS + HALO][PITCH][CI]: operand a after its prologue{{a0}}, zero outside */", (long long)at);
     at = reserve(&e->scratch_floats, rows * v.pitch * C);
-    line(e, "float *const dy = scratch + %lld;      /* [ROWS][PITCH][CO]: operand b, zero beyond W */", (long long)at);
+    line(e, "float *const dy = scratch + %lld;      /* [ROWS][PITCH][CO]: operand b{{b0}}, zero beyond W */", (long long)at);
     line(e, "const int first = part * TASKS / PARTS, last = (part + 1) * TASKS / PARTS;");
     open_block(e, "for (int task = first; task < last; task++)");
     decode(e, "(task / TILES)", v.other_k, v.n_other);
@@ -529,6 +531,7 @@ static void emit_taps_out(Emit *e)
     close_block(e);
     e->acc[0] = arena_printf(k->arena, "sum[%s]", flat_text(e, k->nn, k->n_n, "0"));
     Tile t = {k->n_n, k->loop_n};
+    line(e, "/* epilogue{{e}} */");
     tile_row(e, &t);
     close_block(e);
 }

@@ -118,7 +118,9 @@ typedef struct {
     Kernel *k; Lowered *l;                           /* one representative of equal kernels */
     int n_inst, cap_inst; Sym *inst;                 /* instance paths */
     int n_src, cap_src; char **src;                  /* "file:line" */
+    int n_mark, cap_mark; struct Mark *mark;         /* lines of its parts (marks.c) */
 } KernelText;
+typedef struct Mark { int part; Sym file; int line; } Mark;
 typedef struct Backend {
     Module *m;
     Layout *params;                                  /* per parameter */
@@ -148,6 +150,10 @@ Ranks *layout_ranks(const Module *m, const Graph *g, const Layout *params);   /*
 bool pointwise_contract(const Graph *g, const Node *n);
 
 int64_t buffer_size(const Buffer *b);                /* lower.c; in f32 elements */
+
+/* marks.c */
+void marks_add(KernelText *t, const Lowered *l, const Kernel *k);              /* the lines of one instance */
+void marks_print(StrBuf *b, const KernelText *t, const char *body);            /* the text with its marks filled in */
 
 /* traffic.c */ void kernel_traffic(const Lowered *l, Kernel *k);              /* fills bytes and issued_bytes */
 

@@ -197,7 +197,7 @@ static char *kernel_file(const KernelText *t)
     sb_printf(&b, "\n   bytes      %lld   FLOPs %lld   intensity %.1f FLOP/byte", (long long)k->bytes, (long long)k->flops, (double)k->flops / (double)MAX(k->bytes, 1));
     if (k->reason) sb_printf(&b, "\n   leaf       %s", k->reason);
     sb_puts(&b, " */\n#include \"prelude.h\"\n\n");
-    sb_puts(&b, k->body);
+    marks_print(&b, t, k->body);
     return b.s;
 }
 
