@@ -1,5 +1,5 @@
-/* The prime field that exact mode computes in: its laws, the numbers of programs in it, its order, the identities kernels may rely on.
-   Both sides of exact mode use this arithmetic, so a mistake here would be no difference between them. */
+/* The prime field that exact mode computes in: its laws, the numbers of programs in it, its order, the identities kernels rely
+   on. Both sides of exact mode use this arithmetic, so a mistake here would be no difference between them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,19 +33,21 @@ static void laws(void **state)
             if (y) assert_int_equal(fp_mul(fp_div(x, y), y), x);
         }
     assert_int_equal(fp_div(5, 0), 0);
-    FpWide sum = 0;
-    for (int i = 0; i < 63; i++) sum += (FpWide)(FP_P - 1) * (FP_P - 1);         /* what a product of matrices adds up before it reduces */
+    FpWide sum = 0;                                  /* more than a product of matrices adds up before it reduces */
+    for (int i = 0; i < 63; i++) sum += (FpWide)(FP_P - 1) * (FP_P - 1);
     assert_int_equal(fp_reduce(sum), 63);
 }
 /* Sums, differences and products that floats represent are those of the field. */
 static void numbers(void **state)
 {
     (void)state;
-    static const double v[] = {0, 1, -1, 0.5, -0.25, 3, 10000, 0x1.6a09e6p-1, 0x1p-126, 0x1p127, -0x1.fffffep127, 0x1.921fb6p-22, 1e-6f};
+    static const double v[] = {0, 1, -1, 0.5, -0.25, 3, 10000, 0x1.6a09e6p-1, 0x1p-126, 0x1p127, -0x1.fffffep127, 0x1.921fb6p-22,
+                               1e-6f};
     for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
         assert_int_equal(fp_real(-v[i]), fp_neg(fp_real(v[i])));
         assert_int_equal(fp_mul(fp_real(v[i]), fp_real(0.5)), fp_real(v[i] / 2));
-        for (size_t j = 0; j < sizeof v / sizeof *v; j++) assert_int_equal(fp_mul(fp_real(v[i]), fp_real(v[j])), fp_real(v[i] * v[j]));
+        for (size_t j = 0; j < sizeof v / sizeof *v; j++)
+            assert_int_equal(fp_mul(fp_real(v[i]), fp_real(v[j])), fp_real(v[i] * v[j]));
     }
     assert_int_equal(fp_add(fp_real(0.75), fp_real(-3.5)), fp_real(-2.75));
     assert_int_equal(fp_int(-7), fp_real(-7));
@@ -81,6 +83,7 @@ static void functions(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(laws), cmocka_unit_test(numbers), cmocka_unit_test(order), cmocka_unit_test(functions)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(laws), cmocka_unit_test(numbers), cmocka_unit_test(order),
+                                       cmocka_unit_test(functions)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
