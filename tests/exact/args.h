@@ -13,7 +13,7 @@ typedef struct {
                   EXACT_NUMBER *, int);
 } EctArgs;
 
-/* Where the loads and stores of a launch go down when kernels are compiled with ECT_COUNT: a mark for each two bytes of the plan. */
+/* Where loads and stores go down when kernels are compiled with ECT_COUNT: a mark for each two bytes of the plan. */
 typedef struct {
     char *base; unsigned long long units;            /* the memory of all planned buffers; 8 bytes a unit, two of the plan's */
     unsigned char *marks[2];                         /* read, written: [units] */

@@ -1,5 +1,5 @@
-/* Arithmetic of the prime field with p = 2^61 - 1, for C and C++: + - * / exactly, every other function a fixed hash of its argument.
-   A value is its representative in [0, p). Order is that of the representatives nearest to 0: 0 .. (p-1)/2, and -1 .. -(p-1)/2 below 0. */
+/* Arithmetic of the prime field with p = 2^61 - 1, for C and C++: + - * / exactly, other functions fixed hashes of their
+   argument. A value is its representative in [0, p). Order is that of the representatives nearest to 0: -(p-1)/2 .. (p-1)/2. */
 #ifndef ECT_EXACT_FIELD_H
 #define ECT_EXACT_FIELD_H
 #include <math.h>
@@ -13,7 +13,8 @@ static const Fp FP_P = (UINT64_C(1) << 61) - 1;
 
 FP_INLINE Fp fp_reduce(FpWide x)
 {
-    uint64_t low = (uint64_t)x & FP_P, mid = (uint64_t)(x >> 61) & FP_P, high = (uint64_t)(x >> 122), s = low + mid + high;   /* 2^61 = 1 */
+    uint64_t low = (uint64_t)x & FP_P, mid = (uint64_t)(x >> 61) & FP_P, high = (uint64_t)(x >> 122);
+    uint64_t s = low + mid + high;                   /* 2^61 = 1 */
     s = (s & FP_P) + (s >> 61);
     return s >= FP_P ? s - FP_P : s;
 }
@@ -65,12 +66,13 @@ FP_INLINE Fp fp_max(Fp x, Fp y) { return fp_less(x, y) ? y : x; }
 FP_INLINE Fp fp_min(Fp x, Fp y) { return fp_less(y, x) ? y : x; }
 
 /* ---- functions: FP_FUNCTION(name, value at x) ---- */
-/* Where an identity between functions is a rule of the compiler it holds here too: rsqrt(x) = 1/sqrt(x), and pow below. Conversions between
-   widths of storage are no operation: nothing is rounded in a field. */
+/* Where an identity between functions is a rule of the compiler it holds here too: rsqrt(x) = 1/sqrt(x), and pow below.
+   Conversions between widths of storage are no operation: nothing is rounded in a field. */
 enum { FP_EXP = 1, FP_LOG, FP_SIN, FP_COS, FP_SQRT, FP_SIGMOID, FP_TANH, FP_ERF, FP_FLOOR, FP_POW, FP_DRAW };
 #define FP_FUNCTIONS                                                                                                            \
     FP_FUNCTION(exp, fp_hash(FP_EXP, x)) FP_FUNCTION(log, fp_hash(FP_LOG, x)) FP_FUNCTION(sin, fp_hash(FP_SIN, x))               \
-    FP_FUNCTION(cos, fp_hash(FP_COS, x)) FP_FUNCTION(sqrt, fp_hash(FP_SQRT, x)) FP_FUNCTION(rsqrt, fp_inverse(fp_hash(FP_SQRT, x))) \
+    FP_FUNCTION(cos, fp_hash(FP_COS, x)) FP_FUNCTION(sqrt, fp_hash(FP_SQRT, x))                                                  \
+    FP_FUNCTION(rsqrt, fp_inverse(fp_hash(FP_SQRT, x)))                                                                          \
     FP_FUNCTION(sigmoid, fp_hash(FP_SIGMOID, x)) FP_FUNCTION(tanh, fp_hash(FP_TANH, x)) FP_FUNCTION(erf, fp_hash(FP_ERF, x))     \
     FP_FUNCTION(floor, fp_hash(FP_FLOOR, x)) FP_FUNCTION(bf16, x)                                              \
     FP_FUNCTION(abs, fp_signed(x) < 0 ? fp_neg(x) : x) FP_FUNCTION(sign, x ? fp_signed(x) < 0 ? FP_P - 1 : 1 : 0)
@@ -87,7 +89,7 @@ FP_INLINE Fp fp_pow(Fp x, Fp y)
     return e < 0 ? fp_inverse(v) : v;
 }
 
-/* ---- draws: a hash of the site's key, the number of the row in the global batch, the element and what decides a bernoulli draw ---- */
+/* ---- draws: a hash of the site's key, step, row of the global batch, element, and a bernoulli draw's threshold ---- */
 FP_INLINE Fp fp_draw(uint64_t key, uint64_t step, uint64_t sample, uint64_t element, uint64_t threshold)
 {
     return fp_hash(FP_DRAW, fp_mix(fp_mix(fp_mix(fp_mix(key) ^ step) ^ sample) ^ element) ^ threshold);
@@ -95,11 +97,10 @@ FP_INLINE Fp fp_draw(uint64_t key, uint64_t step, uint64_t sample, uint64_t elem
 /* A keep probability known to the compiler; one known when the program runs is a field value, and its own threshold. */
 FP_INLINE uint64_t fp_threshold(double p) { return fp_real((float)p); }
 
-/* One number in memory where a kernel keeps an f32: four times its size, as `Half` is of two bytes, so that every offset and size of a plan
-   is four times the stated one and buffers overlap exactly where they would. */
+/* One number in memory where a kernel keeps an f32: four times its size, as ect_bf16_t (prelude.h) is of two bytes, so that
+   every offset and size of a plan is four times the stated one and buffers overlap exactly where they would. */
 typedef struct { Fp v, unused; } FpCell;
 enum { FP_SCALE = sizeof(FpCell) / 4 };
 
-/* What a kernel is called with; the kernels' prelude has the same members with types of its own (args.h). */
-typedef void *FpPointer;
+typedef void *FpPointer;                             /* args.h: what a kernel gets where C++ has a pointer that converts */
 #endif

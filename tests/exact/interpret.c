@@ -1,5 +1,5 @@
-/* Graph text in the prime field: one naive loop for each operation, every view built in full, nothing shared with the kernels but field.h.
-   Assumes graphs checked by ref_graph.c and small tensors. */
+/* Graph text in the prime field: one naive loop for each operation, every view built in full; shares only field.h with the
+   kernels. Assumes graphs checked by ref_graph.c and small tensors. */
 #include "tests/exact/exact.h"
 
 enum { MAX_LOOPS = 2 * PLAN_MAX_AXES };
@@ -84,7 +84,7 @@ static void axes_from(const RefNode *n, const RefNode *x, int *from)
     for (int i = 0; i < x->shape.n; i++)
         from[i] = n->op == R_rename && i == n->axis ? n->out_axis : shape_axis(&n->shape, x->shape.role[i]);
 }
-/* Index of each axis of operand x for element `at` of view n; start: where x begins in a concatenation. false: outside, the value is 0. */
+/* Index of each axis of operand x for element `at` of view n; start: where x begins in a concatenation. false: outside, 0. */
 static bool view_index(const RefNode *n, const RefNode *x, const int *from, const int64_t *at, int64_t start, int64_t *to)
 {
     if (n->op == R_rearrange) {
@@ -119,7 +119,8 @@ static bool view_index(const RefNode *n, const RefNode *x, const int *from, cons
 static void run_view(const RefGraph *g, const RefNode *n, Fp *const *value, Fp *out)
 {
     Loops l = loops_of(&n->shape);
-    int64_t e = 0, to[PLAN_MAX_AXES], *end = xcalloc((size_t)n->n_in, sizeof *end);       /* end: of each piece of a concatenation */
+    int64_t e = 0, to[PLAN_MAX_AXES];
+    int64_t *end = xcalloc((size_t)n->n_in, sizeof *end);            /* of each piece of a concatenation */
     int (*from)[PLAN_MAX_AXES] = xcalloc((size_t)n->n_in, sizeof *from);
     for (int k = 0; k < n->n_in; k++) {
         const RefNode *x = &g->node[n->in[k]];
@@ -224,7 +225,8 @@ static Fp *find(const PlanSegment *segment, const Tensors *t, const char *name, 
         for (int a = 0; a < l.n; a++) w->stride[a] = q->stride[shape_axis(&q->shape, l.role[a])];
         return t->grad + q->offset;
     }
-    if (i < 0 || !(output ? t->out : t->in)[i]) user_error("%s: the program has no %s `%s`", segment->graph, output ? "output" : "input", name);
+    if (i < 0 || !(output ? t->out : t->in)[i])
+        user_error("%s: the program has no %s `%s`", segment->graph, output ? "output" : "input", name);
     *w = walk(&l, &v[i].shape);
     return (output ? t->out : t->in)[i];
 }

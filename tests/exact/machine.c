@@ -1,5 +1,5 @@
-/* Generated kernels on field elements: compiles their unchanged texts as C++, places a plan's buffers in one region of memory with guards
-   between them, runs the steps of a segment. Assumes kernels that run on one thread; every size is FP_SCALE times the plan's. */
+/* Generated kernels on field elements: compiles their texts as C++, places a plan's buffers in memory with guards between them,
+   runs the steps of a segment. Assumes kernels that run on one thread; every size is FP_SCALE times the plan's. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -46,14 +46,17 @@ Library *library_new(const char *dir, const char *headers, const ExactSource *so
         free(path);
     }
     sb_puts(&unit, "}\n");
-    char *cc = xasprintf("%s/kernels.cc", dir), *support = xasprintf("%s/support.cc", headers), *object = xasprintf("%s/support.o", dir);
+    char *cc = xasprintf("%s/kernels.cc", dir), *support = xasprintf("%s/support.cc", headers);
+    char *object = xasprintf("%s/support.o", dir);
     char *so = xasprintf("%s/kernels.so", dir), *log = xasprintf("%s/log", dir), *err = NULL;
     write_text(cc, unit.s);
     /* -w: the texts are C; -O0: compiling takes longer than running what is small, matrix products excepted */
     const char *compiler = cxx && *cxx ? cxx : "g++", *define = count ? "-DECT_COUNT" : "-UECT_COUNT";
-    compile((const char *[]){compiler, "-std=c++17", "-O2", "-fPIC", "-I", headers, define, "-c", "-o", object, support, NULL}, log);
-    compile((const char *[]){compiler, "-std=c++17", "-O0", "-w", "-fno-operator-names", "-fPIC", "-shared", "-I", headers, define, "-o", so, cc,
-                             object, NULL}, log);
+    const char *first[] = {compiler, "-std=c++17", "-O2", "-fPIC", "-I", headers, define, "-c", "-o", object, support, NULL};
+    const char *second[] = {compiler, "-std=c++17", "-O0", "-w", "-fno-operator-names", "-fPIC", "-shared", "-I", headers, define,
+                            "-o", so, cc, object, NULL};
+    compile(first, log);
+    compile(second, log);
     l->handle = dlopen(so, RTLD_NOW | RTLD_LOCAL);
     if (!l->handle) err = dlerror();
     if (err) machine_error("%s", err);
@@ -143,7 +146,8 @@ static bool guards_whole(const Region *r)
 }
 
 /* ---- what a launch wrote, against the interpreter ---- */
-/* The axes in memory of a slot that is written, from its declaration: `float *restrict const y8 = args->buf[8];` and a comment with its layout. */
+/* The axes in memory of a slot that is written, from its declaration (`float *restrict const y8 = args->buf[8];`) and the comment
+   behind it. false: the slot is only read. */
 static bool written_layout(const char *text, int slot, PlanShape *s, bool *half)
 {
     char key[32];
@@ -168,7 +172,8 @@ static bool written_layout(const char *text, int slot, PlanShape *s, bool *half)
     }
     return true;
 }
-static bool compare_buffer(const Interpreter *x, int node, const PlanShape *lay, bool half, const FpCell *cell, char *what, size_t size)
+static bool compare_buffer(const Interpreter *x, int node, const PlanShape *lay, bool half, const FpCell *cell, char *what,
+                           size_t size)
 {
     const RefNode *n = &x->g->node[node];
     const Fp *want = x->value[node];
@@ -184,7 +189,9 @@ static bool compare_buffer(const Interpreter *x, int node, const PlanShape *lay,
         int at = snprintf(what, size, "node %%%d at [", node + 1);
         for (int i = 0; i < n->shape.n && at < (int)size; i++)
             at += snprintf(what + at, size - (size_t)at, "%s%s:%lld", i ? ", " : "", n->shape.role[i], (long long)index[i]);
-        if (at < (int)size) snprintf(what + at, size - (size_t)at, "] is %llu instead of %llu", (unsigned long long)got, (unsigned long long)want[o]);
+        if (at < (int)size)
+            snprintf(what + at, size - (size_t)at, "] is %llu instead of %llu", (unsigned long long)got,
+                     (unsigned long long)want[o]);
         return false;
     }
     return true;
@@ -257,10 +264,11 @@ void machine_run(Machine *m, const PlanSegment *segment, Tensors *t)
         CHECK_BUG(s->n_buffers <= (int)COUNT(bound) && s->n_draws <= (int)COUNT(key));
         for (int j = 0; j < s->n_buffers; j++) bound[j] = buf[s->buffer[j]];
         for (int j = 0; j < s->n_draws; j++) key[j] = draw_key(segment->draw[s->draw[j]].name);
-        fill(own, k->scratch / 4, 200 + 2 * (uint64_t)i);                /* what a launch leaves in scratch is nothing to the next */
+        fill(own, k->scratch / 4, 200 + 2 * (uint64_t)i);            /* what a launch leaves in scratch is nothing to the next */
         fill(common, k->shared / 4, 300 + 2 * (uint64_t)i);
-        EctArgs a = {.buf = bound, .scalar = scalar, .key = key, .draw = draw, .step = t->step, .sample0 = t->sample0, .scratch = (char *)own,
-                     .scratch_stride = (uint64_t)scratch * FP_SCALE, .shared = (char *)common, .threads = 1};
+        EctArgs a = {.buf = bound, .scalar = scalar, .key = key, .draw = draw, .step = t->step, .sample0 = t->sample0,
+                     .scratch = (char *)own, .scratch_stride = (uint64_t)scratch * FP_SCALE, .shared = (char *)common,
+                     .threads = 1};
         memcpy(&a.sgemm, &product, sizeof a.sgemm);
         for (int how = 0; record && how < 2; how++) memset(record->marks[how], 0, units);
         running = k->name;

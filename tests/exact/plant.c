@@ -1,5 +1,5 @@
-/* Planted faults: edits of kernel texts by pattern and of a segment's steps and buffers, each of which changes what is computed; every one is run
-   in a process of its own and must be found. Which kernel and which place a rule edits is a hash of the rule: the same in every run. */
+/* Planted faults: edits of kernel texts by pattern and of a segment's steps and buffers, each run in a process of its own; all
+   must be found. Which kernel and place a rule edits is a hash of the rule. Assumes edits that change what is computed. */
 #include <ctype.h>
 #include <regex.h>
 #include <signal.h>
@@ -13,10 +13,13 @@ typedef struct { const char *what, *kinds, *pattern; Edit edit; const char *text
 static const Rule rules[] = {
     {"a load reads the next element", "conv wgrad matmul sum max map", "[^a-z_0-9][xw][0-9]+\\[()[a-z(]", PUT, "1 + ", 0},
     {"a store goes to the next element", "conv wgrad matmul sum max map", "[^a-z_0-9]y[0-9]+\\[()[a-z(]", PUT, "1 + ", 0},
-    {"a load's stride is one too large", "conv wgrad matmul sum max map", "[^a-z_0-9][xw][0-9]+\\[[a-z]+\\*([0-9]+)", ADD, NULL, 1},
+    {"a load's stride is one too large", "conv wgrad matmul sum max map", "[^a-z_0-9][xw][0-9]+\\[[a-z]+\\*([0-9]+)", ADD,
+     NULL, 1},
     {"a store's stride is one too small", "conv matmul sum map", "[^a-z_0-9]y[0-9]+\\[[a-z]+\\*([0-9]+)", ADD, NULL, -1},
-    {"a loop ends one early", "conv wgrad matmul sum max map", "for \\(int [a-z]+ = 0; [a-z]+ < ([0-9]+); [a-z]+\\+\\+\\) \\{", ADD, NULL, -1},
-    {"a divisor of an index is one too large", "conv wgrad matmul sum map", "[^a-z_0-9][xw][0-9]+\\[[^]]*[a-z]/([0-9]+)", ADD, NULL, 1},
+    {"a loop ends one early", "conv wgrad matmul sum max map",
+     "for \\(int [a-z]+ = 0; [a-z]+ < ([0-9]+); [a-z]+\\+\\+\\) \\{", ADD, NULL, -1},
+    {"a divisor of an index is one too large", "conv wgrad matmul sum map", "[^a-z_0-9][xw][0-9]+\\[[^]]*[a-z]/([0-9]+)", ADD,
+     NULL, 1},
     {"+ for -", "conv wgrad matmul sum map", "[])] (-) [xtw(]", PUT, "+", 0},
     {"- for +", "conv wgrad matmul sum map", "[])] (\\+) [xtw][0-9_a-z]*[[)]", PUT, "-", 0},
     {"+ for *", "conv wgrad matmul sum map", "[])] (\\*) [(xtw]", PUT, "+", 0},
@@ -48,7 +51,7 @@ static const Rule rules[] = {
     {"the next row's draw", "map conv wgrad", "ECT_[A-Z_]+\\([0-9]+, n()", PUT, " + 1", 0},
     {"another function", "conv wgrad matmul sum map", "ect_(sigmoid|exp|sqrt)\\(", PUT, "cos", 0},
 };
-typedef struct { int kernel; const char *what, *name; char *text, *line; } Mutant;         /* line: the one that was edited, as it is now */
+typedef struct { int kernel; const char *what, *name; char *text, *line; } Mutant;   /* line: the one that was edited */
 
 static bool of_kind(const char *kernel, const char *kinds)
 {
@@ -71,11 +74,12 @@ static bool unused(const char *text, const char *at)
 /* The places of group 1 of each match in the function's body. */
 static int matches(const regex_t *r, const char *text, regmatch_t *at, int cap)
 {
-    const char *body = strstr(text, "\n{\n"), *declared = body;
-    for (const char *c = body; c && (c = strstr(c, "args->buf[")); ) declared = c = strchr(c, '\n');      /* after the declarations */
+    const char *body = strstr(text, "\n{\n"), *declared = body;     /* declared: behind the declarations of buffers */
+    for (const char *c = body; c && (c = strstr(c, "args->buf[")); ) declared = c = strchr(c, '\n');
     int n = 0;
     regmatch_t m[2];
-    for (const char *c = declared; c && *c && n < cap && !regexec(r, c, 2, m, c == declared ? 0 : REG_NOTBOL); c += MAX(m[0].rm_eo, 1)) {
+    for (const char *c = declared; c && *c && n < cap; c += MAX(m[0].rm_eo, 1)) {
+        if (regexec(r, c, 2, m, c == declared ? 0 : REG_NOTBOL)) break;
         if (unused(text, c + m[1].rm_so)) continue;
         at[n].rm_so = (regoff_t)(c - text) + m[1].rm_so;
         at[n++].rm_eo = (regoff_t)(c - text) + m[1].rm_eo;
@@ -88,7 +92,10 @@ static char *edited(const Rule *r, const char *text, regmatch_t at)
     char old = *from, number[24] = "";
     snprintf(number, sizeof number, "%lld", r->edit == ADD ? strtoll(from, NULL, 10) + r->by : 0);
     const char *put = r->edit == ADD ? number : r->edit == DROP ? ";" : r->text;
-    if (!put) snprintf(number, sizeof number, "%c", old == 'f' ? 'e' : old == '9' ? 'a' : old + 1), put = number;    /* a hexadecimal digit */
+    if (!put) {                                      /* a hexadecimal digit */
+        snprintf(number, sizeof number, "%c", old == 'f' ? 'e' : old == '9' ? 'a' : old + 1);
+        put = number;
+    }
     return xasprintf("%.*s%s%s", (int)at.rm_so, text, put, text + at.rm_eo);
 }
 /* The function under a name of its own: all mutants are compiled together. */
@@ -118,7 +125,8 @@ static bool mutate(const Plan *plan, char *const *text, const Rule *r, const cha
         char *t = edited(r, text[k], place), *line = t + place.rm_so;
         while (line[-1] != '\n') line--;
         line += strspn(line, " ");
-        *m = (Mutant){k, r->what, xasprintf("planted%d_%s", number, plan->kernel[k].name), NULL, xasprintf("%.*s", (int)strcspn(line, "\n"), line)};
+        *m = (Mutant){.kernel = k, .what = r->what, .name = xasprintf("planted%d_%s", number, plan->kernel[k].name)};
+        m->line = xasprintf("%.*s", (int)strcspn(line, "\n"), line);
         m->text = renamed(t, plan->kernel[k].name, m->name);
         free(t);
     }
@@ -142,7 +150,8 @@ static int written_slot(char *const *text, const PlanStep *s)
 static bool read_later(const PlanSegment *g, char *const *text, int step, int buffer)
 {
     for (int i = step + 1; i < g->n_steps; i++)
-        for (int k = 0; k < g->step[i].n_buffers; k++) if (g->step[i].buffer[k] == buffer && !writes(text, &g->step[i], k)) return true;
+        for (int k = 0; k < g->step[i].n_buffers; k++)
+            if (g->step[i].buffer[k] == buffer && !writes(text, &g->step[i], k)) return true;
     return false;
 }
 /* Each looks at one step and makes its fault there; false: this step is no place for it. */
@@ -225,7 +234,8 @@ static PlanSegment copy_segment(const PlanSegment *g)
     memcpy(c.step, g->step, (size_t)g->n_steps * sizeof *c.step);
     for (int i = 0; i < c.n_steps; i++) {
         PlanStep *s = &c.step[i];
-        int *buffer = xmalloc((size_t)(s->n_buffers + 1) * sizeof *buffer), *draw = xmalloc((size_t)(s->n_draws + 1) * sizeof *draw);
+        int *buffer = xmalloc((size_t)(s->n_buffers + 1) * sizeof *buffer);
+        int *draw = xmalloc((size_t)(s->n_draws + 1) * sizeof *draw);
         memcpy(buffer, s->buffer, (size_t)s->n_buffers * sizeof *buffer);
         memcpy(draw, s->draw, (size_t)s->n_draws * sizeof *draw);
         s->buffer = buffer;
@@ -237,13 +247,17 @@ static PlanSegment copy_segment(const PlanSegment *g)
 /* ---- running them ---- */
 /* Conditions on values leave rows that nothing is made of: a fault that touches only those shows with other values. */
 enum { SALTS = 4, MISSED = 40, BY_VALUES, BY_PLACE, BY_GUARD, SECONDS = 60 };
-typedef struct { const Plan *plan; const PlanProgram *program; const Compiled *kernels; Interpreter *x[SALTS]; Tensors *want[SALTS]; } Trial;
+typedef struct {
+    const Plan *plan; const PlanProgram *program; const Compiled *kernels;
+    Interpreter *x[SALTS]; Tensors *want[SALTS];     /* after their run */
+} Trial;
 
 /* Runs the kernels of a segment and says what differs. */
-static int outcome(const Trial *t, const PlanSegment *segment, int kernel, ExactFn *const *fn, int salt)
+static int outcome(const Trial *t, const PlanSegment *segment, int kernel, int salt)
 {
     Tensors *got = tensors_new(t->plan, t->program, (uint64_t)salt, 2);
-    Machine m = {.plan = t->plan, .library = t->kernels->library, .fn = (ExactFn **)fn, .text = t->kernels->text, .check = t->x[salt]};
+    Machine m = {.plan = t->plan, .library = t->kernels->library, .fn = t->kernels->fn, .text = t->kernels->text,
+                 .check = t->x[salt]};
     tensors_scalars(got, segment, 0);
     machine_run(&m, segment, got);
     bool same = tensors_equal(t->want[salt], got, segment, NULL);
@@ -262,7 +276,7 @@ static int trial(const Trial *t, const PlanSegment *segment, int kernel, ExactFn
         if (!freopen("/dev/null", "w", stdout)) _exit(EXIT_BUG);
         alarm(SECONDS);
         if (kernel >= 0) t->kernels->fn[kernel] = planted;
-        for (int salt = 0; salt < SALTS && code == MISSED; salt++) code = outcome(t, segment, kernel, t->kernels->fn, salt);
+        for (int salt = 0; salt < SALTS && code == MISSED; salt++) code = outcome(t, segment, kernel, salt);
         _exit(code);
     }
     int status = 0;
@@ -271,7 +285,8 @@ static int trial(const Trial *t, const PlanSegment *segment, int kernel, ExactFn
 }
 static bool report(const char *what, const char *where, const char *line, int code)
 {
-    printf("%s %s, %s%s\n", code == MISSED ? "MISSED" : "found ", where, what, code == BY_GUARD ? " (loads or stores where no buffer is)" : "");
+    printf("%s %s, %s%s\n", code == MISSED ? "MISSED" : "found ", where, what,
+           code == BY_GUARD ? " (loads or stores where no buffer is)" : "");
     if (code == MISSED && line) printf("       %s\n", line);
     return code != MISSED;
 }

@@ -1,5 +1,5 @@
-/* The prelude of generated kernels compiled as C++ for exact mode: `float` is an element of the prime field of field.h, everything a kernel
-   calls is defined on it. With ECT_COUNT every load and store of a planned buffer is recorded as well. Kernel texts are unchanged. */
+/* The prelude of kernels compiled as C++ for exact mode: `float` is an element of field.h's prime field, all that kernels call
+   is defined on it. With ECT_COUNT loads and stores of planned buffers are recorded. Assumes kernel texts as they are. */
 #ifndef ECT_EXACT_PRELUDE_H
 #define ECT_EXACT_PRELUDE_H
 #include "field.h"
@@ -61,7 +61,11 @@ ECT_OPERATOR(*, fp_mul)
 ECT_OPERATOR(/, fp_div)
 FP_INLINE EctNumber operator-(const EctNumber &x) { return ect_number(fp_neg(x.get())); }
 #define ECT_COMPARE(op, value) \
-    FP_INLINE bool operator op(const EctNumber &a, const EctNumber &b) { const int64_t x = fp_signed(a.get()), y = fp_signed(b.get()); return value; }
+    FP_INLINE bool operator op(const EctNumber &a, const EctNumber &b) \
+    { \
+        const int64_t x = fp_signed(a.get()), y = fp_signed(b.get()); \
+        return value; \
+    }
 ECT_COMPARE(<, x < y)
 ECT_COMPARE(<=, x <= y)
 ECT_COMPARE(>, x > y)

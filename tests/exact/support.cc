@@ -13,8 +13,8 @@ void ect_mark(const void *at, unsigned bytes, int how)
 }
 
 /* cblas_sgemm, row-major: c = alpha * op(a) * op(b) + beta * c; c is not read where beta is 0. */
-void ect_product(int, int ta, int tb, int m, int n, int k, EctNumber alpha, const EctNumber *a, int lda, const EctNumber *b, int ldb,
-                 EctNumber beta, EctNumber *c, int ldc)
+void ect_product(int, int ta, int tb, int m, int n, int k, EctNumber alpha, const EctNumber *a, int lda, const EctNumber *b,
+                 int ldb, EctNumber beta, EctNumber *c, int ldc)
 {
     const ect_i64 ai = ta == 111 ? lda : 1, al = ta == 111 ? 1 : lda, bl = tb == 111 ? ldb : 1, bj = tb == 111 ? 1 : ldb;
     for (int i = 0; i < m; i++)

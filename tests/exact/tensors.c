@@ -1,5 +1,5 @@
-/* The tensors of a program as field elements: inputs, weights and state by hash, the same wherever they are made; results start as junk.
-   Assumes a plan that was validated and is small. */
+/* The tensors of a program as field elements: inputs, weights and state by hash, the same wherever they are made; results are
+   junk. Assumes a plan that was validated and is small. */
 #include "tests/exact/exact.h"
 
 static Fp *hashed(const char *what, const char *name, int64_t n, uint64_t salt)
@@ -35,7 +35,8 @@ Tensors *tensors_new(const Plan *plan, const PlanProgram *p, uint64_t salt, uint
             t->grad[plan->param[i].offset + e] = fp_hash(junk, (uint64_t)(plan->param[i].offset + e));
     t->state = xcalloc((size_t)plan->n_states + 1, sizeof *t->state);
     for (int i = 0; i < plan->n_states; i++)
-        t->state[i] = plan->state[i].ema ? t->set[plan->state[i].set] : hashed("state", plan->state[i].name, plan->param_elements, salt);
+        t->state[i] = plan->state[i].ema ? t->set[plan->state[i].set]
+                                         : hashed("state", plan->state[i].name, plan->param_elements, salt);
     t->scalar = xcalloc((size_t)plan->n_scalars + 1, sizeof *t->scalar);
     return t;
 }

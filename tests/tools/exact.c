@@ -1,5 +1,5 @@
-/* Exact mode: runs every program of a plan by an interpreter and by its kernels, both on elements of a prime field, and compares all results
-   bit for bit. --count compares the bytes each launch touches with the plan's figure, --faults plants faults. See docs/testing.md. */
+/* Exact mode: runs every program of a plan by an interpreter and by its kernels on elements of a prime field, compares all bits.
+   --count compares the bytes each launch touches with the plan's figure, --faults plants faults (docs/testing.md). */
 #include "tests/exact/exact.h"
 #include "tests/tools/tool.h"
 
@@ -51,7 +51,7 @@ bool tensors_equal(const Tensors *want, const Tensors *got, const PlanSegment *s
                    flat ? parameter_at(want->plan, e) : "", (long long)e, (unsigned long long)y[e], (unsigned long long)x[e]);
             return false;
         }
-        if (x && values && (!flat || x == want->grad || segment->phase == PHASE_UPDATE)) *values += n;       /* weights only where they change */
+        if (x && values && (!flat || x == want->grad || segment->phase == PHASE_UPDATE)) *values += n;   /* others never change */
     }
     return true;
 }
@@ -84,7 +84,8 @@ static bool check_program(const Compiled *c, const PlanProgram *p, uint64_t salt
 }
 
 /* ---- counting ---- */
-/* The plan's figure of a launch against the distinct bytes it loaded from and stored to planned buffers; each kernel is named once. */
+/* The plan's figure of a launch against the distinct bytes of planned buffers that it loaded and stored; each kernel is named
+   once. */
 static bool count_program(const Compiled *c, const PlanProgram *p, bool *named)
 {
     Tensors *t = tensors_new(c->plan, p, 0, 2);
@@ -104,14 +105,14 @@ static bool count_program(const Compiled *c, const PlanProgram *p, bool *named)
             if (bytes == kernel->bytes) continue;
             wrong++;
             if (!named[s->step[k].kernel])
-                printf("differs %-24s plan %8lld, counted %8lld: %lld read, %lld written\n", kernel->name, (long long)kernel->bytes,
-                       (long long)bytes, (long long)steps[k].read, (long long)steps[k].written);
+                printf("differs %-24s plan %8lld, counted %8lld: %lld read, %lld written\n", kernel->name,
+                       (long long)kernel->bytes, (long long)bytes, (long long)steps[k].read, (long long)steps[k].written);
             named[s->step[k].kernel] = true;
         }
         free(steps);
     }
-    printf("%s %-16s %lld launches touch %lld bytes, the plan says %lld; %lld launches differ\n", wrong ? "FAIL" : "ok  ", p->name,
-           (long long)launches, (long long)touched, (long long)stated, (long long)wrong);
+    printf("%s %-16s %lld launches touch %lld bytes, the plan says %lld; %lld launches differ\n", wrong ? "FAIL" : "ok  ",
+           p->name, (long long)launches, (long long)touched, (long long)stated, (long long)wrong);
     tensors_free(t);
     return !wrong;
 }
