@@ -8,11 +8,6 @@ typedef unsigned int ect_u32;
 typedef unsigned long long ect_u64;
 typedef long long ect_i64;
 
-struct EctPointer {
-    void *p;
-    template <class T> operator T *() const { return (T *)p; }
-};
-
 extern "C" {
 void ect_mark(const void *at, unsigned bytes, int how);
 }
@@ -45,6 +40,7 @@ struct EctNumber {
         ECT_MARK(this, 0);
         return v;
     }
+    explicit operator int() const { return (int)fp_signed(get()); }      /* of tables of rows and their counts */
 };
 FP_INLINE EctNumber ect_number(Fp v)
 {
@@ -97,6 +93,27 @@ FP_INLINE EctNumber ect_min(const EctNumber &x, const EctNumber &y) { return ect
 FP_INLINE int ect_isfinite(const EctNumber &x) { return x.get() <= FP_P; }
 FP_INLINE EctNumber ect_nan_to_num(const EctNumber &x, const EctNumber &, const EctNumber &) { return x; }
 
+/* ---- reductions of a row ---- */
+static inline __attribute__((unused)) EctNumber ect_row_sum(const EctNumber *row, int count)
+{
+    Fp sum = 0;
+    for (int i = 0; i < count; i++) sum = fp_add(sum, row[i].get());
+    return ect_number(sum);
+}
+static inline __attribute__((unused)) EctNumber ect_row_sqdev(const EctNumber *row, int count)
+{
+    const Fp mean = fp_div(ect_row_sum(row, count).v, fp_int(count));
+    Fp sum = 0;
+    for (int i = 0; i < count; i++) sum = fp_add(sum, fp_mul(fp_sub(row[i].get(), mean), fp_sub(row[i].get(), mean)));
+    return ect_number(sum);
+}
+static inline __attribute__((unused)) EctNumber ect_row_max(const EctNumber *row, int count)
+{
+    Fp top = fp_real(-INFINITY);
+    for (int i = 0; i < count; i++) top = fp_max(top, row[i].get());
+    return ect_number(top);
+}
+
 /* ---- draws ---- */
 FP_INLINE ect_u64 ect_threshold(double p) { return fp_threshold(p); }
 FP_INLINE ect_u64 ect_threshold(const EctNumber &p) { return p.get(); }
@@ -111,7 +128,7 @@ FP_INLINE ect_u64 ect_threshold(const EctNumber &p) { return p.get(); }
 #define ECT_BERNOULLI_ROW(s, n, e, count, per, threshold, out) ECT_DRAW_ROW(s, n, e, count, threshold, out)
 
 #define EXACT_NUMBER EctNumber
-#define EXACT_POINTER EctPointer
+#define EXACT_POINTER EctNumber *
 #include "args.h"
 
 static inline __attribute__((unused)) int omp_get_thread_num(void) { return 0; }
