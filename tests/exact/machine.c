@@ -240,6 +240,29 @@ static int64_t bytes_marked(const unsigned char *mark, uint64_t units)
     for (uint64_t i = 0; i < units; i++) n += mark[i];
     return n * EXACT_UNIT / FP_SCALE;
 }
+/* The distinct bytes of a launch: of several equal kernels, each counted by itself, as the plan does. */
+static Touched count_launch(ExactFn *fn, EctArgs *a, int n_buffers, const ExactRecord *record)
+{
+    Touched t = {0, 0};
+    int instances = a->instances;
+    a->instances = 1;
+    for (int i = 0; i < instances; i++, a->buf += n_buffers) {
+        for (int how = 0; how < 2; how++) memset(record->marks[how], 0, record->units);
+        fn(a);
+        t.read += bytes_marked(record->marks[0], record->units);
+        t.written += bytes_marked(record->marks[1], record->units);
+    }
+    return t;
+}
+/* The plan's figures are for all rows: behind a kernel that makes a table of rows, its last buffer, the table becomes that of a
+   condition which always holds. */
+static void want_all_rows(const char *text, FpCell *table)
+{
+    const char *holds = strstr(text, "unsigned char holds[");
+    long rows = holds ? strtol(strchr(holds, '[') + 1, NULL, 10) : 0;
+    if (strstr(text, "\n   computes   rows_count [")) table[0].v = (Fp)rows;
+    else for (long i = 0; i < rows; i++) table[i].v = (Fp)i;
+}
 void machine_run(Machine *m, const PlanSegment *segment, Tensors *t)
 {
     const Plan *plan = m->plan;
@@ -277,11 +300,11 @@ void machine_run(Machine *m, const PlanSegment *segment, Tensors *t)
                      .scratch = (char *)own, .scratch_stride = (uint64_t)scratch * FP_SCALE, .shared = (char *)common,
                      .threads = 1, .instances = s->instances};
         memcpy(&a.sgemm, &product, sizeof a.sgemm);
-        for (int how = 0; record && how < 2; how++) memset(record->marks[how], 0, units);
         running = k->name;
-        m->fn[s->kernel](&a);
+        if (record) m->touched[i] = count_launch(m->fn[s->kernel], &a, s->n_buffers / s->instances, record);
+        else m->fn[s->kernel](&a);
         running = "";
-        if (record) m->touched[i] = (Touched){bytes_marked(record->marks[0], units), bytes_marked(record->marks[1], units)};
+        if (record) want_all_rows(m->text[s->kernel], bound[s->n_buffers - 1]);
         inspect(m, segment, i, r, buf);
         free(bound);
     }
