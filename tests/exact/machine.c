@@ -240,15 +240,16 @@ static int64_t bytes_marked(const unsigned char *mark, uint64_t units)
     for (uint64_t i = 0; i < units; i++) n += mark[i];
     return n * EXACT_UNIT / FP_SCALE;
 }
-/* The distinct bytes of a launch: of several equal kernels, each counted by itself, as the plan does. */
-static Touched count_launch(ExactFn *fn, EctArgs *a, int n_buffers, const ExactRecord *record)
+/* The distinct bytes of a launch: of several equal kernels, each counted by itself, as the plan does. Each runs twice, all comparisons
+   of numbers saying no, then yes: what a choice between two values may read is counted, whatever the values are. */
+static Touched count_launch(ExactFn *fn, EctArgs *a, int n_buffers, const ExactRecord *record, int *says)
 {
     Touched t = {0, 0};
     int instances = a->instances;
     a->instances = 1;
     for (int i = 0; i < instances; i++, a->buf += n_buffers) {
         for (int how = 0; how < 2; how++) memset(record->marks[how], 0, record->units);
-        fn(a);
+        for (*says = 0; *says < 2; ++*says) fn(a);
         t.read += bytes_marked(record->marks[0], record->units);
         t.written += bytes_marked(record->marks[1], record->units);
     }
@@ -277,6 +278,7 @@ void machine_run(Machine *m, const PlanSegment *segment, Tensors *t)
         shared = MAX(shared, plan->kernel[segment->step[i].kernel].shared);
     }
     FpCell *own = xcalloc((size_t)(scratch / 4 + 1), sizeof *own), *common = xcalloc((size_t)(shared / 4 + 1), sizeof *common);
+    int *says = m->touched ? symbol(m->library, "ect_says") : NULL;
     uint64_t units = (uint64_t)r->cells * sizeof(FpCell) / EXACT_UNIT;
     ExactRecord *record = m->touched ? symbol(m->library, "ect_record") : NULL;
     if (record) *record = (ExactRecord){(char *)r->cell, units, {xcalloc(units, 1), xcalloc(units, 1)}};
@@ -301,7 +303,7 @@ void machine_run(Machine *m, const PlanSegment *segment, Tensors *t)
                      .threads = 1, .instances = s->instances};
         memcpy(&a.sgemm, &product, sizeof a.sgemm);
         running = k->name;
-        if (record) m->touched[i] = count_launch(m->fn[s->kernel], &a, s->n_buffers / s->instances, record);
+        if (record) m->touched[i] = count_launch(m->fn[s->kernel], &a, s->n_buffers / s->instances, record, says);
         else m->fn[s->kernel](&a);
         running = "";
         if (record) want_all_rows(m->text[s->kernel], bound[s->n_buffers - 1]);

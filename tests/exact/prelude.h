@@ -10,11 +10,14 @@ typedef long long ect_i64;
 
 extern "C" {
 void ect_mark(const void *at, unsigned bytes, int how);
+extern int ect_says;                                 /* when counting: what every comparison of numbers says */
 }
 #ifdef ECT_COUNT
 #define ECT_MARK(at, how) ect_mark(at, sizeof *(at), how)
+#define ECT_SAYS(value) ((void)(value), ect_says != 0)
 #else
 #define ECT_MARK(at, how) ((void)0)
+#define ECT_SAYS(value) (value)
 #endif
 
 /* A number: trivial, so that arrays of it may be cleared by memset. spare: see FpCell. */
@@ -60,7 +63,7 @@ FP_INLINE EctNumber operator-(const EctNumber &x) { return ect_number(fp_neg(x.g
     FP_INLINE bool operator op(const EctNumber &a, const EctNumber &b) \
     { \
         const int64_t x = fp_signed(a.get()), y = fp_signed(b.get()); \
-        return value; \
+        return ECT_SAYS(value); \
     }
 ECT_COMPARE(<, x < y)
 ECT_COMPARE(<=, x <= y)
@@ -90,7 +93,7 @@ FP_INLINE EctNumber ect_fma(const EctNumber &x, const EctNumber &y, const EctNum
 FP_INLINE EctNumber ect_pow(const EctNumber &x, const EctNumber &y) { return ect_number(fp_pow(x.get(), y.get())); }
 FP_INLINE EctNumber ect_max(const EctNumber &x, const EctNumber &y) { return ect_number(fp_max(x.get(), y.get())); }
 FP_INLINE EctNumber ect_min(const EctNumber &x, const EctNumber &y) { return ect_number(fp_min(x.get(), y.get())); }
-FP_INLINE int ect_isfinite(const EctNumber &x) { return x.get() <= FP_P; }
+FP_INLINE int ect_isfinite(const EctNumber &x) { return ECT_SAYS(x.get() <= FP_P); }
 FP_INLINE EctNumber ect_nan_to_num(const EctNumber &x, const EctNumber &, const EctNumber &) { return x; }
 
 /* ---- reductions of a row ---- */
