@@ -3,7 +3,10 @@
    Assumes a lowered kernel: index expressions over its loops. */
 #include "compiler/kernel.h"
 
-typedef struct { const Lowered *l; const Kernel *k; bool *live; IRef *index; int *slot, n, cap, slot_cap; } Reads;
+enum { MAX_CONDS = 32, MAX_TUPLES = 1 << 16 };
+typedef struct { int slot; IRef index; int64_t elements; } Read;
+/* under: per expression the conditions it was visited under (a hash; 0: not visited, 1: none); cond: those of the visit. */
+typedef struct { const Lowered *l; const Kernel *k; uint64_t *under; Read *v; int n, cap, n_cond; Cond cond[MAX_CONDS]; } Reads;
 
 static int64_t loops_size(const Kernel *k, uint64_t deps)
 {
@@ -13,13 +16,52 @@ static int64_t loops_size(const Kernel *k, uint64_t deps)
     return n;
 }
 
+/* The index at loop variables at[]; false where a table decides. */
+static bool index_at(const Kernel *k, IRef e, const int64_t *at, int64_t *v)
+{
+    const IndexExpr *x = &k->index[e];
+    *v = x->c;
+    for (int i = 0; i < x->n; i++) {
+        const Atom *a = &k->atom[x->t[i].atom];
+        int64_t inner = 0;
+        if (a->kind == ATOM_LOOP) inner = at[a->loop];
+        else if (a->kind == ATOM_TABLE || !index_at(k, a->e, at, &inner)) return false;
+        int64_t rest = a->kind == ATOM_LOOP ? 0 : ((inner % a->c) + a->c) % a->c;
+        *v += x->t[i].k * (a->kind == ATOM_DIV ? (inner - rest) / a->c : a->kind == ATOM_MOD ? rest : inner);
+    }
+    return true;
+}
+
+/* How many values of the loops `deps` there are where all conditions of the visit hold. */
+static int64_t held(const Reads *r, uint64_t deps)
+{
+    const Kernel *k = r->k;
+    uint64_t loops = 0;
+    int64_t at[64] = {0}, all = loops_size(k, deps), good = 0;
+    for (int i = 0; i < r->n_cond; i++) loops |= k->index[r->cond[i].e].deps;
+    int64_t tuples = loops_size(k, loops);
+    if (!loops || (loops & ~deps) || tuples > MAX_TUPLES || r->n_cond == MAX_CONDS) return all;
+    for (int64_t t = 0; t < tuples; t++) {
+        int64_t rest = t, v;
+        bool yes = true;
+        for (int i = 0; i < k->n_loops; i++)
+            if (loops >> i & 1) { at[i] = rest % k->loop[i].size; rest /= k->loop[i].size; }
+        for (int i = 0; i < r->n_cond && yes; i++) {
+            const Cond *c = &r->cond[i];
+            if (!index_at(k, c->e, at, &v)) return all;
+            yes = c->mod ? v % c->mod == 0 : c->lo <= v && v < c->hi;
+        }
+        good += yes;
+    }
+    return all / tuples * good;
+}
+
 static void add_read(Reads *r, int slot, IRef index)
 {
+    int64_t elements = held(r, r->k->index[index].deps);
     for (int i = 0; i < r->n; i++)
-        if (r->slot[i] == slot && r->index[i] == index) return;
-    int n = r->n;
-    vec_push(r->slot, r->n, r->slot_cap, slot);
-    vec_push(r->index, n, r->cap, index);
+        if (r->v[i].slot == slot && r->v[i].index == index) { r->v[i].elements = MAX(r->v[i].elements, elements); return; }
+    vec_push(r->v, r->n, r->cap, ((Read){slot, index, elements}));
 }
 
 static void tables(Reads *r, IRef e)                 /* row tables inside of an index */
@@ -33,15 +75,26 @@ static void tables(Reads *r, IRef e)                 /* row tables inside of an 
     }
 }
 
+/* What is read under two different sets of conditions counts as read under none. */
 static void visit(Reads *r, KRef v)
 {
     const KExpr *x = &r->k->expr[v];
-    if (!v || r->live[v]) return;
-    r->live[v] = true;
+    uint64_t key = 1;
+    for (int i = 0; i < r->n_cond; i++) key = key * 1000003 + (uint64_t)(r->cond[i].e * 31 + r->cond[i].lo * 7 + r->cond[i].hi * 3 + r->cond[i].mod);
+    if (!v || r->under[v] == key || r->under[v] == 1) return;
+    int n_cond = r->n_cond;
+    if (r->under[v]) { r->n_cond = 0; key = 1; }
+    r->under[v] = key;
     if (x->kind == K_LOAD) add_read(r, x->slot, x->index);
     if (x->kind == K_LOAD || x->kind == K_IOTA || x->kind == K_DRAW) { tables(r, x->index); tables(r, x->index2); }
     for (int i = 0; i < x->n_cond; i++) tables(r, x->cond[i].e);
-    for (int i = 0; i < x->n_in; i++) visit(r, x->in[i]);
+    int outside = r->n_cond;
+    for (int i = 0; i < x->n_in; i++) {
+        for (int c = 0; c < x->n_cond && i == 0 && r->n_cond < MAX_CONDS; c++) r->cond[r->n_cond++] = x->cond[c];
+        visit(r, x->in[i]);
+        r->n_cond = outside;
+    }
+    r->n_cond = n_cond;
 }
 
 /* How often the values below v are asked for beyond once an element: `times` for a share of the reads of a kernel. */
@@ -51,15 +104,15 @@ static double issued(Reads *r, KRef v, double times)
     double bytes = 0;
     visit(r, v);
     for (int i = from; i < r->n; i++) {
-        const Buffer *b = &r->l->buf[r->k->buf[r->slot[i]]];
-        bytes += times * (b->half ? 2 : 4) * (double)loops_size(r->k, r->k->index[r->index[i]].deps);
+        const Buffer *b = &r->l->buf[r->k->buf[r->v[i].slot]];
+        bytes += times * (b->half ? 2 : 4) * (double)r->v[i].elements;
     }
     return bytes;
 }
 
 void kernel_traffic(const Lowered *l, Kernel *k)
 {
-    Reads r = {l, k, xcalloc((size_t)k->n_expr + 1, 1), NULL, NULL, 0, 0, 0};
+    Reads r = {.l = l, .k = k, .under = xcalloc((size_t)k->n_expr + 1, sizeof *r.under)};
     double ask = 0;
     for (int i = 0; i < k->n_seg; i++) {             /* operand a once a tile with its halo, b once a tile */
         double halo = 1, tiles = 1;
@@ -83,7 +136,7 @@ void kernel_traffic(const Lowered *l, Kernel *k)
         const Buffer *b = &l->buf[k->buf[s]];
         int64_t read = 0, one = b->half ? 2 : 4;
         for (int i = 0; i < r.n; i++)
-            if (r.slot[i] == s) read += loops_size(k, k->index[r.index[i]].deps);
+            if (r.v[i].slot == s) read += r.v[i].elements;
         bytes += one * MIN(read, b->elements);
         for (int i = 0; i < k->n_store; i++) {
             if (k->store[i].slot != s) continue;
@@ -93,5 +146,5 @@ void kernel_traffic(const Lowered *l, Kernel *k)
     }
     k->bytes = bytes + written;
     k->issued_bytes = MAX(k->bytes, (int64_t)ask + written);
-    free(r.live); free(r.slot); free(r.index);
+    free(r.under); free(r.v);
 }

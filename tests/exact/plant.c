@@ -11,19 +11,19 @@
 typedef enum { PUT, ADD, DROP } Edit;                /* group 1 becomes `text`; its number grows by `by`; the statement goes */
 typedef struct { const char *what, *kinds, *pattern; Edit edit; const char *text; int by; } Rule;
 static const Rule rules[] = {
-    {"a load reads the next element", "conv wgrad matmul sum max map", "[^a-z_0-9][xw][0-9]+\\[()[a-z(]", PUT, "1 + ", 0},
-    {"a store goes to the next element", "conv wgrad matmul sum max map", "[^a-z_0-9]y[0-9]+\\[()[a-z(]", PUT, "1 + ", 0},
-    {"a load's stride is one too large", "conv wgrad matmul sum max map", "[^a-z_0-9][xw][0-9]+\\[[a-z]+\\*([0-9]+)", ADD,
+    {"a load reads the next element", "conv wgrad matmul sum max map pass", "[^a-z_0-9][xw][0-9]+\\[()[a-z(]", PUT, "1 + ", 0},
+    {"a store goes to the next element", "conv wgrad matmul sum max map pass", "[^a-z_0-9]y[0-9]+\\[()[a-z(]", PUT, "1 + ", 0},
+    {"a load's stride is one too large", "conv wgrad matmul sum max map pass", "[^a-z_0-9][xw][0-9]+\\[[a-z]+\\*([0-9]+)", ADD,
      NULL, 1},
-    {"a store's stride is one too small", "conv matmul sum map", "[^a-z_0-9]y[0-9]+\\[[a-z]+\\*([0-9]+)", ADD, NULL, -1},
-    {"a loop ends one early", "conv wgrad matmul sum max map",
+    {"a store's stride is one too small", "conv matmul sum map pass", "[^a-z_0-9]y[0-9]+\\[[a-z]+\\*([0-9]+)", ADD, NULL, -1},
+    {"a loop ends one early", "conv wgrad matmul sum max map pass",
      "for \\(int [a-z]+ = 0; [a-z]+ < ([0-9]+); [a-z]+\\+\\+\\) \\{", ADD, NULL, -1},
-    {"a divisor of an index is one too large", "conv wgrad matmul sum map", "[^a-z_0-9][xw][0-9]+\\[[^]]*[a-z]/([0-9]+)", ADD,
-     NULL, 1},
-    {"+ for -", "conv wgrad matmul sum map", "[])] (-) [xtw(]", PUT, "+", 0},
-    {"- for +", "conv wgrad matmul sum map", "[])] (\\+) [xtw][0-9_a-z]*[[)]", PUT, "-", 0},
-    {"+ for *", "conv wgrad matmul sum map", "[])] (\\*) [(xtw]", PUT, "+", 0},
-    {"the last bit of a constant", "conv wgrad matmul sum map", "0x1\\.[0-9a-f]*([0-9a-f])p[-+0-9]+f", PUT, NULL, 0},
+    {"a divisor of an index is one too large", "conv wgrad matmul sum map pass", "[^a-z_0-9][xw][0-9]+\\[[^]]*[a-z]/([0-9]+)",
+     ADD, NULL, 1},
+    {"+ for -", "conv wgrad matmul sum map pass", "[])] (-) [xtw(]", PUT, "+", 0},
+    {"- for +", "conv wgrad matmul sum map pass", "[])] (\\+) [xtw][0-9_a-z]*[[)]", PUT, "-", 0},
+    {"+ for *", "conv wgrad matmul sum map pass", "[])] (\\*) [(xtw]", PUT, "+", 0},
+    {"the last bit of a constant", "conv wgrad matmul sum map pass", "0x1\\.[0-9a-f]*([0-9a-f])p[-+0-9]+f", PUT, NULL, 0},
     {"the mask loses its upper bound", "conv wgrad", "if \\([a-z]+ < 0( \\|\\| [a-z]+ >= [0-9]+)\\) \\{", PUT, "", 0},
     {"the mask's upper bound is one too small", "conv wgrad", "if \\([a-z]+ < 0 \\|\\| [a-z]+ >= ([0-9]+)\\) \\{", ADD, NULL, -1},
     {"the mask's lower bound is one too large", "conv wgrad", "if \\([a-z]+ < (0) \\|\\| [a-z]+ >= [0-9]+\\) \\{", PUT, "1", 0},
@@ -42,14 +42,14 @@ static const Rule rules[] = {
     {"the product's result is doubled", "conv wgrad matmul", "(1\\.0f), [a-z]", PUT, "2.0f", 0},
     {"the tile is read one row off", "matmul", "c_tile\\[\\(row - row0()\\)", PUT, " + 1", 0},
     {"a sum forgets what it had", "sum", "total (\\+)= ", PUT, "", 0},
-    {"a sum is subtracted", "sum", "sum\\[[^]]*\\] (\\+)= ", PUT, "-", 0},
+    {"a sum is subtracted", "sum pass", "sum\\[[^]]*\\] (\\+)= ", PUT, "-", 0},
     {"a product is subtracted", "sum", "= ect_fma\\(()", PUT, "-", 0},
     {"min for max", "max", "ect_(max)\\(", PUT, "min", 0},
     {"a maximum starts at the largest value", "max", "(-)__builtin_inff", PUT, "", 0},
     {"another run-time scalar", "map", "args->scalar\\[([0-9]+)\\]", ADD, NULL, 1},
-    {"the next element's draw", "map conv wgrad", "ECT_[A-Z_]+\\([0-9]+, [a-z0-9]+, (0|)[a-z0-9]", PUT, "1 + ", 0},
-    {"the next row's draw", "map conv wgrad", "ECT_[A-Z_]+\\([0-9]+, n()", PUT, " + 1", 0},
-    {"another function", "conv wgrad matmul sum map", "ect_(sigmoid|exp|sqrt)\\(", PUT, "cos", 0},
+    {"the next element's draw", "map conv wgrad pass", "ECT_[A-Z_]+\\([0-9]+, [a-z0-9]+, (0|)[a-z0-9]", PUT, "1 + ", 0},
+    {"the next row's draw", "map conv wgrad pass", "ECT_[A-Z_]+\\([0-9]+, n()", PUT, " + 1", 0},
+    {"another function", "conv wgrad matmul sum map pass", "ect_(sigmoid|exp|sqrt)\\(", PUT, "cos", 0},
 };
 typedef struct { int kernel; const char *what, *name; char *text, *line; } Mutant;   /* line: the one that was edited */
 
@@ -292,7 +292,7 @@ static bool report(const char *what, const char *where, const char *line, int co
 }
 bool plant_faults(const Plan *plan, const PlanProgram *program, const Compiled *kernels, const char *dir, const char *headers)
 {
-    static const char *const kinds[] = {"conv", "wgrad", "matmul", "sum", "max", "map"};
+    static const char *const kinds[] = {"conv", "wgrad", "matmul", "sum", "max", "map", "pass"};
     PlanSegment *segment = &program->segment[0], whole = copy_segment(segment);
     Mutant mutant[COUNT(rules) * COUNT(kinds)];
     ExactSource source[COUNT(mutant)];
