@@ -27,7 +27,7 @@ figures() {
     grep "^ *\"$2\": {" "$work/totals.json" >"$work/line"
     (cd "$work/$1/kernels" && grep -l 'args->sgemm(' ./*.c 2>/dev/null | sed 's|^\./||; s|\.c$||') >"$work/library" || :
     calls=$(awk 'NR == FNR { library[$1]; next }
-        { split($0, q, "\""); match($0, /"launches": [0-9]+/); if (q[4] in library) n += substr($0, RSTART + 12, RLENGTH - 12) }
+        { split($0, q, "\""); match($0, /"runs": [0-9]+/); if (q[4] in library) n += substr($0, RSTART + 8, RLENGTH - 8) }
         END { print n + 0 }' "$work/library" "$work/by_kernel")
     flat=$(($(number param_elements "$work/totals.json") * 4)) arrays=1
     [ "$2" != train_step ] || arrays=$(($(number states "$work/totals.json") + 2))

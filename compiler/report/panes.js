@@ -144,13 +144,14 @@ function markGraph(view, scroll) {
 
 /* ---- kernels ---- */
 /* The end of a path tells more than its beginning: the ellipsis is on the left. */
-const stemAndPath = s => h("span", { class: "two", title: s.path }, h("b", {}, s.k.stem), h("span", { class: "path" },
+const times = s => s.instances > 1 ? ` ×${s.instances}` : "";
+const stemAndPath = s => h("span", { class: "two", title: s.path }, h("b", {}, s.k.stem + times(s)), h("span", { class: "path" },
   s.path.replace(/^model\./, "")));
 const COLUMNS = [
   { key: "n", head: "#", of: s => s.n, show: s => String(s.n), cls: "num dim" },
   { key: "kernel", head: "kernel", of: s => s.k.name, show: s => stemAndPath(s), cls: "name" },
-  { key: "flops", head: "FLOP", of: s => s.k.flops, show: s => showFlops(s.k.flops).replace("FLOP", ""), cls: "num" },
-  { key: "bytes", head: "bytes", of: s => s.k.bytes, show: s => showBytes(s.k.bytes), cls: "num" },
+  { key: "flops", head: "FLOP", of: s => s.flops, show: s => showFlops(s.flops).replace("FLOP", ""), cls: "num" },
+  { key: "bytes", head: "bytes", of: s => s.bytes, show: s => showBytes(s.bytes), cls: "num" },
   { key: "time", head: "time", of: s => s.time, show: s => [h("span", { class: "share" }, s.share), showTime(s.time)],
     cls: "num time" },
 ];
