@@ -52,7 +52,7 @@ static const char *const buf_kind[] = {"input", "output", "carry", "param", "gra
 static void json_segment(Writer *w, Lowered *l, const Segment *s, const char *phase)
 {
     StrBuf *j = &w->j;
-    sb_printf(j, "\n      {\"name\": \"%s\", \"graph\": \"graph/%s.txt\", ", s->name, s->name);
+    sb_printf(j, "\n      {\"name\": \"%s\", \"graph\": \"graph/%s.txt\", \"fused\": \"graph/%s.fused.txt\", ", s->name, s->name, s->name);
     json_field(j, "phase", phase);
     sb_puts(j, ", ");
     json_field(j, "each", s->each);
@@ -266,6 +266,14 @@ void plan_write(const Backend *b, const PlanOptions *o)
             char *path = xasprintf("graph/%s.txt", sg->name);
             put(&w, path, sg->text, strlen(sg->text));
             free(path);
+            if (!init) {
+                StrBuf fused = {0};
+                graph_print(&fused, m, sg->g);
+                path = xasprintf("graph/%s.fused.txt", sg->name);
+                put(&w, path, fused.s ? fused.s : "", fused.len);
+                free(path);
+                sb_free(&fused);
+            }
             const char *dot = strrchr(sg->name, '.');
             const char *phase = segment_is_update(sg) ? "update" : dot && !strcmp(dot, ".micro") ? "micro" : NULL;
             if (s) sb_puts(j, ",");
