@@ -72,6 +72,7 @@ int partner(Ctx *k, bool exact);                                     /* a value 
 int size_choose(Ctx *k);
 void kind_element(Ctx *k);
 void kind_window(Ctx *k);
+void kind_conv(Ctx *k);
 void kind_rearrange(Ctx *k);
 void kind_index(Ctx *k);
 void kind_concat(Ctx *k);

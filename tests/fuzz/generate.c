@@ -95,9 +95,9 @@ void block_make(Gen *g, int block, const Shape *in)
 
 static Shape input_shape(Choices *c)
 {
-    static const int small[] = {2, 1, 3, 2}, any[] = {4, 3, 5, 1, 6, 8, 2, 7, 9, 12, 16, 33}, side[] = {4, 5, 3, 6, 1, 8, 7, 2};
+    static const int small[] = {2, 1, 3, 2}, any[] = {4, 8, 3, 5, 16, 6, 1, 12, 7, 9, 2, 33}, side[] = {4, 5, 6, 3, 8, 7, 1, 9, 2};
     Shape s = {1, {{0, small[choose(c, COUNT(small))]}}};
-    int axes = choose(c, 5);                         /* mostly an image */
+    int axes = choose(c, 6);                         /* mostly an image */
     s.a[s.n++] = (RoleSize){1, any[choose(c, COUNT(any))]};
     if (axes != 1) s.a[s.n++] = (RoleSize){2, side[choose(c, COUNT(side))]};
     if (axes != 1 && axes != 2) s.a[s.n++] = (RoleSize){3, side[choose(c, COUNT(side))]};

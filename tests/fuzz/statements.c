@@ -21,7 +21,7 @@ int role_choose(Ctx *k) { return choose(k->c, k->sc->v[k->x].s.n); }
 
 int size_choose(Ctx *k)
 {
-    static const int sizes[] = {3, 2, 4, 1, 5, 6, 7, 8, 9, 16, 17};
+    static const int sizes[] = {4, 3, 8, 2, 5, 1, 6, 16, 7, 9, 12, 17, 33};
     return sizes[choose(k->c, COUNT(sizes))];
 }
 
@@ -122,6 +122,13 @@ static void kind_linear(Ctx *k)
     Scope *sc = k->sc;
     Val x = sc->v[k->x];
     int r = x.s.a[role_choose(k)].role, o = role_fresh(&x.s, NULL, 0), size = size_choose(k);
+    if (choose(k->c, 4)) {                           /* mostly over the longest axis: enough work for a matrix product */
+        int best = 0;
+        for (int i = 1; i < x.s.n; i++)
+            if (x.s.a[i].size > x.s.a[best].size) best = i;
+        r = x.s.a[best].role;
+        size = MAX(size, 4);
+    }
     Shape w = {2, {{o, size}, x.s.a[shape_find(&x.s, r)]}}, y = shape_without(&x.s, r);
     int other = choose(k->c, 4) == 3 && x.s.n > 1 ? x.s.a[role_choose(k)].role : r, how = choose(k->c, 3);
     if (other != r && how == 2) y = shape_without(&y, other);
@@ -337,9 +344,9 @@ static void kind_apply(Ctx *k)
 
 /* ---- all kinds ---- */
 static void (*const kinds[])(Ctx *) = {
-    kind_element, kind_pair, kind_pair, kind_pair, kind_scale, kind_linear, kind_linear, kind_window, kind_window, kind_window, kind_reduce, kind_reduce, kind_reduce,
+    kind_element, kind_pair, kind_pair, kind_pair, kind_scale, kind_linear, kind_linear, kind_linear, kind_window, kind_window, kind_window, kind_conv, kind_conv, kind_conv, kind_reduce, kind_reduce, kind_reduce,
     kind_contract, kind_contract, kind_attention, kind_rearrange, kind_rearrange, kind_index, kind_index, kind_concat, kind_draw, kind_draw, kind_where, kind_rows,
-    kind_iota, kind_apply, kind_apply, kind_element,
+    kind_iota, kind_apply, kind_apply, kind_apply, kind_element,
 };
 
 void statement(Gen *g, Scope *sc, int block, Choices *c)

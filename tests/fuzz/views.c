@@ -69,9 +69,29 @@ void kind_window(Ctx *k)
     }
 }
 
-/* ---- rearrange ---- */
-typedef struct { const char *text; RoleSize r; } Piece;
+/* A convolution as networks have them, large enough for a matrix product: all channels, two axes, the size kept, a bias. */
+void kind_conv(Ctx *k)
+{
+    static const int channels[] = {8, 4, 5, 16, 7, 9}, widths[] = {3, 1, 5};
+    Scope *sc = k->sc;
+    Val x = sc->v[k->x];
+    int size = channels[choose(k->c, COUNT(channels))], width = widths[choose(k->c, COUNT(widths))], at[3], n = 0, turn = choose(k->c, 2);
+    for (int i = 0; i < x.s.n && n < 3; i++)
+        if (x.s.a[i].role) at[n++] = i;              /* channels, height, width: the first axes that are not n */
+    if (n < 3) { kind_element(k); return; }
+    if (turn && x.s.a[at[2]].size > x.s.a[at[0]].size) { int a = at[0]; at[0] = at[2]; at[2] = a; }
+    RoleSize c = x.s.a[at[0]], h = x.s.a[at[1]], v = x.s.a[at[2]];
+    int64_t count = shape_count(&x.s) / c.size * size;
+    if (count > MAX_ELEMENTS || count * c.size * width * width > 2 * MAX_WORK) { kind_element(k); return; }
+    int o = role_fresh(&x.s, NULL, 0), i = role_fresh(&x.s, NULL, o), kh = role_fresh(&x.s, NULL, i), kw = role_fresh(&x.s, NULL, kh);
+    Shape w = {4, {{o, size}, {i, c.size}, {kh, width}, {kw, width}}}, b = {1, {{c.role, size}}};
+    const char *p = param_use(sc, &w), *nx = value_use(sc, k->x), *I = role_name(i), *KH = role_name(kh), *KW = role_name(kw), *C = role_name(c.role);
+    char *in = turn ? xasprintf("window(tanh(%s)[%s as %s]; %s by %s:%d, %s by %s:%d; pad = %d)", nx, C, I, role_name(h.role), KH, width, role_name(v.role), KW, width, width / 2)
+                    : xasprintf("window(%s[%s as %s]; %s by %s:%d, %s by %s:%d; pad = %d)", nx, C, I, role_name(h.role), KH, width, role_name(v.role), KW, width, width / 2);
+    value_add(sc, shape_with(&x.s, c.role, size), x.size, false, "sum[%s,%s,%s](%s * %s)[%s as %s] + %s", I, KH, KW, p, in, role_name(o), C, param_use(sc, &b));
+}
 
+/* ---- rearrange ---- */
 static int smallest_factor(int size, bool other)
 {
     int f = 0;
