@@ -1,4 +1,4 @@
-/* fuzz: random model texts from seeds, compiled fused and unfused and compared with the interpreters by tests/tools/agree; what fails is reduced.
+/* fuzz: random model texts from seeds, compiled fused and unfused; tests/tools/agree compares; what fails is reduced.
    Assumes ectc, ect-rt and tests-tools/agree in one build folder. */
 #include "tests/tools/tool.h"
 #include "tests/fuzz/fuzz.h"
@@ -125,7 +125,8 @@ static bool check_seed(uint64_t seed, bool reducing)
         printf("\n");
         if (set.keep) {
             char *path = xasprintf("%s/seed-%llu.dsl", set.keep, (unsigned long long)seed);
-            if (!make_dirs(set.keep) || !write_file_atomic(path, text, strlen(text))) machine_error("cannot write %s: %s", path, strerror(errno));
+            if (!make_dirs(set.keep) || !write_file_atomic(path, text, strlen(text)))
+                machine_error("cannot write %s: %s", path, strerror(errno));
             printf("kept: %s\n", path);
             free(path);
         }
@@ -205,7 +206,8 @@ int main(int argc, char **argv)
         fflush(stdout);
     }
     int ran = files.n;
-    for (uint64_t i = 0; seeded && i < count && !(stop && failed); i++, ran++) failed += !check_seed(seed + i, atof(set.seconds) > 0);
+    for (uint64_t i = 0; seeded && i < count && !(stop && failed); i++, ran++)
+        failed += !check_seed(seed + i, atof(set.seconds) > 0);
     printf("%d programs, %d failed, %.0f s\n", ran, failed, now_seconds() - began);
     return failed ? EXIT_USER : EXIT_OK;
 }
