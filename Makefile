@@ -15,13 +15,14 @@ EC_SRC   := $(filter-out compiler/main.c,$(wildcard compiler/*.c))
 RT_SRC   := $(filter-out runtime/main.c $(BASE_SRC),$(wildcard runtime/*.c)) $(wildcard cache/*.c)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 TOOL_SRC := $(wildcard tests/tools/*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 GEN_OBJ  := $(B)/gen/grammar.o $(B)/gen/lexer.o $(B)/gen/std_embed.o
 EC_OBJ   := $(call obj,$(DSL_SRC) $(EC_SRC)) $(GEN_OBJ) $(call obj,$(BASE_SRC))
 RT_OBJ   := $(call obj,$(RT_SRC) $(BASE_SRC))
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
-TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests-tools/%,$(TOOL_SRC))
+TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests-tools/%,$(TOOL_SRC)) $(B)/tests-tools/fuzz
 
 all: $(B)/ectc $(B)/ect-rt
 
@@ -36,6 +37,10 @@ $(B)/tests/%: $(B)/tests/unit/%.o $(EC_OBJ) $(RT_OBJ)
 	$(CC) $(CFLAGS) -o $@ $(sort $^) $(LDLIBS) -lcmocka
 
 # Programs the shell tests use.
+$(B)/tests-tools/fuzz: $(call obj,$(FUZZ_SRC)) $(RT_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+$(B)/tests-tools/exact: $(call obj,$(wildcard tests/exact/*.c))
 $(B)/tests-tools/%: $(B)/tests/tools/%.o $(RT_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
@@ -63,6 +68,11 @@ check: all tests
 	@sh tests/run.sh --build $(B)
 check-all: all tests
 	@sh tests/run.sh --build $(B) --long
+# Thousands of random programs, an hour or so: NIGHT_SEEDS of them from seed NIGHT_FIRST on.
+NIGHT_SEEDS ?= 2000
+NIGHT_FIRST ?= 1001
+check-night: all tests
+	@SRC=$(CURDIR) BUILD=$(CURDIR)/$(B) ECTC=$(CURDIR)/$(B)/ectc NIGHT_SEEDS=$(NIGHT_SEEDS) NIGHT_FIRST=$(NIGHT_FIRST) sh tests/fuzz/long_night.sh
 # Everything again under AddressSanitizer and UndefinedBehaviorSanitizer; a finding aborts, which no test takes for an expected status. Leaks are no
 # finding: the programs end without freeing what lives as long as they do.
 check-san:
@@ -76,6 +86,7 @@ bench: all $(TOOL_BIN)
 	sh bench/bytes.sh --build $(B)
 	sh bench/train_step.sh --build $(B)
 	sh bench/sample.sh --build $(B)
+	sh bench/rows.sh --build $(B)
 PREFIX ?= /usr/local
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/ect/models
@@ -85,8 +96,8 @@ install: all
 clean:
 	rm -rf build build-san
 help:
-	@echo "make [all] | unit | tests | check | check-all | check-san | demo | bench | install PREFIX=... | clean"
+	@echo "make [all] | unit | tests | check | check-all | check-night | check-san | demo | bench | install PREFIX=... | clean"
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all unit tests check check-all check-san demo bench install clean help
+.PHONY: all unit tests check check-all check-night check-san demo bench install clean help
 .SECONDARY:

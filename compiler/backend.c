@@ -30,9 +30,9 @@ void lower(Backend *b)
     }
 }
 
-void group(Backend *b)
+void group(Backend *b, bool join)
 {
-    for (int i = 0; i < b->n_low; i++)
+    for (int i = 0; i < b->n_low && join; i++)
         if (b->low[i].owned) group_segment(b->low[i].l);
 }
 
@@ -104,7 +104,7 @@ void emit_c(Backend *b)
 /* "k3 contract = {%17 %21} reads v4 w.x writes v9": the kernels of a segment in execution order. */
 static void dump_kernels(StrBuf *out, const Lowered *l)
 {
-    static const char *const cls[] = {"map", "reduce", "pass", "contract"};
+    static const char *const cls[] = {"map", "reduce", "pass", "table", "contract"};
     for (int i = 0; i < l->n_kernel; i++) {
         const Kernel *k = l->kernel[i];
         sb_printf(out, "k%d %s = {", i, cls[k->cls]);

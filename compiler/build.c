@@ -559,12 +559,13 @@ Ref mk_like(Graph *g, const Node *like, Op op, const Ref *in, int n_in)
 {
     const Attr a = like->a;
     const Node l = *like;                            /* `like` may lie in g's own array, which moves */
-    CHECK_BUG(op_info[op].cls == OPC_SOURCE || op == OP_concat || n_in == op_info[op].inputs);
+    CHECK_BUG(op_info[op].cls == OPC_SOURCE || op_info[op].inputs < 0 || n_in == op_info[op].inputs);
     if (op_info[op].cls == OPC_ELEM) return elem(g, op, in, &a, &l);
     if (op_info[op].cls == OPC_SOURCE) {
         Axes s = list(l.n_axes, l.axes);
         return add(g, op, l.type, &a, n_in, in, &s);
     }
+    if (op_info[op].cls == OPC_TABLE) return mk_rows_table(g, op, in[0]);
     switch (op) {
     case OP_rename: return mk_rename(g, in[0], a.rename.from, a.rename.to);
     case OP_rearrange: return mk_rearrange(g, in[0], a.rearrange, l.axes);
@@ -578,6 +579,7 @@ Ref mk_like(Graph *g, const Node *like, Op op, const Ref *in, int n_in)
     case OP_unwindow: return mk_unwindow(g, in[0], a.unwindow.axis, a.unwindow.kaxis, a.unwindow.stride, a.unwindow.dil, a.unwindow.pad,
                                          a.unwindow.out);
     case OP_expand: return mk_expand(g, in[0], a.expand.axis, a.expand.size);
+    case OP_take: return mk_take(g, in[0], in[1], n_in > 2 ? in[2] : 0);
     case OP_sum: return sum(g, in[0], a.reduce.n, a.reduce.axis, &l);
     case OP_contract: return contract(g, in[0], in[1], a.reduce.n, a.reduce.axis, &l);
     default: return reduce_node(g, op, in[0], 0, a.reduce.n, a.reduce.axis, a.reduce.eps, &l);

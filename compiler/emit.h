@@ -44,6 +44,8 @@ bool tile_wants_first(const Emit *e);
 void tile_first(Emit *e, const Tile *t);
 void tile_row(Emit *e, const Tile *t);
 void tile_end(Emit *e, const Tile *t);
+void emit_table(Emit *e);
+const char *loop_end(Emit *e, int loop);             /* text of what a loop runs to */
 void emit_map(Emit *e);
 void emit_reduce(Emit *e);
 void emit_contract(Emit *e);

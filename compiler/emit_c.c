@@ -39,6 +39,8 @@ static void declare_arguments(Emit *e)
         else line(e, "%sfloat *restrict const %s = %s[%d];  /* %s%s */", out ? "" : "const ", buffer_name(e, i), from, i, layout_text(e, &b->layout),
              b->kind == BUF_PARAM ? " parameter" : "");
     }
+    if (k->bound >= 0)
+        line(e, "const int wanted = (int)%s[0];  /* of %s: other rows are not looked at */", buffer_name(e, k->bound), k->bound_axis.role);
     if (k->n_draw) line(e, "#ifdef ECT_DRAW_INPUTS");
     for (int i = 0; i < k->n_draw; i++) line(e, "const float *restrict const draw%d = args->draw[%d];", i, i);
     if (k->n_draw) {
@@ -96,6 +98,33 @@ void emit_map(Emit *e)
     for (int i = 0; i < k->n_store; i++) values[i] = k->store[i].value;
     for (int i = 0; i < k->n_out; i++) work *= k->loop[k->out[i]].size;
     emit_nest(e, k->n_out, k->out, parallel_loops(k, k->n_out, k->out, work), k->n_store, values, emit_stores, NULL);
+}
+
+/* ---- tables of rows ---- */
+static void put_holds(Emit *e, void *user)
+{
+    (void)user;
+    line(e, "holds[%s] = %s ? 1 : 0;", e->loop_name[e->k->out[0]], expr_text(e, e->k->acc[0]));
+}
+
+void emit_table(Emit *e)
+{
+    Kernel *k = e->k;
+    const char *y = buffer_name(e, k->store[0].slot), *end = loop_end(e, k->out[0]);
+    line(e, "unsigned char holds[%s];", end);
+    emit_nest(e, 1, k->out, 0, 1, &k->acc[0], put_holds, NULL);
+    if (k->acc_op[0] == OP_rows_count) {
+        line(e, "int count = 0;");
+        line(e, "for (int row = 0; row < %s; row++) count += holds[row];", end);
+        line(e, "%s[0] = (float)count;", y);
+        return;
+    }
+    line(e, "int at = 0;");
+    open_block(e, "for (int which = 1; which >= 0; which--)");
+    open_block(e, "for (int row = 0; row < %s; row++)", end);
+    line(e, k->acc_op[0] == OP_rows_order ? "if (holds[row] == which) %s[at++] = (float)row;" : "if (holds[row] == which) %s[row] = (float)at++;", y);
+    close_block(e);
+    close_block(e);
 }
 
 /* ---- reductions ---- */
@@ -156,7 +185,7 @@ static const char *kept_text(Emit *e, int n, const int *loops)
 
 static void for_loop(Emit *e, int loop)
 {
-    open_block(e, "for (%s %s = 0; %s < %lld; %s++)", e->itype, e->loop_name[loop], e->loop_name[loop], (long long)e->k->loop[loop].size, e->loop_name[loop]);
+    open_block(e, "for (%s %s = 0; %s < %s; %s++)", e->itype, e->loop_name[loop], e->loop_name[loop], loop_end(e, loop), e->loop_name[loop]);
 }
 
 /* Adds the summed lanes of array `from` in fixed order into `to`, which is indexed by the kept lanes. */
@@ -241,6 +270,7 @@ static const char *hint(const Lowered *l, const Kernel *k)
     case KERNEL_MAP: return "map";
     case KERNEL_REDUCE: return k->acc_op[0] == OP_rmax ? "max" : "sum";
     case KERNEL_PASS: return "pass";
+    case KERNEL_TABLE: return "rows";
     default: (void)l; return k->leaf == LEAF_TAPS_K ? "conv" : k->leaf == LEAF_TAPS_OUT ? "wgrad" : "matmul";
     }
 }
@@ -258,6 +288,7 @@ void emit_kernel(const Lowered *l, Kernel *k)
     if (k->cls == KERNEL_MAP) emit_map(&e);
     else if (k->cls == KERNEL_REDUCE) emit_reduce(&e);
     else if (k->cls == KERNEL_PASS) emit_pass(&e);
+    else if (k->cls == KERNEL_TABLE) emit_table(&e);
     else emit_contract(&e);
     if (k->instances) close_block(&e);
     free(e.row);

@@ -58,6 +58,16 @@ static const char *flat_text(Emit *e, const Axis *v, int n, const char *none)
     return s;
 }
 
+/* How many combinations of axes v[] are worked on: all, or those of the wanted rows where they are outermost. */
+static const char *wanted_text(Emit *e, const Axis *v, int n)
+{
+    const Kernel *k = e->k;
+    int64_t all = axes_product(v, n);
+    if (k->bound < 0 || n == 0 || v[0].role != k->bound_axis.role) return arena_printf(k->arena, "%lld", (long long)all);
+    all /= v[0].size;
+    return all == 1 ? "wanted" : arena_printf(k->arena, "wanted*%lld", (long long)all);
+}
+
 static void store_panel(Emit *e, void *user)
 {
     const char **t = user;                           /* target text with index, value expression id as text is printed here */
@@ -181,7 +191,9 @@ static void emit_gemm(Emit *e)
     }
     segment_panels(e);
     line(e, "#pragma omp parallel for schedule(dynamic) num_threads(args->threads)");
-    open_block(e, "for (int task = 0; task < BATCH * TILES; task++)");
+    if (k->bound < 0) open_block(e, "for (int task = 0; task < BATCH * TILES; task++)");
+    else if (B > 1) open_block(e, "for (int task = 0; task < %s * TILES; task++)", wanted_text(e, k->b, k->n_b));
+    else open_block(e, "for (int task = 0; task < (%s + TILE - 1) / TILE; task++)", wanted_text(e, k->m, k->n_m));
     decode(e, "(task / TILES)", k->b, k->n_b);
     line(e, "const int row0 = task %% TILES * TILE, rows = M - row0 < TILE ? M - row0 : TILE;");
     line(e, "float *const scratch = (float *)(args->scratch + args->scratch_stride * (ect_u64)omp_get_thread_num());");
@@ -354,7 +366,7 @@ static void emit_taps_k(Emit *e)
         if (!is_role(v.h, k->m[i].role, false) && !is_role(v.w, k->m[i].role, false)) v.other_m[v.n_other++] = k->m[i];
     for (int i = 0; i < k->n_k; i++)
         if (!is_role(v.h, k->k[i].role, true) && !is_role(v.w, k->k[i].role, true)) v.inner_k[v.n_inner++] = k->k[i];
-    int64_t KI = axes_product(v.inner_k, v.n_inner), C = axes_product(k->nn, k->n_n), other = axes_product(v.other_m, v.n_other);
+    int64_t KI = axes_product(v.inner_k, v.n_inner), C = axes_product(k->nn, k->n_n);
     int64_t bk = 0, bn = 0, th = 0, tw = 0;
     bool b_in = b->direct && flat_stride(b, v.inner_k, v.n_inner, &bk) && flat_stride(b, k->nn, k->n_n, &bn) && (bk == 1 || bn == 1) && bk > 0 && bn > 0;
     if (b_in && ((bn == 1 && bk < C && KI > 1) || (bn != 1 && bn < KI && C > 1))) b_in = false;
@@ -383,7 +395,7 @@ static void emit_taps_k(Emit *e)
     }
     segment_panels(e);
     line(e, "#pragma omp parallel for schedule(dynamic) num_threads(args->threads)");
-    open_block(e, "for (int task = 0; task < %lld * TILES; task++)", (long long)other);
+    open_block(e, "for (int task = 0; task < %s * TILES; task++)", wanted_text(e, v.other_m, v.n_other));
     decode(e, "(task / TILES)", v.other_m, v.n_other);
     line(e, "const int row0 = task %% TILES * ROWS, rows = H - row0 < ROWS ? H - row0 : ROWS;");
     line(e, "float *const scratch = (float *)(args->scratch + args->scratch_stride * (ect_u64)omp_get_thread_num());");

@@ -73,13 +73,19 @@ const char *expr_text(Emit *e, KRef v)
 static const char *const c_words[] = {"auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern",
     "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct",
     "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "args", "row", "rows", "row0", "task", "tile", "stage", "panel", "sum",
-    "scratch", "shared", "step", "sample0", "asm", "typeof", "unix", "linux"};
+    "wanted", "holds", "at", "count", "scratch", "shared", "step", "sample0", "asm", "typeof", "unix", "linux"};
 
 const char *loop_c_name(Emit *e, Sym role)
 {
     for (size_t i = 0; i < COUNT(c_words); i++)
         if (!strcmp(role, c_words[i])) return arena_printf(e->k->arena, "%s_", role);
     return role;
+}
+
+const char *loop_end(Emit *e, int loop)
+{
+    const Loop *l = &e->k->loop[loop];
+    return l->bounded ? "wanted" : arena_printf(e->k->arena, "%lld", (long long)l->size);
 }
 
 const char *buffer_name(const Emit *e, int slot)
@@ -437,8 +443,8 @@ void emit_nest(Emit *e, int n, const int *loops, int parallel, int n_values, con
         uint64_t later = 0;                          /* parallel loops stay perfectly nested */
         for (int j = i; j + 1 < n; j++) later |= bit(loops[j]);
         if (i >= parallel) load_rows(e, loops[n - 1], 0, (long)e->k->loop[loops[n - 1]].size, uses, later);
-        open_block(e, "for (%s %s = 0; %s < %lld; %s++)", e->itype, e->loop_name[loops[i]], e->loop_name[loops[i]],
-                   (long long)e->k->loop[loops[i]].size, e->loop_name[loops[i]]);
+        open_block(e, "for (%s %s = 0; %s < %s; %s++)", e->itype, e->loop_name[loops[i]], e->loop_name[loops[i]], loop_end(e, loops[i]),
+                   e->loop_name[loops[i]]);
     }
     free(uses);
     innermost(&nest);

@@ -202,7 +202,7 @@ void emit_pass(Emit *e)
     else if (par) line(e, "#pragma omp parallel for schedule(static) num_threads(args->threads)");
     for (int i = 0; i < k->n_task; i++) {
         const char *v = e->loop_name[k->task[i]];
-        open_block(e, "for (%s %s = 0; %s < %lld; %s++)", e->itype, v, v, (long long)k->loop[k->task[i]].size, v);
+        open_block(e, "for (%s %s = 0; %s < %s; %s++)", e->itype, v, v, loop_end(e, k->task[i]), v);
     }
     uint64_t rows = 0;
     for (int i = 0; i < k->n_row; i++) rows |= 1ull << k->row[i];

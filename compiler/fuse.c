@@ -74,7 +74,7 @@ typedef struct {
     const Graph *g;
     const Readers *rd;
     const bool *is_out;
-    const Ref *claimed;
+    const Ref *claimed, *bound;
     Placer *placer;
     ContractPlan plan;                               /* of s[0], a contraction with a matrix leaf; else .leaf is LEAF_LOOPS */
     Ref s[MAX_EPILOGUE]; bool row[MAX_EPILOGUE]; int n;   /* row: one value for each row of the product's tile */
@@ -128,7 +128,7 @@ static bool belongs(Region *e, Ref q, bool *row)
     const Graph *g = e->g;
     const Node *n = N(g, q), *r = N(g, e->s[0]);
     *row = false;
-    if (e->claimed[q]) return false;
+    if (e->claimed[q] || e->bound[q] != e->bound[e->s[0]]) return false;
     if (op_info[n->op].cls == OPC_ELEM && e->n_known == 1)
         return node_elements(n) == node_elements(r) && n->n_axes == r->n_axes;
     Place at;
@@ -199,9 +199,9 @@ static bool partial(const Graph *g, Ref r)
     return node_elements(N(g, x)) >= 8192 && node_elements(N(g, x)) >= 16 * node_elements(n) && !of_sums(g, x, 0);
 }
 
-static void claim(Graph *g, const Readers *rd, const bool *is_out, Ref *claimed, Placer *placer, const Ranks *ranks, Ref r)
+static void claim(Graph *g, const Readers *rd, const bool *is_out, Ref *claimed, const Ref *bound, Placer *placer, const Ranks *ranks, Ref r)
 {
-    Region e = {.g = g, .rd = rd, .is_out = is_out, .claimed = claimed, .placer = placer, .s = {r}, .n = 1, .n_known = 1};
+    Region e = {.g = g, .rd = rd, .is_out = is_out, .claimed = claimed, .bound = bound, .placer = placer, .s = {r}, .n = 1, .n_known = 1};
     if (N(g, r)->op == OP_contract && !pointwise_contract(g, N(g, r))) contract_plan(g, ranks, r, NULL, &e.plan);
     else e.plan.leaf = LEAF_LOOPS;
     e.known[0].node = r;
@@ -235,12 +235,12 @@ void fuse(Graph *g, const Ranks *ranks)
     readers_build(g, &rd);
     Placer placer;
     placer_open(&placer, g);
-    Ref *claimed = xcalloc(g->n, sizeof *claimed);   /* epilogue node -> its reduction */
+    Ref *bound = compact_bounds(g), *claimed = xcalloc(g->n, sizeof *claimed);   /* epilogue node -> its reduction */
     for (int pass = 0; pass < 2; pass++)             /* matrix products first; later ones first: an epilogue belongs to the last of its reductions */
         for (uint32_t r = g->n; r-- > 1;) {
             const Node *n = N(g, r);
             if (op_info[n->op].cls != OPC_REDUCE || claimed[r]) continue;
-            if ((n->op == OP_contract && !pointwise_contract(g, n)) == (pass == 0)) claim(g, &rd, is_out, claimed, &placer, ranks, r);
+            if ((n->op == OP_contract && !pointwise_contract(g, n)) == (pass == 0)) claim(g, &rd, is_out, claimed, bound, &placer, ranks, r);
         }
     placer_close(&placer);
     Cost *cost = xcalloc(g->n, sizeof *cost);
@@ -273,10 +273,12 @@ void fuse(Graph *g, const Ranks *ranks)
                          || (c->dear && largest >= 4 * e);
         } else if (cls == OPC_ELEM && n->n_axes == 0 && n->type != T_BOOL && c->ops > 8 && c->n > 0) {
             g->held[r] = !claimed[r];
+        } else if (cls == OPC_TABLE) {
+            g->held[r] = true;
         }
         if (g->held[r] && !g->into[r]) g->into[r] = r;
         if (g->held[r] || g->into[r]) *c = (Cost){1, {r}, 0, false};
     }
     fuse_merge(g, ranks);
-    free(cost); free(claimed); free(is_out); free(rd.first); free(rd.next); free(rd.who);
+    free(cost); free(claimed); free(bound); free(is_out); free(rd.first); free(rd.next); free(rd.who);
 }

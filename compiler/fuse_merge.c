@@ -16,6 +16,7 @@ typedef struct {
     bool tiled; int lo, hi; int64_t rows;            /* reductions over domain axes lo..hi-1, the first in pieces of `rows` */
     int n_leaf, leaf_cap; Ref *leaf;                 /* held nodes of other kernels and inputs that it reads */
     unsigned seen;
+    Ref bound;                                       /* its rows are wanted up to there only; kernels of two bounds are not joined */
 } Kern;
 typedef struct { Graph *g; const Ranks *ranks; Placer placer; int n; Kern *k; int *of; unsigned now; int *uses; } Merge;   /* of: leader -> kernel */
 
@@ -419,7 +420,7 @@ static void join_products(Merge *m)
             if (c->kind != K_PRODUCT) break;
             for (int j = 0; j < c->n_leaf && !more; j++) {
                 Kern *k = kernel_of(m, c->leaf[j]);
-                more = k && k != c && k->kind == K_PRODUCT && try_segment(m, c, k, c->leaf[j]);
+                more = k && k != c && k->kind == K_PRODUCT && k->bound == c->bound && try_segment(m, c, k, c->leaf[j]);
             }
         }
     }
@@ -439,10 +440,12 @@ static void place_pass(Merge *m, Kern *k, Ref domain)
 static void open_kernels(Merge *m)
 {
     Graph *g = m->g;
+    Ref *bound = compact_bounds(g);
     m->of = xcalloc(g->n, sizeof *m->of);
     int cap = 0;
     for (Ref r = 1; r < g->n; r++)
-        if (g->into[r] == r) { vec_push(m->k, m->n, cap, ((Kern){.leader = r})); m->of[r] = m->n - 1; }
+        if (g->into[r] == r) { vec_push(m->k, m->n, cap, ((Kern){.leader = r, .bound = bound[r]})); m->of[r] = m->n - 1; }
+    free(bound);
     for (Ref r = 1; r < g->n; r++)
         if (g->into[r]) {
             Kern *k = kernel_of(m, r);
@@ -459,7 +462,9 @@ static void open_kernels(Merge *m)
             k->n_red++;
         }
         find_leaves(m, k);
-        if (!red) {
+        if (op_info[N(g, k->leader)->op].cls == OPC_TABLE) {
+            k->kind = K_FIXED;
+        } else if (!red) {
             k->kind = N(g, k->leader)->n_axes ? K_PASS : K_FIXED;
             Place own = identity(g, k->leader);
             add_place(k, &own);
@@ -528,7 +533,7 @@ static void find_host(Merge *m, Kern *c)
     int n = 0, cap = 0;
     for (int i = 0; i < m->n; i++) {
         Kern *k = &m->k[i];
-        if (k == c || !k->n || k->kind == K_FIXED || (c->kind == K_SUMS) != (k->kind == K_SUMS)) continue;
+        if (k == c || !k->n || k->kind == K_FIXED || k->bound != c->bound || (c->kind == K_SUMS) != (k->kind == K_SUMS)) continue;
         int64_t saved = shared_bytes(m, c, k) + (c->kind == K_SUMS && same_maker(m, c, k));
         if (saved > 0) vec_push(choice, n, cap, ((Choice){k, saved}));
     }

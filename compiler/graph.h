@@ -5,7 +5,7 @@
 #include "runtime/base.h"
 
 /* ---- operations (ops.def) ---- */
-typedef enum { OPC_SOURCE, OPC_ELEM, OPC_VIEW, OPC_REDUCE, OPC_COMPOSITE } OpClass;
+typedef enum { OPC_SOURCE, OPC_ELEM, OPC_VIEW, OPC_REDUCE, OPC_COMPOSITE, OPC_TABLE } OpClass;
 typedef enum {
 #define OP(name, n, cls, ctext, grad, doc) OP_##name,
 #include "compiler/ops.def"
@@ -105,6 +105,8 @@ Ref mk_repeat(Graph *g, Ref x, Sym axis, int64_t times);
 Ref mk_window(Graph *g, Ref x, Sym axis, Sym kaxis, int64_t k, int64_t stride, int64_t dil, int64_t pad, int64_t out);
 Ref mk_unwindow(Graph *g, Ref x, Sym axis, Sym kaxis, int64_t stride, int64_t dil, int64_t pad, int64_t out);
 Ref mk_expand(Graph *g, Ref x, Sym axis, int64_t size);
+Ref mk_rows_table(Graph *g, Op op, Ref cond);        /* compact.c: rows_order, rows_rank, rows_count; cond: a condition over one axis */
+Ref mk_take(Graph *g, Ref x, Ref table, Ref count);  /* compact.c: along the table's axis; rows_order with its rows_count, or rows_rank and 0 */
 Ref mk_sum(Graph *g, Ref x, int n, const Sym *axes); /* a sum of a product of two tensors becomes `contract` */
 Ref mk_sqdev(Graph *g, Ref x, int n, const Sym *axes);
 Ref mk_rmax(Graph *g, Ref x, int n, const Sym *axes);
@@ -170,8 +172,15 @@ struct Module {
 
 /* ---- passes: one file, one entry function, one letter each (passes.def) ---- */
 /* autodiff.c */ Ref *autodiff(Graph *g, Ref loss, int n, const Ref *wrt);     /* d loss / d wrt[i], arena-owned; loss has no axes; errors: grad_error callback */
+/* compact.c  */ void compact(Graph *g);                     /* rows computed where they are wanted only */
+/* A node's rows at or past its bound, a rows_count, hold anything: they are computed from rows that `take` put past the count, and only `take` by
+   rank, which never reaches them, leaves them. compact_bounds: per node its bound, 0: none (heap). compact_check: NULL, or what node *at does with
+   such rows that it may not (heap). */
+/* compact.c  */ Ref *compact_bounds(const Graph *g);
+/* compact.c  */ char *compact_check(const Graph *g, Ref *at);
 /* expand.c   */ void expand_composites(Graph *g);
 /* simplify.c */ void simplify(Graph *g);
+/* unfused.c  */ void hold_everything(Graph *g);             /* in place of fuse: an operation, a kernel */
 /* verify.c   */ void verify(const Graph *g, const char *after);               /* dies with the pass's name when the graph is not legal */
 /* text.c     */ void graph_print(StrBuf *b, const Module *m, const Graph *g);
 /* text.c     */ Graph *graph_parse(const char *text, Module *m, char **err);  /* inverse of graph_print; NULL and *err on bad text */

@@ -5,7 +5,8 @@
 int new_loop(Kernel *k, Sym name, int64_t size)
 {
     CHECK_BUG(k->n_loops < 64);
-    vec_push(k->loop, k->n_loops, k->loops_cap, ((Loop){name, size}));
+    bool bounded = k->bound >= 0 && name == k->bound_axis.role && size == k->bound_axis.size;
+    vec_push(k->loop, k->n_loops, k->loops_cap, ((Loop){name, size, bounded}));
     return k->n_loops - 1;
 }
 
@@ -17,7 +18,7 @@ static int atom(Kernel *k, AtomKind kind, int loop, IRef e, int64_t c)
     Atom a = {kind, loop, e, c, 0, 0};
     if (kind == ATOM_LOOP) {
         a.hi = k->loop[loop].size - 1;
-    } else if (kind == ATOM_MOD) {
+    } else if (kind == ATOM_MOD || kind == ATOM_TABLE) {
         a.hi = c - 1;
     } else {
         int64_t lo = k->index[e].lo, hi = k->index[e].hi;
@@ -167,6 +168,12 @@ IRef ix_mod(Kernel *k, IRef e, int64_t c)
     return make(k, 1, &t, 0);
 }
 
+IRef ix_table(Kernel *k, int slot, IRef e, int64_t size)
+{
+    Term t = {1, atom(k, ATOM_TABLE, slot, e, size)};
+    return make(k, 1, &t, 0);
+}
+
 bool ix_linear(const Kernel *k, IRef e, int loop, int64_t *coef)
 {
     *coef = 0;
@@ -210,7 +217,11 @@ void ix_print(StrBuf *b, const Kernel *k, IRef e, const char *const *names)
         const Atom *a = &k->atom[t.atom];
         sb_puts(b, q == 0 ? (t.k < 0 ? "-" : "") : (t.k < 0 ? " - " : " + "));
         if (a->kind == ATOM_LOOP) sb_puts(b, names[a->loop]);
-        else print_division(b, k, a, names);
+        else if (a->kind == ATOM_TABLE) {            /* f32 holds row numbers exactly; a buffer that is only read is called x */
+            sb_printf(b, "(int)x%d[", a->loop);
+            ix_print(b, k, a->e, names);
+            sb_putc(b, ']');
+        } else print_division(b, k, a, names);
         if (llabs(t.k) != 1) sb_printf(b, "*%lld", llabs(t.k));
     }
     if (x->c) sb_printf(b, x->c < 0 ? " - %lld" : " + %lld", (long long)(x->c < 0 ? -x->c : x->c));

@@ -9,7 +9,7 @@ typedef uint32_t IRef;                               /* index expression id; 0 i
 typedef uint32_t KRef;                               /* scalar expression id; 0 is "none" */
 
 /* ---- index expressions (index.c): canonical sums  c + sum k_i * atom_i, interned, with their range ---- */
-typedef enum { ATOM_LOOP, ATOM_DIV, ATOM_MOD } AtomKind;
+typedef enum { ATOM_LOOP, ATOM_DIV, ATOM_MOD, ATOM_TABLE } AtomKind;      /* TABLE: the number in buffer slot `loop` at e, 0 .. c-1 */
 typedef struct { AtomKind kind; int loop; IRef e; int64_t c; int64_t lo, hi; } Atom;    /* value in [lo, hi] */
 typedef struct { int64_t k; int atom; } Term;
 typedef struct { int n; Term *t; int64_t c, lo, hi; uint64_t deps; } IndexExpr;             /* deps: bit per loop variable */
@@ -32,7 +32,7 @@ typedef struct {
     Origin at;
 } KExpr;
 
-typedef struct { Sym name; int64_t size; } Loop;     /* runs over 0 .. size-1 */
+typedef struct { Sym name; int64_t size; bool bounded; } Loop;   /* runs over 0 .. size-1; bounded: to the kernel's bound, where that is easy */
 
 /* A tensor held in memory: physical axes, outermost first. */
 typedef struct { int n; Axis axis[MAX_AXES]; } Layout;
@@ -62,7 +62,7 @@ typedef struct {
 } Operand;
 typedef struct { Operand a, b; int n_k; Axis k[MAX_AXES]; } Segment2;    /* a K segment: sum over its K axes of a * b; all have the first one's rows and columns */
 
-typedef enum { KERNEL_MAP, KERNEL_REDUCE, KERNEL_PASS, KERNEL_CONTRACT } KernelClass;
+typedef enum { KERNEL_MAP, KERNEL_REDUCE, KERNEL_PASS, KERNEL_TABLE, KERNEL_CONTRACT } KernelClass;   /* TABLE: acc[0] the condition, out[0] its rows */
 typedef enum { LEAF_LOOPS, LEAF_GEMM, LEAF_TAPS_K, LEAF_TAPS_OUT } Leaf;   /* how a contraction's sum is computed; chosen by lower.c, reason recorded */
 /* When a value is there: for each element; for each row, when its columns are summed; at the end of a task, for each column. */
 typedef enum { AT_ELEMENT, AT_ROW, AT_TASK } Level;
@@ -90,6 +90,7 @@ typedef struct Kernel {
     int64_t tile_rows;                               /* CONTRACT: rows axis 1 is worked on in pieces of this size, because inner[] says so; 0: free */
     int n_task, n_row, n_col; int task[MAX_AXES], row[MAX_AXES], col[MAX_AXES];   /* PASS: loops shared out, summed over, innermost */
     int n_buf, buf_cap; int *buf;                    /* segment buffers, in slot order */
+    int bound; Axis bound_axis;                      /* slot of how many rows of the axis are wanted, or -1: all; the others' results are read by nobody */
     int n_draw; int draw[16];                        /* segment draws, in slot order */
     int64_t scratch, shared, flops, bytes;
     int n_nodes; Ref nodes[64];                      /* graph nodes computed here, for headers and explain */
@@ -133,6 +134,7 @@ IRef ix_scale(Kernel *k, IRef a, int64_t s);
 IRef ix_addc(Kernel *k, IRef a, int64_t c);
 IRef ix_div(Kernel *k, IRef a, int64_t c);           /* floor */
 IRef ix_mod(Kernel *k, IRef a, int64_t c);           /* 0 .. c-1 */
+IRef ix_table(Kernel *k, int slot, IRef a, int64_t size);            /* the number that buffer `slot` holds at a, 0 .. size-1 */
 int new_loop(Kernel *k, Sym name, int64_t size);
 bool ix_linear(const Kernel *k, IRef a, int loop, int64_t *coef);    /* coefficient of a loop; false when the loop is also inside a div or mod */
 void ix_print(StrBuf *b, const Kernel *k, IRef a, const char *const *names);
@@ -159,7 +161,7 @@ int64_t axes_product(const Axis *v, int n);
 /* regroup.c R */ void regroup(Graph *g, const Module *m, const Layout *params);
 /* fuse.c    F */ void fuse(Graph *g, const Ranks *ranks);       /* fills held and into */
 /* lower.c   O */ void lower(Backend *b);                                      /* fused graphs to kernels in execution order */
-/* group.c   G */ void group(Backend *b);                                      /* equal small kernels as one launch; the final order */
+/* group.c   G */ void group(Backend *b, bool join);                           /* join: equal small kernels as one launch; the final order */
 /* memplan.c M */ void memplan(Backend *b);                                    /* arena offsets, peak */
 /* emit_c.c  H */ void emit_c(Backend *b);                                     /* the C text of every distinct kernel */
 void backend_free(Backend *b);

@@ -31,7 +31,8 @@ uint64_t kernel_hash(const Lowered *l, const Kernel *k)
 {
     Hash h = {0x6b65726e656cu};
     num(&h, k->cls); num(&h, k->leaf); str(&h, k->reason);
-    for (int i = 0; i < k->n_loops; i++) { str(&h, k->loop[i].name); num(&h, k->loop[i].size); }
+    for (int i = 0; i < k->n_loops; i++) { str(&h, k->loop[i].name); num(&h, k->loop[i].size); num(&h, k->loop[i].bounded); }
+    num(&h, k->bound); axes(&h, k->bound >= 0, &k->bound_axis);
     for (int i = 0; i < k->n_atoms; i++) { num(&h, k->atom[i].kind); num(&h, k->atom[i].loop); num(&h, k->atom[i].e); num(&h, k->atom[i].c); }
     for (int i = 0; i < k->n_index; i++) {
         num(&h, k->index[i].c);

@@ -252,6 +252,15 @@ static KRef view(Lower *c, Ref r, const IRef *idx)
     IRef sub[MAX_AXES] = {0};
     Cond cond[2];
     int n_cond = 0;
+    if (n->op == OP_take) {                          /* the row is where the table says */
+        const Node *table = N(c->l->g, n->in[1]);
+        int slot = kernel_slot(k, c->l->home[n->in[1]]);
+        for (int i = 0; i < in->n_axes; i++) {
+            sub[i] = idx[axis_index(n, in->axes[i].role)];
+            if (in->axes[i].role == table->axes[0].role) sub[i] = ix_table(k, slot, sub[i], in->axes[i].size);
+        }
+        return resolve(c, n->in[0], sub);
+    }
     if (n->op == OP_concat) {
         int a = axis_index(n, n->a.concat.axis);
         int64_t at = node_elements(n) ? n->axes[a].size : 0;
@@ -403,6 +412,7 @@ Kernel *kernel_new(Lowered *l, KernelClass cls, Ref root)
     k->arena = l->arena;
     k->cls = cls;
     k->root = root;
+    k->bound = -1;
     ix_const(k, 0);
     kx(k, (KExpr){.kind = K_CONST, .value = 0});
     vec_push(l->kernel, l->n_kernel, l->kernel_cap, k);
@@ -435,6 +445,11 @@ void begin_kernel(Lower *c, KernelClass cls, Ref root)
     c->k = kernel_new(c->l, cls, root);
     c->n_memo = c->n_local = c->n_known = c->n_domain = 0;
     c->root = 0;
+    Ref count = c->bound ? c->bound[root] : 0;
+    if (count) {
+        c->k->bound_axis = N(c->l->g, N(c->l->g, count)->in[0])->axes[0];
+        c->k->bound = kernel_slot(c->k, c->l->home[count]);
+    }
     placer_know(&c->placer, c->known, 0);
 }
 
@@ -614,7 +629,8 @@ static void lower_group(Lower *c, const Group *k)
         narrow = MIN(narrow, node_elements(n));
         if (!of_sums(g, whole_operand(g, n), 0)) summed = MAX(summed, node_elements(N(g, whole_operand(g, n))));
     }
-    if (product) lower_contract(c, k, product);
+    if (op_info[N(g, k->leader)->op].cls == OPC_TABLE) lower_table(c, k->leader);
+    else if (product) lower_contract(c, k, product);
     else if (!sums && k->n == 1) lower_map(c, last, c->l->home[last], NULL);
     else if (!sums || wide > narrow) {
         if (!lower_pass(c, k)) {
@@ -756,12 +772,14 @@ Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *pa
         }
     }
     free(half);
+    Ref *bound = compact_bounds(g);
+    c.bound = bound;
     placer_open(&c.placer, g);
     lower_groups(&c);
     for (int i = 0; i < g->n_out; i++)
         if (copied[i]) lower_map(&c, g->out[i].ref, out_buf[i], as[i]);
     placer_close(&c.placer);
-    free(c.memo); free(c.local); free(c.known); free(c.more); free(as); free(copied); free(out_buf);
+    free(bound); free(c.memo); free(c.local); free(c.known); free(c.more); free(as); free(copied); free(out_buf);
     free(ranks);
     finish(l);
     return l;

@@ -10,6 +10,7 @@ typedef struct {
     const Layout *params;
     bool half;                                       /* activations in 2 bytes */
     Kernel *k;
+    const Ref *bound;                                /* per node: how many of its rows are wanted (compact_bounds) */
     Ref root;                                        /* node being computed, if it is held */
     struct Local *local; int n_local, local_cap;     /* nodes whose values the kernel has at hand */
     Placer placer; Place *known; int n_known, known_cap;
@@ -40,5 +41,6 @@ void store_member(Lower *c, Ref r, const Place *p, KRef v, Level level);
 /* lower_reduce.c: kernels with reductions */
 void lower_sums(Lower *c, const Group *g, const char *reason);
 bool lower_pass(Lower *c, const Group *g);           /* false, and nothing done: its reductions do not cut the domain so */
+void lower_table(Lower *c, Ref r);
 void lower_contract(Lower *c, const Group *g, Ref contract);
 #endif

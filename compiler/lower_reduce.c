@@ -144,6 +144,23 @@ void lower_sums(Lower *c, const Group *group, const char *reason)
     lower_members(c, group, AT_ELEMENT);
 }
 
+/* A table of rows: made from the condition over its axis. */
+void lower_table(Lower *c, Ref r)
+{
+    const Graph *g = c->l->g;
+    const Axis rows = N(g, N(g, r)->in[0])->axes[0];
+    begin_kernel(c, KERNEL_TABLE, r);
+    Kernel *k = c->k;
+    IRef row = ix_loop(k, k->out[0] = new_loop(k, rows.role, rows.size));
+    domain_axis(c, rows.role, rows.size, row);
+    k->out_axes[k->n_out++] = rows;
+    k->acc_op[0] = N(g, r)->op;
+    k->acc[k->n_acc++] = resolve(c, N(g, r)->in[0], &row);
+    Place own = identity(g, r);
+    store_member(c, r, &own, k->acc[0], AT_ELEMENT);
+    k->flops = 2 * rows.size;
+}
+
 /* ---- reductions inside of a kernel with a domain of its own ---- */
 /* Member r of a pass or a contraction's kernel: how it cuts the domain, and its value. Later members may use it. */
 static void inner_reduction(Lower *c, Ref r, int *lo, int *hi, int64_t *rows)

@@ -20,6 +20,8 @@ typedef struct {
     FileList files;
     Module *m;
     Backend *back;
+    bool unfused;                    /* --fusion none */
+    bool keep_rows;                  /* --rows keep */
     bool graphs_only;                /* --from: graphs without their model; m holds a program for each */
 } Run;
 
@@ -52,6 +54,7 @@ static void each_graph(Run *r, void f(Graph *), void after(const Graph *, const 
 
 static void run_expand_composites(Run *r) { each_graph(r, expand_composites, verify, "expand_composites"); }
 static void run_simplify(Run *r) { each_graph(r, simplify, verify, "simplify"); }
+static void run_compact(Run *r) { if (!r->keep_rows) each_graph(r, compact, verify, "compact"); }
 
 static bool wanted(const Run *r, char letter) { return r->dump && strchr(r->dump, letter); }
 
@@ -72,7 +75,7 @@ static void run_regroup(Run *r)
     for (int i = 0; i < r->m->n_programs; i++)
         for (int k = 0; k < r->m->programs[i].n_seg; k++) {
             Graph *g = r->m->programs[i].seg[k].g;
-            if (g == grad || segment_is_update(&r->m->programs[i].seg[k]) || r->m->programs[i].name == sym("init")) continue;
+            if (g == grad || r->unfused || segment_is_update(&r->m->programs[i].seg[k]) || r->m->programs[i].name == sym("init")) continue;
             regroup(g, r->m, r->back->params);
             verify(g, "regroup");
             if (r->m->programs[i].name == sym("grad")) grad = g;
@@ -88,7 +91,8 @@ static void run_fuse(Run *r)
             Graph *g = r->m->programs[i].seg[k].g;
             if (g == grad) continue;
             Ranks *ranks = layout_ranks(r->m, g, r->back->params);
-            fuse(g, ranks);
+            if (r->unfused) hold_everything(g);
+            else fuse(g, ranks);
             free(ranks);
             verify(g, "fuse");
             if (r->m->programs[i].name == sym("grad")) grad = g;
@@ -97,7 +101,7 @@ static void run_fuse(Run *r)
 }
 
 static void run_lower(Run *r) { lower(r->back); }
-static void run_group(Run *r) { group(r->back); }
+static void run_group(Run *r) { group(r->back, !r->unfused); }
 static void run_memplan(Run *r) { memplan(r->back); }
 static void run_emit_c(Run *r) { emit_c(r->back); }
 static void run_plan_write(Run *r) { plan_write(r->back, &(PlanOptions){ .out = r->out }); }
@@ -237,6 +241,8 @@ static void usage(FILE *to)
           "  -D name=value    give a `config` of the model another value: -D res=16 -D 'mult=[1,2]'\n"
           "  --target cpu     what to compile for (cpu)\n"
           "  --precision P    f32, or bf16: activations and operands of the network's contractions in 2 bytes\n"
+          "  --fusion MODE    full (the default), or none: each operation a kernel of its own, its result in memory\n"
+          "  --rows HOW       keep: the first branch of `rows` is computed for every row; compact: for those that need it (compact)\n"
           "  -d LETTERS       print what passes leave, to stdout\n"
           "  --from LETTER    MODEL is a graph text (as -d prints it): start at this pass\n"
           "  --help, --version\n"
@@ -282,12 +288,20 @@ static int compile(int argc, char **argv, bool check_only)
         } else if (!strcmp(a, "--target") && !check_only) {
             const char *t = option_value(argc, argv, &i, a);
             if (strcmp(t, "cpu")) user_error("--target %s: this ectc compiles for cpu", t);
+        } else if (!strcmp(a, "--fusion") && !check_only) {
+            const char *f = option_value(argc, argv, &i, a);
+            if (strcmp(f, "none") && strcmp(f, "full")) user_error("--fusion %s: it is full or none", f);
+            r.unfused = !strcmp(f, "none");
+        } else if (!strcmp(a, "--rows") && !check_only) {
+            const char *how = option_value(argc, argv, &i, a);
+            if (strcmp(how, "keep") && strcmp(how, "compact")) user_error("--rows %s: keep or compact", how);
+            r.keep_rows = how[0] == 'k';
         } else if (!strcmp(a, "--from") && !check_only) {
             const char *l = option_value(argc, argv, &i, a);
-            if (strlen(l) != 1 || !strchr("XSRFO", *l)) user_error("--from %s: a graph can enter at X, S, R, F or O", l);
+            if (strlen(l) != 1 || !strchr("XSCRFO", *l)) user_error("--from %s: a graph can enter at X, S, C, R, F or O", l);
             r.from = *l;
         } else if (a[0] == '-' && a[1]) {
-            static const char *const known[] = { "-D", "-d", "-o", "--target", "--precision", "--from", "--help", "--version" };
+            static const char *const known[] = { "-D", "-d", "-o", "--target", "--precision", "--fusion", "--rows", "--from", "--help", "--version" };
             const char *near = suggest(a, known, COUNT(known));
             user_error("unknown option %s\n  help: %s%s%s", a, near ? "did you mean " : "ectc --help", near ? near : "", near ? "?" : "");
         } else if (r.model) user_error("one model at a time: %s and %s", r.model, a);

@@ -42,6 +42,7 @@ static void json_field(StrBuf *j, const char *key, const char *value)
 
 static const char *class_name(const Kernel *k)
 {
+    if (k->cls == KERNEL_TABLE) return "reduce";
     if (k->cls == KERNEL_PASS) return k->n_inner ? "reduce" : "map";
     return k->cls == KERNEL_MAP ? "map" : k->cls == KERNEL_REDUCE ? "reduce" : "contract";
 }

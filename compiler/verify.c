@@ -164,6 +164,28 @@ static void check_concat(Check *c)
     if (!c->err) want(c, axis)->size = total;
 }
 
+/* Tables are made from conditions, so that their numbers are rows; the count is the one of the order's condition. */
+static void check_take(Check *c)
+{
+    const Node *x = operand(c, 0), *table = c->n->n_in > 1 ? operand(c, 1) : NULL;
+    if (!table || c->n->n_in > 3 || (table->op != OP_rows_order && table->op != OP_rows_rank))
+        FAIL(c, "its operands are a tensor, a table, and a count for `rows_order`");
+    bool counted = c->n->n_in == 3 && operand(c, 2)->op == OP_rows_count && operand(c, 2)->in[0] == table->in[0];
+    if (counted != (table->op == OP_rows_order) || c->n->n_in != 2 + counted)
+        FAIL(c, "`rows_order` comes with the count of its condition, `rows_rank` with none");
+    const Axis *a = find_axis(x, table->axes[0].role);
+    if (!a || a->size != table->axes[0].size) FAIL(c, "the tensor lacks the table's axis");
+    want_all(c, x);
+}
+
+static void check_table(Check *c)
+{
+    result_is(c, T_F32);
+    type_is(c, 0, T_BOOL);
+    if (operand(c, 0)->n_axes != 1) FAIL(c, "its condition has one axis");
+    if (c->n->op != OP_rows_count) want_all(c, operand(c, 0));
+}
+
 static void check_view(Check *c)
 {
     const Attr *a = &c->n->a;
@@ -172,6 +194,7 @@ static void check_view(Check *c)
     result_is(c, operand(c, 0)->type);
     if (c->n->op == OP_rearrange) { check_rearrange(c); return; }
     if (c->n->op == OP_concat) { check_concat(c); return; }
+    if (c->n->op == OP_take) { check_take(c); return; }
     want_all(c, operand(c, 0));
     if (c->err) return;
     switch (c->n->op) {
@@ -260,6 +283,7 @@ char *graph_check(const Graph *g, Ref r)
     case OPC_SOURCE: check_source(&c); break;
     case OPC_ELEM: check_elem(&c); break;
     case OPC_VIEW: check_view(&c); break;
+    case OPC_TABLE: check_table(&c); break;
     default: check_reduce(&c);
     }
     if (c.err) return c.err;
@@ -282,4 +306,7 @@ void verify(const Graph *g, const char *after)
     }
     for (int i = 0; i < g->n_out; i++)
         if (g->out[i].ref == 0 || g->out[i].ref >= g->n) die("illegal graph after `%s`: output `%s` does not exist", after, g->out[i].name);
+    Ref at = 0;
+    char *err = compact_check(g, &at);
+    if (err) die("illegal graph after `%s`: %s\n    %s", after, err, node_text(NULL, g, at));
 }

@@ -130,6 +130,7 @@ static void cpu_prepare(Device *d, const PlanProgram *p, bool with_draws)
     JitSource *src = xcalloc((size_t)plan->n_kernels + 1, sizeof *src);
     KernelFn **fn = xcalloc((size_t)plan->n_kernels + 1, sizeof *fn);
     int *which = xcalloc((size_t)plan->n_kernels + 1, sizeof *which), n = 0;
+    if (jit_unit()) memset(used, 1, (size_t)plan->n_kernels);          /* one compilation for all programs of the plan */
     for (int i = 0; i < p->n_segments; i++)
         for (int k = 0; k < p->segment[i].n_steps; k++) used[p->segment[i].step[k].kernel] = true;
     for (int k = 0; k < plan->n_kernels; k++) {

@@ -310,6 +310,44 @@ static void F(run_contract)(const RefRun *r, int k, REAL *const *buf, REAL *out)
     free(to_batch); free(to[0]); free(to[1]);
 }
 
+/* ---- rows through a table ---- */
+static void F(run_table)(const RefRun *r, int k, REAL *const *buf, REAL *out)
+{
+    const RefNode *n = &r->s->g->node[k], *x = &r->s->g->node[n->in[0]];
+    LoopSpace space = ref_space(&x->shape);
+    int64_t rows = x->elements, held = 0, at[2] = {0};
+    REAL *c = xmalloc((size_t)MAX((int64_t)1, rows) * sizeof *c);
+    F(gather)(ref_operand(r->s, k, 0, &space), buf, 0, rows, c);
+    for (int64_t i = 0; i < rows; i++) held += c[i] != 0;
+    at[0] = held;                                            /* where the next row goes that does not hold, or does */
+    for (int64_t i = 0; i < rows && n->op != R_rows_count; i++) {
+        int64_t place = at[c[i] != 0]++;
+        if (n->op == R_rows_order) out[place] = (REAL)i;
+        else out[i] = (REAL)place;
+    }
+    if (n->op == R_rows_count) out[0] = (REAL)held;
+    free(c);
+}
+/* All rows are read, those past a count as well: they are rows of x like the others. */
+static void F(run_take)(const RefRun *r, int k, REAL *const *buf, REAL *out)
+{
+    const RefNode *n = &r->s->g->node[k], *t = &r->s->g->node[n->in[1]];
+    LoopSpace space = ref_space(&n->shape), row_space = ref_space(&t->shape);
+    const RefAccess *a = ref_operand(r->s, k, 0, &space), *b = ref_operand(r->s, k, 1, &row_space);
+    REAL *x = xmalloc((size_t)MAX((int64_t)1, n->elements) * sizeof *x), *table = xmalloc((size_t)MAX((int64_t)1, t->elements) * sizeof *table);
+    int64_t inner = 1, rows = t->elements;
+    for (int i = n->shape.n; i-- && n->shape.role[i] != t->shape.role[0]; ) inner *= n->shape.size[i];
+    F(gather)(a, buf, 0, n->elements, x);
+    F(gather)(b, buf, 0, rows, table);
+#pragma omp parallel for schedule(static) num_threads(r->threads)
+    for (int64_t e = 0; e < n->elements; e++) {
+        int64_t row = e / inner % rows;
+        out[e] = x[e + ((int64_t)table[row] - row) * inner];
+    }
+    free(x);
+    free(table);
+}
+
 /* ---- sources and outputs ---- */
 /* Copies between row-major order of `shape` and a node's own order; both have the same roles. */
 static int64_t F(map_offset)(const RefNode *n, int64_t e, const int64_t *stride)
@@ -402,6 +440,8 @@ static void F(compute)(const RefRun *r, int k, REAL *const *buf, REAL *out)
     case R_sum: case R_sqdev: case R_rmax: F(run_reduce)(r, k, buf, out); break;
     case R_contract: F(run_contract)(r, k, buf, out); break;
     case R_standardize: case R_softmax: F(run_composite)(r, k, buf, out); break;
+    case R_take: F(run_take)(r, k, buf, out); break;
+    case R_rows_order: case R_rows_rank: case R_rows_count: F(run_table)(r, k, buf, out); break;
     default: F(run_elem)(r, k, buf, out);
     }
 }

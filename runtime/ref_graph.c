@@ -337,12 +337,26 @@ static void check_view(Text *t, RefNode *n, const RefNode *x, const Sym names[2]
     if (n_out) n->out_axis = find_role(&n->shape, out[0].role);
     if (n_out > 1) n->out_kaxis = find_role(&n->shape, out[1].role);
 }
+/* Tables come from conditions only, so that their numbers are rows. */
+static void check_table(Text *t, const RefNode *n, const RefNode *x)
+{
+    const RefNode *table = n->n_in > 1 ? &t->g->node[n->in[1]] : NULL, *count = n->n_in > 2 ? &t->g->node[n->in[2]] : NULL;
+    if (n->is_bool != (n->op == R_take && x->is_bool)) bad(t, "it is of the wrong type");
+    if (n->op == R_take) {
+        if (!table || (table->op != R_rows_order && table->op != R_rows_rank)) bad(t, "its second operand must be a table of rows");
+        if ((count != NULL) != (table->op == R_rows_order) || (count && (count->op != R_rows_count || count->in[0] != table->in[0])))
+            bad(t, "`rows_order` comes with the count of its condition, `rows_rank` with none");
+        if (size_of(x, table->shape.role[0]) != table->shape.size[0]) bad(t, "axis `%s` is not the table's", table->shape.role[0]);
+    } else if (!x->is_bool || x->shape.n != 1) bad(t, "its operand must be a condition over one axis");
+    bool scalar = n->op == R_rows_count;
+    require(t, n, x, scalar, x->shape.role, 0, NULL);
+}
 static void check(Text *t, RefNode *n, const Sym names[2])
 {
     const RefOpInfo *info = &ref_ops[n->op];
     const RefNode *x = n->n_in ? &t->g->node[n->in[0]] : NULL;
     int want = info->inputs;
-    if (want >= 0 ? n->n_in != want : n->op == R_concat ? n->n_in < 1 : n->n_in > 1)
+    if (want >= 0 ? n->n_in != want : n->op == R_concat ? n->n_in < 1 : n->op == R_take ? n->n_in < 2 || n->n_in > 3 : n->n_in > 1)
         bad(t, "`%s` has %d operands", info->name, n->n_in);
     switch (info->cls) {
     case REF_S:
@@ -366,6 +380,7 @@ static void check(Text *t, RefNode *n, const Sym names[2])
         require_union(t, n);
         break;
     case REF_V: check_view(t, n, x, names); break;
+    case REF_T: check_table(t, n, x); break;
     case REF_R: case REF_C:
         if (n->op == R_contract) {
             int count = n->n_reduced;

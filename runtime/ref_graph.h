@@ -5,8 +5,9 @@
 #include "runtime/plan.h"
 
 /* REF_OP(name, operands (-1: any), class, attributes): the classes are the interpreter's own:
-   S source, E element-wise, V view, R reduction, C composite. */
+   S source, E element-wise, V view, R reduction, C composite, T row tables and what is read through them. */
 #define REF_OPS                                                                                                                  \
+    REF_OP(take, -1, T) REF_OP(rows_order, 1, T) REF_OP(rows_rank, 1, T) REF_OP(rows_count, 1, T)                                \
     REF_OP(input, 0, S)                                                                                                          \
     REF_OP(param, 0, S) REF_OP(const, 0, S) REF_OP(scalar, 0, S) REF_OP(iota, 0, S) REF_OP(draw, -1, S) REF_OP(neg, 1, E)        \
         REF_OP(abs, 1, E) REF_OP(exp, 1, E) REF_OP(log, 1, E) REF_OP(sin, 1, E) REF_OP(cos, 1, E) REF_OP(sqrt, 1, E)             \
@@ -26,7 +27,7 @@ typedef enum {
 #undef REF_OP
     R_COUNT
 } RefOp;
-enum { REF_S, REF_E, REF_V, REF_R, REF_C };
+enum { REF_S, REF_E, REF_V, REF_R, REF_C, REF_T };
 typedef struct { const char *name; int inputs, cls; } RefOpInfo;
 extern const RefOpInfo ref_ops[R_COUNT];
 

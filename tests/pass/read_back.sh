@@ -3,14 +3,18 @@
 set -e
 t=$(mktemp -d); trap 'rm -rf "$t"' EXIT
 set -- "$SRC/models/unet_ect.dsl" -D res=16 -D channels=8 -D 'mult=[1,2]' -D blocks=1 -D batch=2
-for l in E X S R F O M H; do "$ECTC" "$@" -d $l >"$t/$l"; done
+for l in E X S C R F O M H; do "$ECTC" "$@" -d $l >"$t/$l"; done
 back() { # back FROM_DUMP ENTRY WANT
     "$ECTC" "$t/$1" --from "$2" -d "$3" >"$t/got"
     cmp "$t/got" "$t/$3" || { echo "the dump $1 read back at $2 gives another $3"; exit 1; }
 }
+grep -q '= take ' "$t/C" && ! grep -q '= rows ' "$t/C"
+"$ECTC" "$@" --rows keep -d C | sed 's/after compact/after simplify/' >"$t/kept"
+cmp "$t/kept" "$t/S"
 back E X X
 back X S S
-back S R R
+back S C C
+back C R R
 back R F F
 back F O O
 back F O M

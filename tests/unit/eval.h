@@ -180,6 +180,12 @@ static double view_value(const Eval *e, const Node *n, Index *x)
         *index_find(x, a->concat.axis) = i;
         return load(e, n->in[k], x);
     }
+    case OP_take: {                                                    /* rows past the count hold anything: NaN shows who reads them */
+        int64_t *row = index_find(x, N(e->g, n->in[1])->axes[0].role);
+        if (n->n_in == 3 && (double)*row >= e->v[n->in[2]][0]) return NAN;
+        *row = (int64_t)e->v[n->in[1]][*row];
+        break;
+    }
     case OP_repeat: *index_find(x, a->repeat.axis) /= a->repeat.times; break;
     case OP_window:
         i = *index_find(x, a->window.axis) * a->window.stride + *index_find(x, a->window.kaxis) * a->window.dil - a->window.pad;
@@ -224,6 +230,20 @@ static double source_value(const Eval *e, const Node *n, Index *x, const Binding
     die("evaluator: nothing is bound to `%s`", want);
 }
 
+static double table_value(const Eval *e, const Node *n, int64_t row)
+{
+    const double *c = e->v[n->in[0]];
+    int64_t rows = node_elements(N(e->g, n->in[0])), held = 0, before = 0;
+    for (int64_t i = 0; i < rows; i++) held += c[i] != 0;
+    if (n->op == OP_rows_count) return (double)held;
+    for (int64_t i = 0; i < rows; i++) {
+        int64_t place = c[i] != 0 ? before : held + i - before;
+        before += c[i] != 0;
+        if (n->op == OP_rows_order ? place == row : i == row) return (double)(n->op == OP_rows_order ? i : place);
+    }
+    die("evaluator: no row %lld", (long long)row);
+}
+
 static double node_value(const Eval *e, const Node *n, Index *x, const Bindings *b, int64_t i)
 {
     double v[3] = { 0 };
@@ -234,6 +254,7 @@ static double node_value(const Eval *e, const Node *n, Index *x, const Bindings 
         return elem_value(n, v);
     case OPC_VIEW: return view_value(e, n, x);
     case OPC_REDUCE: return (n->op == OP_sqdev ? sqdev_value(e, n, x) : reduce_value(e, n, x, 0));
+    case OPC_TABLE: return table_value(e, n, i);
     default: return composite_value(e, n, x);
     }
 }

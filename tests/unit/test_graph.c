@@ -297,6 +297,7 @@ static void run_golden(const char *path)
     verify(g, "parse");
     if (!strcmp(pass, "simplify")) simplify(g);
     else if (!strcmp(pass, "expand")) expand_composites(g);
+    else if (!strcmp(pass, "compact")) compact(g);
     else if (!strcmp(pass, "autodiff")) {                              /* of output "loss" by every parameter of the live set */
         Ref wrt[16];
         int n = 0;
