@@ -92,7 +92,7 @@ typedef struct Kernel {
     int n_buf, buf_cap; int *buf;                    /* segment buffers, in slot order */
     int bound; Axis bound_axis;                      /* slot of how many rows of the axis are wanted, or -1: all; the others' results are read by nobody */
     int n_draw; int draw[16];                        /* segment draws, in slot order */
-    int64_t scratch, shared, flops, bytes;
+    int64_t scratch, shared, flops, bytes, issued_bytes;         /* bytes: distinct ones; issued: with re-reads (traffic.c) */
     int n_nodes; Ref nodes[64];                      /* graph nodes computed here, for headers and explain */
     Ref root;
     int n_member; struct Kernel **member;            /* further instances of the launch: equal kernels, in this order after this one */
@@ -148,6 +148,8 @@ Ranks *layout_ranks(const Module *m, const Graph *g, const Layout *params);   /*
 bool pointwise_contract(const Graph *g, const Node *n);
 
 int64_t buffer_size(const Buffer *b);                /* lower.c; in f32 elements */
+
+/* traffic.c */ void kernel_traffic(const Lowered *l, Kernel *k);              /* fills bytes and issued_bytes */
 
 /* kernel_hash.c */ uint64_t kernel_hash(const Lowered *l, const Kernel *k);   /* equal: the same text, given the same slots */
 

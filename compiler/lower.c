@@ -687,10 +687,7 @@ static void finish(Lowered *l)
 {
     for (int i = 0; i < l->n_kernel; i++) {
         Kernel *k = l->kernel[i];
-        for (int j = 0; j < k->n_buf; j++) {
-            const Buffer *b = &l->buf[k->buf[j]];
-            k->bytes += (b->half ? 2 : 4) * b->elements;
-        }
+        kernel_traffic(l, k);
         l->flops += k->flops;
         l->bytes += k->bytes;
     }

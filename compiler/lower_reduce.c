@@ -450,6 +450,9 @@ void lower_contract(Lower *c, const Group *group, Ref red)
     for (int i = 0; i < p.nc; i++) domain_axis(c, p.nn[i].role, p.nn[i].size, ix_loop(k, k->loop_n[i] = new_loop(k, p.nn[i].role, p.nn[i].size)));
     k->seg[0] = (Segment2){.a = p.a, .b = p.b, .n_k = p.nk};
     memcpy(k->seg[0].k, p.k, sizeof p.k);
+    Sym axis;
+    int64_t rows;
+    if (p.leaf == LEAF_TAPS_K && contract_tile(&p, &axis, &rows) && !strcmp(axis, k->m[1].role)) k->tile_rows = rows;
     KRef acc = as_stored(c, red, kx(k, (KExpr){.kind = K_ACC, .slot = 0}));
     store_member(c, red, &own, acc, AT_ELEMENT);
     know(c, &own, acc);
@@ -458,7 +461,6 @@ void lower_contract(Lower *c, const Group *group, Ref red)
     for (int i = 0; i < group->n; i++) {
         Ref r = group->member[i];
         int lo, hi;
-        int64_t rows;
         if (r == red || is_product(g, r)) continue;
         if (op_info[N(g, r)->op].cls != OPC_REDUCE) { inner_member(c, r, node_elements(n)); continue; }
         inner_reduction(c, r, &lo, &hi, &rows);

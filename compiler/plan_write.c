@@ -292,8 +292,8 @@ void plan_write(const Backend *b, const PlanOptions *o)
         char *file = kernel_file(t), *path = xasprintf("kernels/%s.c", t->k->name);
         put(&w, path, file, strlen(file));
         free(file);
-        sb_printf(j, "%s\n  {\"name\": \"%s\", \"file\": \"%s\", \"class\": \"%s\", \"flops\": %lld, \"bytes\": %lld, \"scratch\": %lld, \"shared\": %lld, ",
-                  i ? "," : "", t->k->name, path, class_name(t->k), (long long)t->k->flops, (long long)t->k->bytes, (long long)t->k->scratch, (long long)t->k->shared);
+        sb_printf(j, "%s\n  {\"name\": \"%s\", \"file\": \"%s\", \"class\": \"%s\", \"flops\": %lld, \"bytes\": %lld, \"issued_bytes\": %lld, \"scratch\": %lld, \"shared\": %lld, ",
+                  i ? "," : "", t->k->name, path, class_name(t->k), (long long)t->k->flops, (long long)t->k->bytes, (long long)t->k->issued_bytes, (long long)t->k->scratch, (long long)t->k->shared);
         StrBuf shape = {0};
         shape_text(&shape, t);
         json_field(j, "shape", shape.s);
