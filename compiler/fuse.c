@@ -179,15 +179,28 @@ static void grow(Region *e)
     e->n = closed;
 }
 
-/* Is r, looked at through views and element-wise operations of its size, a sum itself? */
+/* Is r, looked at through views and element-wise operations of its size, made of sums of many elements? */
 bool of_sums(const Graph *g, Ref r, int depth)
 {
     const Node *n = N(g, r);
-    if (op_info[n->op].cls == OPC_REDUCE) return n->op != OP_contract || pointwise_contract(g, n);
+    if (op_info[n->op].cls == OPC_REDUCE) {
+        if (n->op == OP_contract && !pointwise_contract(g, n)) return false;
+        Ref x = whole_operand(g, n);
+        return node_elements(N(g, x)) >= 16 * node_elements(n) || (depth < 20 && of_sums(g, x, depth + 1));
+    }
     if (depth > 20 || op_info[n->op].cls == OPC_SOURCE) return false;
     for (int k = 0; k < n->n_in; k++)
         if (node_elements(N(g, n->in[k])) * 2 >= node_elements(n) && of_sums(g, n->in[k], depth + 1)) return true;
     return false;
+}
+
+bool tiny_sum(const Graph *g, Ref r)
+{
+    const Node *n = N(g, r);
+    int64_t terms = 1;
+    if ((n->op != OP_sum && n->op != OP_sqdev) || node_elements(n) > 1 << 19 || !of_sums(g, n->in[0], 0)) return false;
+    for (int i = 0; i < n->a.reduce.n; i++) terms *= find_axis(N(g, n->in[0]), n->a.reduce.axis[i])->size;
+    return terms <= 4;
 }
 
 /* A big sum that the kernel making its operand can finish is left alone: what reads it takes it from memory. */
@@ -239,7 +252,7 @@ void fuse(Graph *g, const Ranks *ranks)
     for (int pass = 0; pass < 2; pass++)             /* matrix products first; later ones first: an epilogue belongs to the last of its reductions */
         for (uint32_t r = g->n; r-- > 1;) {
             const Node *n = N(g, r);
-            if (op_info[n->op].cls != OPC_REDUCE || claimed[r]) continue;
+            if (op_info[n->op].cls != OPC_REDUCE || claimed[r] || (tiny_sum(g, r) && !is_out[r])) continue;
             if ((n->op == OP_contract && !pointwise_contract(g, n)) == (pass == 0)) claim(g, &rd, is_out, claimed, bound, &placer, ranks, r);
         }
     placer_close(&placer);

@@ -45,6 +45,7 @@ bool contract_tile(const ContractPlan *p, Sym *axis, int64_t *rows);
 
 /* ---- fuse.c ---- */
 bool of_sums(const Graph *g, Ref r, int depth);      /* depth 0 */
+bool tiny_sum(const Graph *g, Ref r);                /* of up to four partial sums: made where it is read, unless fuse() has given it a kernel */
 
 /* ---- fuse_merge.c ---- */
 void fuse_merge(Graph *g, const Ranks *ranks);

@@ -218,6 +218,16 @@ static bool try_reduction(Merge *m, Kern *c, Kern *k)
     return true;
 }
 
+static bool same_axis_set(int n, const Axis *a, const Node *y)
+{
+    if (n != y->n_axes) return false;
+    for (int i = 0; i < n; i++) {
+        const Axis *x = find_axis(y, a[i].role);
+        if (!x || x->size != a[i].size) return false;
+    }
+    return true;
+}
+
 static bool try_map(Merge *m, Kern *c, Kern *k)
 {
     const Graph *g = m->g;
@@ -247,22 +257,16 @@ static bool try_map(Merge *m, Kern *c, Kern *k)
             *t = in.at[j];
         }
     }
+    if (is == PLACE_FREE && k->kind == K_PASS && same_axis_set(k->n_axes, k->axes, n)) {
+        all = identity(g, r);                        /* it reads nothing element by element, but runs over the same axes */
+        is = PLACE_ALIGNED;
+    }
     if (is != PLACE_ALIGNED || !place_whole(g, r, &all)) return false;
     for (int i = 0; i < n->n_axes; i++) if (all.at[i].div > 1 || all.at[i].mod) return false;
     if (circular(m, c, k)) return false;
     k->n_store++;
     add_place(k, &all);
     join(m, c, k);
-    return true;
-}
-
-static bool same_axis_set(int n, const Axis *a, const Node *y)
-{
-    if (n != y->n_axes) return false;
-    for (int i = 0; i < n; i++) {
-        const Axis *x = find_axis(y, a[i].role);
-        if (!x || x->size != a[i].size) return false;
-    }
     return true;
 }
 

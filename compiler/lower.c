@@ -361,6 +361,43 @@ static KRef elem(Lower *c, Ref r, const IRef *idx)
     return kx(k, e);
 }
 
+static KRef binary(Kernel *k, Op op, KRef x, KRef y, const Node *at)
+{
+    return kx(k, (KExpr){.kind = K_OP, .op = op, .n_in = 2, .in = {x, y}, .at = at->at});
+}
+
+/* A sum of a few terms, or of squares of their deviations, written out. */
+static KRef few(Lower *c, Ref r, const IRef *idx)
+{
+    const Graph *g = c->l->g;
+    const Node *n = N(g, r), *x = N(g, n->in[0]);
+    Kernel *k = c->k;
+    KRef term[4], sum = 0;
+    int count = 0;
+    int64_t terms = 1;
+    for (int i = 0; i < n->a.reduce.n; i++) terms *= find_axis(x, n->a.reduce.axis[i])->size;
+    for (int64_t t = 0; t < terms; t++) {
+        int64_t rest = t;
+        IRef at[MAX_AXES];
+        for (int i = 0; i < x->n_axes; i++) {
+            int a = axis_index(n, x->axes[i].role);
+            if (a >= 0) { at[i] = idx[a]; continue; }
+            at[i] = ix_const(k, rest % x->axes[i].size);
+            rest /= x->axes[i].size;
+        }
+        term[count] = resolve(c, n->in[0], at);
+        sum = count ? binary(k, OP_add, sum, term[count], n) : term[0];
+        count++;
+    }
+    if (n->op == OP_sum) return sum;
+    KRef mean = binary(k, OP_div, sum, kconst(k, (double)count), n), squares = 0;
+    for (int i = 0; i < count; i++) {
+        KRef d = binary(k, OP_sub, term[i], mean, n), q = binary(k, OP_mul, d, d, n);
+        squares = i ? binary(k, OP_add, squares, q, n) : q;
+    }
+    return squares;
+}
+
 KRef resolve(Lower *c, Ref r, const IRef *idx)
 {
     const Node *n = N(c->l->g, r);
@@ -397,6 +434,9 @@ KRef resolve(Lower *c, Ref r, const IRef *idx)
         break;
     case OPC_VIEW: v = view(c, r, idx); break;
     case OPC_ELEM: v = elem(c, r, idx); break;
+    case OPC_REDUCE:
+        if (tiny_sum(c->l->g, r)) { v = few(c, r, idx); break; }
+        /* fallthrough */
     default: die("%s is neither held nor reduced here (%s line %d)", op_info[n->op].name, n->at.file, n->at.line);
     }
     Memo m = {r, v, {0}};
@@ -493,6 +533,14 @@ bool place_member(Lower *c, Ref r, Place *out)
         for (int j = 0; j < N(g, n->in[i])->n_axes; j++)
             if (in.at[j].role) out->at[axis_index(n, N(g, n->in[i])->axes[j].role)] = in.at[j];
     }
+    bool any = false, all = n->n_axes == c->n_domain;
+    for (int i = 0; i < n->n_axes; i++) {
+        bool there = false;
+        for (int d = 0; d < c->n_domain; d++) there |= c->axes[d].role == n->axes[i].role && c->axes[d].size == n->axes[i].size;
+        any |= out->at[i].role != NULL;
+        all &= there;
+    }
+    for (int i = 0; i < n->n_axes && !any && all; i++) out->at[i] = (AxisAt){n->axes[i].role, 1, 0};      /* a map beside another (fuse_merge.c) */
     return place_whole(g, r, out);
 }
 
