@@ -223,7 +223,8 @@ static double predict(const PredictDevice *d, const Lowered *l, bool half)
     double s = 0;
     for (int i = 0; i < l->n_kernel; i++) {
         const Kernel *k = l->kernel[i];
-        s += predict_seconds(d, k->cls == KERNEL_CONTRACT, half, (double)k->flops, (double)k->bytes, NULL);
+        double n = 1 + k->n_member;
+        s += predict_seconds(d, k->cls == KERNEL_CONTRACT, half, n * (double)k->flops, n * (double)k->bytes, NULL);
     }
     return s;
 }
