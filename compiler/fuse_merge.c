@@ -541,7 +541,7 @@ static void find_host(Merge *m, Kern *c)
         int64_t saved = shared_bytes(m, c, k) + (c->kind == K_SUMS && same_maker(m, c, k));
         if (saved > 0) vec_push(choice, n, cap, ((Choice){k, saved}));
     }
-    qsort(choice, (size_t)n, sizeof *choice, by_saving);
+    if (n) qsort(choice, (size_t)n, sizeof *choice, by_saving);
     bool reduction = op_info[N(m->g, c->member[0])->op].cls == OPC_REDUCE;
     for (int i = 0; i < n && i < TRIES; i++) {
         Kern *k = choice[i].k;
