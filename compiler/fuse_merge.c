@@ -555,7 +555,12 @@ static void release(Merge *m)
 {
     Graph *g = m->g;
     bool *needed = xcalloc(g->n, 1);
-    for (int i = 0; i < g->n_out; i++) needed[output_base(g, g->out[i].ref)] = true;
+    Kern outputs = {0};                              /* those that are views are copied from what they look at */
+    m->placer.now++;
+    for (int i = 0; i < g->n_out; i++) collect(m, &outputs, g->out[i].ref, false);
+    m->placer.now++;
+    for (int j = 0; j < outputs.n_leaf; j++) needed[outputs.leaf[j]] = true;
+    free(outputs.leaf);
     for (int i = 0; i < m->n; i++) {
         find_leaves(m, &m->k[i]);
         for (int j = 0; j < m->k[i].n_leaf; j++) needed[m->k[i].leaf[j]] = true;
