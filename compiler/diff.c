@@ -9,8 +9,7 @@
 /* A kernel in one program of one plan. */
 typedef struct {
     const KernelJson *k;
-    int calls, runs;                                 /* launches; instances of them all */
-    int mate;                                        /* index of its counterpart in the other plan, -1: none */
+    int calls, runs, mate;                           /* runs: instances of all calls; mate: counterpart in the other plan or -1 */
     double seconds;                                  /* predicted, all calls */
     PlanNames path, line;                            /* of its steps, each once, sorted */
 } Use;
@@ -60,10 +59,9 @@ static Side side_of(const PlanJson *p, const ProgramJson *g, const PredictDevice
                 s.use[s.n] = (Use){.k = &p->kernel[k], .mate = -1};
                 at[k] = ++s.n;
             }
-            Use *u = &s.use[at[k] - 1];
-            u->calls++;
-            u->runs += m->step[q].instances;
-            u->seconds += step_seconds(p, &m->step[q], d);
+            s.use[at[k] - 1].calls++;
+            s.use[at[k] - 1].runs += m->step[q].instances;
+            s.use[at[k] - 1].seconds += step_seconds(p, &m->step[q], d);
             lines[k] += m->step[q].source.n;
         }
     }
@@ -111,8 +109,8 @@ static void match(Side *a, Side *b)
 /* Equal texts may still be counted differently by two compilers, or run more often. */
 static bool unchanged(const Use *a, const Use *b)
 {
-    return same_text(a, b) && a->calls == b->calls && a->runs == b->runs && a->k->flops == b->k->flops &&
-           a->k->bytes == b->k->bytes;
+    return same_text(a, b) && a->calls == b->calls && a->runs == b->runs && a->k->flops == b->k->flops
+           && a->k->bytes == b->k->bytes;
 }
 static int heaviest_first(const void *a, const void *b)
 {
@@ -162,17 +160,16 @@ static void print_changes(const Side *a, const Change *v, int n)
            count[0], count[1], count[2], count[3], a->n - count[0] - count[1] - count[3]);
     const KernelJson no_kernel = {.name = ""};
     const Use none = {.k = &no_kernel};
-    Table t = {.columns = 10, .align = "lrrrrrllll"};
-    static const char *const head[] = {"", "ms", "calls", "runs", "MFLOP", "MB", "kernel", "result, sum", "source", "instances"};
+    Table t = {.columns = 9, .align = "lrrrrllll"};
+    static const char *const head[] = {"", "ms", "calls", "MFLOP", "MB", "kernel", "result, sum", "source", "instances"};
     table_head(&t, head);
     for (int i = 0; i < n; i++) {
         const Use *x = v[i].a ? v[i].a : &none, *y = v[i].b ? v[i].b : &none, *is = v[i].b ? v[i].b : v[i].a;
         table_cell(&t, "%s", v[i].mark);
         cell_two(&t, v[i].a, v[i].b, 3, 1e3 * x->seconds, 1e3 * y->seconds);
         cell_two(&t, v[i].a, v[i].b, 0, x->calls, y->calls);
-        cell_two(&t, v[i].a, v[i].b, 0, x->runs, y->runs);
-        cell_two(&t, v[i].a, v[i].b, 1, (double)x->k->flops / 1e6, (double)y->k->flops / 1e6);
-        cell_two(&t, v[i].a, v[i].b, 2, (double)x->k->bytes / 1e6, (double)y->k->bytes / 1e6);
+        cell_two(&t, v[i].a, v[i].b, 1, x->runs * (double)x->k->flops / 1e6, y->runs * (double)y->k->flops / 1e6);
+        cell_two(&t, v[i].a, v[i].b, 2, x->runs * (double)x->k->bytes / 1e6, y->runs * (double)y->k->bytes / 1e6);
         if (*v[i].mark == '~') table_cell(&t, "%s -> %s", x->k->name, y->k->name);
         else table_cell(&t, "%s", is->k->name);
         table_cell(&t, "%s", is->k->shape);

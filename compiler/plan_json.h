@@ -13,7 +13,7 @@ typedef struct { int n, *v; } PlanIndices;
 typedef struct {
     const char *name, *file, *cls;                   /* name: equal names are equal texts; cls: "map", "reduce", "contract" */
     const char *shape;                               /* "[n:32 c:8] sum [k:4]"; "" when the plan does not say */
-    int64_t flops, bytes, issued_bytes;              /* an instance; issued_bytes: with re-reads, -1 when not said */
+    int64_t flops, bytes, issued_bytes;              /* a launch; issued_bytes: with re-reads, -1 when not said */
     int64_t scratch, shared;                         /* bytes a thread; bytes a launch */
     PlanNames instance, source;                      /* instance paths; "file:line" */
 } KernelJson;
@@ -24,7 +24,7 @@ typedef struct {
     int first, last;                                 /* steps of its life, those that use it; -1 when none does */
 } BufferJson;
 typedef struct {
-    int kernel, instances;                           /* index into the plan's kernels; equal kernels in this launch, 1 or more */
+    int kernel, instances;                           /* index into the plan's kernels; how many of it are one launch */
     PlanIndices buffer, node;                        /* indices into the segment's buffers; nodes of the graph text */
     const char *at, *path;                           /* "file:line"; instance path; "" if none */
     PlanNames source;                                /* lines of all it computes; when the plan does not say: `at` alone */

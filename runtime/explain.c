@@ -53,7 +53,7 @@ static void print_steps(const Plan *p, const PlanSegment *s, const PredictDevice
         if (st->instances > 1) table_cell(&t, "%s x%d", k->name, st->instances);
         else table_cell(&t, "%s", k->name);
         table_cell(&t, "%s", k->cls);
-        table_cell(&t, "%.1f", (double)(st->instances * k->flops) / 1e6);
+        table_cell(&t, "%.1f", st->instances * (double)k->flops / 1e6);
         table_cell(&t, "%.2f", mb(st->instances * k->bytes));
         table_cell(&t, "%.3f", 1e3 * step_seconds(p, st, d, NULL));
         table_cell(&t, "%s", st->at ? st->at : "");
@@ -88,9 +88,9 @@ static void print_kernels(const Plan *p, const ProgramCost *c)
         else if (u->most == u->least) table_cell(&t, "%d x%d", u->launches, u->most);
         else table_cell(&t, "%d x%d..%d", u->launches, u->least, u->most);
         table_cell(&t, "%s", k->cls);
-        table_cell(&t, "%.1f", (double)k->flops / 1e6);
-        table_cell(&t, "%.2f", mb(k->bytes));
-        if (issued) table_cell(&t, "%.2f", mb(k->issued_bytes));
+        table_cell(&t, "%.1f", u->runs * (double)k->flops / 1e6);
+        table_cell(&t, "%.2f", mb(u->runs * k->bytes));
+        if (issued) table_cell(&t, "%.2f", mb(u->runs * k->issued_bytes));
         table_cell(&t, "%s", predict_bound_name[u->bound]);
         table_cell(&t, "%s", k->name);
         table_cell(&t, "%s", k->shape);
@@ -278,7 +278,7 @@ int cmd_explain(int argc, char **argv)
         if (d.cores) printf(", %d", d.cores);
         puts(")");
         print_totals(p, &d);
-        if (!steps) puts("kernels below: ms and share are of all calls, MFLOP and MB of one instance (xN: calls of N instances)");
+        if (!steps) puts("kernels below: all figures are of all calls of a kernel in the program; xN: calls that run it for N sets of buffers");
         for (int i = 0; i < p->n_programs; i++) print_program(p, &p->program[i], &d, steps);
     }
     plan_free(p);
