@@ -33,9 +33,9 @@ const decimal = text => text.replace(HEX, (all, whole, part = "", power) => {
   const x = parseInt(whole + part, 16) * 2 ** (power - 4 * part.length);
   return String(+(all[0] === "-" ? -x : x).toPrecision(7));
 });
-/* id, operation, attributes and operands, shape, bool, file, line, column, instance path */
+/* id, operation, attributes and operands, shape, bool, held, into, file, line, column, instance path */
 const QUOTED = String.raw`"(?:[^"\\]|\\.)*"`;
-const NODE = new RegExp(String.raw`^%(\d+) = (\w+) ?(.*?) ?(\[[^\]]*\])( bool)?` +
+const NODE = new RegExp(String.raw`^%(\d+) = (\w+) ?(.*?) ?(\[[^\]]*\])( bool)?( held)?(?: into %(\d+))?` +
   String.raw`(?: @(${QUOTED}|[^\s"]+?):(\d+)(?::(\d+))?)?(?: (${QUOTED}))?$`);
 const quoted = s => s && s[0] === '"' ? JSON.parse(s) : s || "";
 const VIEWS = new Set(["rename", "rearrange", "slice", "pick", "pad", "concat", "repeat", "window", "unwindow", "expand"]);
@@ -52,7 +52,7 @@ function readGraph(text) {
     g.nodes.set(+m[1], {
       id: +m[1], op: m[2], text: decimal(m[3].replace(/ ?%\d+/g, "").trim()), shape: m[4],
       in: [...bare.matchAll(/%(\d+)/g)].map(x => +x[1]),
-      file: quoted(m[6]), line: +m[7] || 0, path: quoted(m[9]), steps: [], backward: false,
+      held: !!m[6], file: quoted(m[8]), line: +m[9] || 0, path: quoted(m[11]), steps: [], backward: false,
     });
   }
   markBackward(g);

@@ -102,15 +102,15 @@ function groupRow(view, g, depth) {
   g.row = row;
   return open ? [row, ...groupRows(view, g, depth + 1)] : [row];
 }
-const nodeText = n => [`%${n.id} = ${n.op}`, n.text, ...n.in.map(x => "%" + x), n.shape, n.file &&
-  `  ${n.file}:${n.line}`].filter(Boolean).join(" ");
+const nodeText = n => [`%${n.id} = ${n.op}`, n.text, ...n.in.map(x => "%" + x), n.shape, n.held && "held in memory",
+  n.file && `  ${n.file}:${n.line}`].filter(Boolean).join(" ");
 function nodeRow(n, depth) {
   const kind = SOURCES.has(n.op) ? " source" : VIEWS.has(n.op) ? " view" : "";
   const row = h("div", { class: "node" + kind + (n.backward ? " backward" : ""), style: `--d:${depth}`, title: nodeText(n) },
     h("span", { class: "id" }, "%" + n.id), h("b", {}, n.op), h("span", { class: "attr" }, n.text),
       h("span", { class: "in" }, n.in.map(x => "%" + x).join(" ")),
     h("span", { class: "grow" }), h("span", { class: "shape" }, n.shape),
-    n.steps.length ? h("span", { class: "chip" }, "#" + n.steps[0].n + (n.steps.length > 1 ? ` +${n.steps.length - 1}` : "")) :
+    n.steps.length ? h("span", { class: "chip" + (n.held ? " held" : "") }, "#" + n.steps[0].n + (n.steps.length > 1 ? ` +${n.steps.length - 1}` : "")) :
       h("span", { class: "chip none" }, "–"));
   row.node = n;
   n.row = row;

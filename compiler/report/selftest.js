@@ -31,6 +31,7 @@ function selfTest() {
     check("every node but parameters, inputs and constants has a kernel",
       P().segments.every(S => [...S.graph.nodes.values()].every(n => n.steps.length ||
       ["param", "input", "const"].includes(n.op))));
+    check("every node of a launch is in the graph", P().steps.every(s => s.nodes.length === s.s.nodes.length));
     check("peak within the arena", P().segments.every(S => !S.n || S.live[S.top] <= S.peak));
     check("no overlap in memory", !P().buffers.some((a, i) => a.from !== undefined && P().buffers.some((b, j) => j > i &&
       b.from !== undefined && b.S === a.S && a.from <= b.to &&
