@@ -77,7 +77,8 @@ grep -q 'issued  *bound' out.txt || fail "no column of issued bytes"
 awk '$2 ~ /%$/ { s += $7 } END { exit !(s > 0 && s % 5 == 0) }' out.txt || fail "no issued bytes"
 expect 0 "$ECTRT" explain issued --totals --json
 cp out.txt issued.json
-[ "$(json issued.json programs/denoise/issued_bytes)" = $((5000000 * $(json cpu.json 'programs/denoise/by_kernel/*/runs' | total))) ] || fail "sum of issued bytes"
+runs=$(json cpu.json 'programs/denoise/by_kernel/*/runs' | total)
+[ "$(json issued.json programs/denoise/issued_bytes)" = $((5000000 * runs)) ] || fail "sum of issued bytes"
 # A prediction for 2-byte operands is another one.
 cp -r plan half
 sed -i '1s/"precision": "f32"/"precision": "bf16"/' half/plan.json
@@ -85,6 +86,27 @@ expect 0 "$ECTRT" explain half --device h200 --totals --json
 cp out.txt half.json
 awk -v a="$(json half.json programs/loss/predicted_s)" -v b="$(json h200.json programs/loss/predicted_s)" \
     'BEGIN { exit !(a + 0 < b + 0 && a > 0) }' || fail "2-byte operands are not faster"
+
+# Launches of several instances, buffers of 2 bytes.
+expect 0 "$ECTC" "$SRC/models/shapes.dsl" -o shapes -D channels=16 -D batch=4 --precision bf16
+expect 0 "$ECTRT" explain shapes --json --program grad
+cp out.txt shapes.json
+at=programs/grad
+more=$(json shapes.json "$at/segments/*/steps/*/instances" | awk '{ s += $1 - 1 } END { print s + 0 }')
+[ "$more" -gt 0 ] || fail "no launch of several instances"
+[ "$(json shapes.json "$at/by_kernel/*/runs" | total)" = $(($(json shapes.json $at/kernels) + more)) ] || fail "runs"
+expect 0 "$ECTRT" explain shapes --program grad
+grep -q '^ *[0-9.]*  *[0-9.]*%  *1 x[1-9]' out.txt || fail "calls of several instances"
+expect 0 "$ECTRT" explain shapes --program grad --steps
+[ "$(sed -n 's/^ *[0-9]*  [a-z]*_[0-9a-f]* x\([0-9]*\)  .*/\1/p' out.txt | awk '{ s += $1 - 1 } END { print s }')" = "$more" ] ||
+    fail "instances of steps"
+grep -q ':bf16 ' out.txt || fail "types of buffers"
+expect 0 "$ECTRT" explain shapes --program grad --memory
+awk '$3 == "bf16" { s += $2 } END { print s + 0 }' out.txt >said
+awk '/"name": "grad", "graph"/ { on = 1 } on && /"steps": / { exit }
+    on && /"type": "bf16"/ { match($0, /"elements": [0-9]+/); s += 2 * substr($0, RSTART + 12, RLENGTH - 12) } END { print s }' \
+    shapes/plan.json >held
+[ "$(cat held)" -gt 0 ] && same said held
 
 expect 1 "$ECTRT" explain plan --device h20
 says 'did you mean `h200`?'
