@@ -9,19 +9,20 @@ OPT := $(if $(SAN),-O1 -fsanitize=address$(comma)undefined -fno-sanitize-recover
 CFLAGS := $(CFLAGS_BASE) $(OPT)
 LDLIBS := $(shell pkg-config --libs $(PKGS)) -lm -ldl -lpthread
 
-BASE_SRC := runtime/base.c runtime/rng.c runtime/expr.c
+BASE_SRC := runtime/base.c runtime/rng.c runtime/expr.c runtime/predict.c runtime/table.c runtime/plan_read.c runtime/plan_programs.c
 DSL_SRC  := $(wildcard dsl/*.c)
 EC_SRC   := $(filter-out compiler/main.c,$(wildcard compiler/*.c))
 RT_SRC   := $(filter-out runtime/main.c $(BASE_SRC),$(wildcard runtime/*.c)) $(wildcard cache/*.c)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 TOOL_SRC := $(wildcard tests/tools/*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 GEN_OBJ  := $(B)/gen/grammar.o $(B)/gen/lexer.o $(B)/gen/std_embed.o
 EC_OBJ   := $(call obj,$(DSL_SRC) $(EC_SRC)) $(GEN_OBJ) $(call obj,$(BASE_SRC))
 RT_OBJ   := $(call obj,$(RT_SRC) $(BASE_SRC))
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
-TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests-tools/%,$(TOOL_SRC))
+TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests-tools/%,$(TOOL_SRC)) $(B)/tests-tools/fuzz
 
 all: $(B)/ectc $(B)/ect-rt
 
@@ -36,6 +37,10 @@ $(B)/tests/%: $(B)/tests/unit/%.o $(EC_OBJ) $(RT_OBJ)
 	$(CC) $(CFLAGS) -o $@ $(sort $^) $(LDLIBS) -lcmocka
 
 # Programs the shell tests use.
+$(B)/tests-tools/fuzz: $(call obj,$(FUZZ_SRC)) $(RT_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+$(B)/tests-tools/exact: $(call obj,$(wildcard tests/exact/*.c))
 $(B)/tests-tools/%: $(B)/tests/tools/%.o $(RT_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
@@ -46,7 +51,7 @@ $(B)/gen/grammar.c: dsl/grammar.y
 	bison -Wall -Werror -o $(B)/gen/grammar.c --header=$(B)/gen/grammar.h $<
 $(B)/gen/lexer.c: dsl/lexer.l $(B)/gen/grammar.h
 	flex -o $@ $<
-$(B)/gen/std_embed.c: tools/embed.sh $(wildcard dsl/std/*.dsl) $(wildcard dsl/errors/*.md) runtime/kernel_prelude.h
+$(B)/gen/std_embed.c: tools/embed.sh $(wildcard dsl/std/*.dsl) $(wildcard dsl/errors/*.md) runtime/kernel_prelude.h $(wildcard compiler/report/*)
 	@mkdir -p $(B)/gen
 	sh tools/embed.sh > $@
 $(B)/gen/%.o: $(B)/gen/%.c
@@ -63,6 +68,11 @@ check: all tests
 	@sh tests/run.sh --build $(B)
 check-all: all tests
 	@sh tests/run.sh --build $(B) --long
+# Thousands of random programs, an hour or so: NIGHT_SEEDS of them from seed NIGHT_FIRST on.
+NIGHT_SEEDS ?= 2000
+NIGHT_FIRST ?= 1001
+check-night: all tests
+	@SRC=$(CURDIR) BUILD=$(CURDIR)/$(B) ECTC=$(CURDIR)/$(B)/ectc NIGHT_SEEDS=$(NIGHT_SEEDS) NIGHT_FIRST=$(NIGHT_FIRST) sh tests/fuzz/long_night.sh
 # Everything again under AddressSanitizer and UndefinedBehaviorSanitizer; a finding aborts, which no test takes for an expected status. Leaks are no
 # finding: the programs end without freeing what lives as long as they do.
 check-san:
@@ -73,6 +83,7 @@ demo: all
 	sh tools/demo.sh $(B)
 bench: all $(TOOL_BIN)
 	sh bench/compile.sh --build $(B)
+	sh bench/bytes.sh --build $(B)
 	sh bench/train_step.sh --build $(B)
 	sh bench/sample.sh --build $(B)
 	sh bench/rows.sh --build $(B)
@@ -85,8 +96,8 @@ install: all
 clean:
 	rm -rf build build-san
 help:
-	@echo "make [all] | unit | tests | check | check-all | check-san | demo | bench | install PREFIX=... | clean"
+	@echo "make [all] | unit | tests | check | check-all | check-night | check-san | demo | bench | install PREFIX=... | clean"
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all unit tests check check-all check-san demo bench install clean help
+.PHONY: all unit tests check check-all check-night check-san demo bench install clean help
 .SECONDARY:

@@ -30,6 +30,12 @@ void lower(Backend *b)
     }
 }
 
+void group(Backend *b, bool join)
+{
+    for (int i = 0; i < b->n_low && join; i++)
+        if (b->low[i].owned) group_segment(b->low[i].l);
+}
+
 void memplan(Backend *b)
 {
     for (int i = 0; i < b->n_low; i++)
@@ -51,11 +57,21 @@ static void add_src(KernelText *t, const Origin *at)
     vec_push(t->src, t->n_src, t->cap_src, s);
 }
 
+static void add_origins(KernelText *t, const Lowered *l, const Kernel *k)
+{
+    for (int j = 0; j < k->n_nodes; j++) {
+        const Origin *at = &N(l->g, k->nodes[j])->at;
+        add_inst(t, at->path);
+        add_src(t, at);
+    }
+    for (int j = 1; j < k->n_expr; j++) add_src(t, &k->expr[j].at);
+    marks_add(t, l, k);
+}
+
 /* The distinct kernel that does what k does; printed when new. Different structures may still print the same text. */
 static int text_of(Backend *b, Lowered *l, Kernel *k)
 {
     int i = 0;
-    k->hash = kernel_hash(l, k);
     while (i < b->n_text && b->text[i].k->hash != k->hash) i++;
     if (i == b->n_text) {
         emit_kernel(l, k);
@@ -65,20 +81,25 @@ static int text_of(Backend *b, Lowered *l, Kernel *k)
         KernelText t = {.k = k, .l = l};
         vec_push(b->text, b->n_text, b->cap_text, t);
     }
-    for (int j = 0; j < k->n_nodes; j++) {
-        const Origin *at = &N(l->g, k->nodes[j])->at;
-        add_inst(&b->text[i], at->path);
-        add_src(&b->text[i], at);
-    }
-    for (int j = 1; j < k->n_expr; j++) add_src(&b->text[i], &k->expr[j].at);
+    add_origins(&b->text[i], l, k);
     return i;
 }
 
 void emit_c(Backend *b)
 {
+    uint64_t *many = NULL;                           /* texts that loop over instances, because one launch of them has several */
+    int n = 0, cap = 0;
     for (int i = 0; i < b->n_low; i++)
         for (int j = 0; b->low[i].owned && j < b->low[i].l->n_kernel; j++)
-            b->low[i].l->kernel[j]->text = text_of(b, b->low[i].l, b->low[i].l->kernel[j]);
+            if (b->low[i].l->kernel[j]->n_member) vec_push(many, n, cap, b->low[i].l->kernel[j]->hash);
+    for (int i = 0; i < b->n_low; i++)
+        for (int j = 0; b->low[i].owned && j < b->low[i].l->n_kernel; j++) {
+            Kernel *k = b->low[i].l->kernel[j];
+            for (int q = 0; q < n; q++) k->instances |= many[q] == k->hash;
+            k->text = text_of(b, b->low[i].l, k);
+            for (int q = 0; q < k->n_member; q++) add_origins(&b->text[k->text], b->low[i].l, k->member[q]);
+        }
+    free(many);
 }
 
 /* "k3 contract = {%17 %21} reads v4 w.x writes v9": the kernels of a segment in execution order. */
@@ -97,6 +118,7 @@ static void dump_kernels(StrBuf *out, const Lowered *l)
                 if (stored == (pass == 1)) sb_printf(out, " %s", l->buf[k->buf[j]].name);
             }
         }
+        if (k->n_member) sb_printf(out, " x%d", k->n_member + 1);
         sb_printf(out, "%s%s\n", k->reason ? "  # " : "", k->reason ? k->reason : "");
     }
 }
@@ -107,9 +129,9 @@ void backend_dump(StrBuf *out, const Backend *b, char letter)
         for (int i = 0; i < b->n_text; i++) sb_printf(out, "%s\n", b->text[i].k->body);
     for (int i = 0; i < b->n_low && letter != 'H'; i++) {
         const Lowered *l = b->low[i].l;
-        sb_printf(out, "# %s after %s%s\n", b->low[i].seg->name, letter == 'O' ? "lower" : "memplan", b->low[i].owned ? "" : ": equal to a segment above");
+        sb_printf(out, "# %s after %s%s\n", b->low[i].seg->name, letter == 'O' ? "lower" : letter == 'G' ? "group" : "memplan", b->low[i].owned ? "" : ": equal to a segment above");
         if (!b->low[i].owned) continue;
-        if (letter == 'O') dump_kernels(out, l);
+        if (letter == 'O' || letter == 'G') dump_kernels(out, l);
         else
             for (int j = 0; j < l->n_buf; j++)
                 if (l->buf[j].kind == BUF_ARENA)
@@ -124,6 +146,7 @@ void backend_free(Backend *b)
     for (int i = 0; i < b->n_low; i++) if (b->low[i].owned) lowered_free(b->low[i].l);
     for (int i = 0; i < b->n_text; i++) {
         for (int j = 0; j < b->text[i].n_src; j++) free(b->text[i].src[j]);
+        free(b->text[i].mark);
         free(b->text[i].inst);
         free(b->text[i].src);
     }

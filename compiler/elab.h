@@ -246,7 +246,7 @@ Value window(Elab *e, Ast *call, Env *env);
 Value repeat(Elab *e, Ast *call, Env *env);
 Value concat(Elab *e, Sym role, int n, const Value *a, const Loc *locs, Loc at);
 bool has_role(Elab *e, Value v, Sym role, Loc at, Loc value_at, const char *word);    /* reports a missing axis */
-Value gated(Elab *e, Value v, int from);                 /* what a value from outside is worth inside `rows` */
+Value gated(Elab *e, Value v, int from, Loc at);         /* what a value from outside is worth inside `rows` */
 Ref ordered(Elab *e, Value v);                           /* the node with its axes in the value's order */
 bool is_size_name(Elab *e, const Ast *x, Env *sizes);    /* a name nothing declares: a type binds it */
 bool declared_axes(Elab *e, const Ast *type, Env *sizes, const Args *others, int *n, Axis *ax, Loc at);

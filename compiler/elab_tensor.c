@@ -152,25 +152,34 @@ Value tensor_binary(Elab *e, OpKind op, Value a, Value b, Ast *at)
 }
 
 /* ---- rows ---- */
-static Value gate_one(Elab *e, Value v, int from)
+static Value gate_one(Elab *e, Value v, int from, Loc at)
 {
     if (v.kind == V_LIST) {
         Value *list = arena_make(e->arena, Value, v.n);
-        for (int i = 0; i < v.n; i++) list[i] = gate_one(e, v.list[i], from);
+        for (int i = 0; i < v.n; i++) list[i] = gate_one(e, v.list[i], from, at);
         v.list = list;
         return v;
     }
-    if (v.kind != V_TENSOR || !value_axis(v, sym("n"))) return v;
+    const Axis *rows = v.kind == V_TENSOR ? value_axis(v, sym("n")) : NULL;
+    if (!rows) return v;
     Ref r = v.t;
-    for (int i = from; i < e->rows; i++)
+    for (int i = from; i < e->rows; i++) {
+        const Axis *given = find_axis(N(e->g, e->gate[i]), sym("n"));        /* none: a condition known to the compiler */
+        if (given && rows->size != given->size) {
+            Diag *d = fail(e, at, ERR_two_sizes, "axis `n` has two sizes in `rows`");
+            diag_label(d, "%s%s; the condition is [n:%lld]", type_text(e, v), from_text(e, v), (long long)given->size);
+            diag_help(d, "what `rows c { ... }` reads has one row for each condition, or no axis `n`");
+            return poison;
+        }
         r = N(e->g, r)->type == T_BOOL ? mk_binary(e->g, OP_and, r, e->gate[i])
                                        : mk_where(e->g, e->gate[i], r, mk_const(e->g, 1));
+    }
     return v_tensor(e, r, v.n, v.ax);
 }
 
-Value gated(Elab *e, Value v, int from)
+Value gated(Elab *e, Value v, int from, Loc at)
 {
-    return gate_one(e, v, from);
+    return gate_one(e, v, from, at);
 }
 
 bool row_wise(Elab *e, Sym role, Loc at, const char *word)

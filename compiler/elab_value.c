@@ -192,7 +192,7 @@ Value look_up(Elab *e, Env *env, Sym name, Loc at)
 {
     Env *where;
     Binding *b = env_find(env, name, &where);
-    if (b) return where->rows < e->rows ? gated(e, b->v, where->rows) : b->v;
+    if (b) return where->rows < e->rows ? gated(e, b->v, where->rows, at) : b->v;
     Top *t = top_find(env->file, name, true);
     if (t) return top_value(e, t, at);
     if (!strcmp(name, "training")) return v_bool(e->training);

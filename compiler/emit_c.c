@@ -23,11 +23,20 @@ static const char *layout_text(const Emit *e, const Layout *l)
 static void declare_arguments(Emit *e)
 {
     Kernel *k = e->k;
+    const char *from = k->instances ? "buf" : "args->buf";
+    if (k->instances) {
+        if (k->cls != KERNEL_CONTRACT) line(e, "#pragma omp parallel for schedule(static) num_threads(args->threads)");
+        open_block(e, "for (int instance = 0; instance < args->instances; instance++)");
+        line(e, "float *const *const buf = args->buf + instance*%d;", k->n_buf);
+    }
     for (int i = 0; i < k->n_buf; i++) {
         const Buffer *b = &e->l->buf[k->buf[i]];
         bool out = false;
         for (int j = 0; j < k->n_store; j++) out |= k->store[j].slot == i;
-        line(e, "%sfloat *restrict const %s = args->buf[%d];  /* %s%s */", out ? "" : "const ", buffer_name(e, i), i, layout_text(e, &b->layout),
+        if (b->half)
+            line(e, "%sect_bf16_t *restrict const %s = (%sect_bf16_t *)%s[%d];  /* %s */", out ? "" : "const ", buffer_name(e, i), out ? "" : "const ", from,
+                 i, layout_text(e, &b->layout));
+        else line(e, "%sfloat *restrict const %s = %s[%d];  /* %s%s */", out ? "" : "const ", buffer_name(e, i), from, i, layout_text(e, &b->layout),
              b->kind == BUF_PARAM ? " parameter" : "");
     }
     if (k->bound >= 0)
@@ -51,7 +60,9 @@ static void declare_arguments(Emit *e)
 
 void print_store(Emit *e, const Store *s, const char *value)
 {
-    line(e, "%s[%s] = %s;", buffer_name(e, s->slot), index_text(e, s->offset), value);
+    const char *to = buffer_name(e, s->slot), *at = index_text(e, s->offset);
+    if (e->l->buf[e->k->buf[s->slot]].half) line(e, "ect_store_bf16(&%s[%s], %s);", to, at, value);
+    else line(e, "%s[%s] = %s;", to, at, value);
 }
 
 void emit_stores(Emit *e, void *user)
@@ -279,6 +290,7 @@ void emit_kernel(const Lowered *l, Kernel *k)
     else if (k->cls == KERNEL_PASS) emit_pass(&e);
     else if (k->cls == KERNEL_TABLE) emit_table(&e);
     else emit_contract(&e);
+    if (k->instances) close_block(&e);
     free(e.row);
     sb_puts(&body, "}\n");
     char hex[33];

@@ -120,6 +120,42 @@ static const char *batch_offset(Emit *e, const Operand *o, const Axis *v, int n)
     return s;
 }
 
+/* ---- further K segments ---- */
+/* Operand b of segment s evaluated once for the launch: [K][columns]. */
+static void segment_panel(Emit *e, int s)
+{
+    Kernel *k = e->k;
+    const Segment2 *g = &k->seg[s];
+    int64_t K = axes_product(g->k, g->n_k), C = axes_product(k->nn, k->n_n), at = reserve(&e->shared_floats, K * C);
+    line(e, "float *const b_panel%d = (float *)args->shared + %lld;  /* [K][columns], operand b of segment %d{{b%d}} evaluated once */", s, (long long)at, s, s);
+    Axis v[2 * MAX_AXES];
+    memcpy(v, g->k, sizeof(Axis) * (size_t)g->n_k);
+    memcpy(v + g->n_k, k->nn, sizeof(Axis) * (size_t)k->n_n);
+    fill(e, &g->b, v, g->n_k + k->n_n, arena_printf(k->arena, "b_panel%d[(%s)*%lld + %s]", s, flat_text(e, g->k, g->n_k, "0"), (long long)C,
+                                                   flat_text(e, k->nn, k->n_n, "0")), K * C >= 16384 ? 1 : 0);
+}
+
+/* Text and layout of operand b of segment s: in place where it is a plain matrix, else its panel. */
+typedef struct { const char *text; bool in_place, transposed; int64_t ld; } Matrix;
+static Matrix segment_matrix(Emit *e, int s)
+{
+    Kernel *k = e->k;
+    const Segment2 *g = &k->seg[s];
+    const Operand *b = &g->b;
+    int64_t K = axes_product(g->k, g->n_k), C = axes_product(k->nn, k->n_n), bk = 0, bn = 0;
+    bool in = b->direct && flat_stride(b, g->k, g->n_k, &bk) && flat_stride(b, k->nn, k->n_n, &bn) && (bk == 1 || bn == 1) && bk > 0 && bn > 0;
+    if (in && ((bn == 1 && bk < C && K > 1) || (bn != 1 && bn < K && C > 1))) in = false;
+    if (!in) return (Matrix){arena_printf(k->arena, "b_panel%d", s), false, false, C};
+    const char *text = b->base ? arena_printf(k->arena, "%s + %lld", buffer_name(e, b->slot), (long long)b->base) : buffer_name(e, b->slot);
+    return (Matrix){text, true, bn != 1, bn == 1 ? MAX(C, K > 1 ? bk : C) : MAX(K, C > 1 ? bn : K)};
+}
+
+static void segment_panels(Emit *e)
+{
+    for (int s = 1; s < e->k->n_seg; s++)
+        if (!segment_matrix(e, s).in_place) segment_panel(e, s);
+}
+
 /* ---- plain matrix product ---- */
 static void emit_gemm(Emit *e)
 {
@@ -146,13 +182,14 @@ static void emit_gemm(Emit *e)
     bool b_shared = !b_in && k->n_b == 0;
     if (b_shared) {
         b_panel = reserve(&e->shared_floats, K * C);
-        line(e, "float *const b_panel = (float *)args->shared + %lld;  /* [K][N], operand b evaluated once */", (long long)b_panel);
+        line(e, "float *const b_panel = (float *)args->shared + %lld;  /* [K][N], operand b{{b0}} evaluated once */", (long long)b_panel);
         Axis v[2 * MAX_AXES];
         memcpy(v, k->k, sizeof(Axis) * (size_t)k->n_k);
         memcpy(v + k->n_k, k->nn, sizeof(Axis) * (size_t)k->n_n);
         fill(e, b, v, k->n_k + k->n_n, arena_printf(k->arena, "b_panel[(%s)*N + %s]", flat_text(e, k->k, k->n_k, "0"), flat_text(e, k->nn, k->n_n, "0")),
              K * C >= 16384 ? 1 : 0);
     }
+    segment_panels(e);
     line(e, "#pragma omp parallel for schedule(dynamic) num_threads(args->threads)");
     if (k->bound < 0) open_block(e, "for (int task = 0; task < BATCH * TILES; task++)");
     else if (B > 1) open_block(e, "for (int task = 0; task < %s * TILES; task++)", wanted_text(e, k->b, k->n_b));
@@ -170,7 +207,7 @@ static void emit_gemm(Emit *e)
         lda = MAX(lda, ak == 1 ? K : tile);
     } else {
         int64_t at = reserve(&e->scratch_floats, tile * K);
-        line(e, "float *const a_panel = scratch + %lld;  /* [row][K]: operand a with its prologue */", (long long)at);
+        line(e, "float *const a_panel = scratch + %lld;  /* [row][K]: operand a with its prologue{{a0}} */", (long long)at);
         open_block(e, "for (%s row = row0; row < row0 + rows; row++)", e->itype);
         decode(e, "row", k->m, k->n_m);
         fill(e, a, k->k, k->n_k, arena_printf(k->arena, "a_panel[(row - row0)*K + %s]", flat_text(e, k->k, k->n_k, "0")), 0);
@@ -186,7 +223,7 @@ static void emit_gemm(Emit *e)
     } else {
         if (!b_shared) {
             int64_t at = reserve(&e->scratch_floats, K * C);
-            line(e, "float *const b_panel = scratch + %lld;  /* [K][N]: operand b of this batch element */", (long long)at);
+            line(e, "float *const b_panel = scratch + %lld;  /* [K][N]: operand b{{b0}} of this batch element */", (long long)at);
             Axis v[2 * MAX_AXES];
             memcpy(v, k->k, sizeof(Axis) * (size_t)k->n_k);
             memcpy(v + k->n_k, k->nn, sizeof(Axis) * (size_t)k->n_n);
@@ -199,6 +236,18 @@ static void emit_gemm(Emit *e)
     int64_t ct = reserve(&e->scratch_floats, tile * C);
     line(e, "float *const c_tile = scratch + %lld;", (long long)ct);
     line(e, "args->sgemm(101, %d, %d, rows, N, K, 1.0f, %s, %lld, %s, %lld, 0.0f, c_tile, N);", tra, trb, ap, lda, bp, ldb);
+    for (int s = 1; s < k->n_seg; s++) {
+        const Segment2 *g = &k->seg[s];
+        Matrix m = segment_matrix(e, s);
+        int64_t KS = axes_product(g->k, g->n_k), at = reserve(&e->scratch_floats, tile * KS);
+        line(e, "float *const a_panel%d = scratch + %lld;  /* [row][%lld]: operand a of segment %d with its prologue{{a%d}} */", s, (long long)at, (long long)KS, s, s);
+        open_block(e, "for (%s row = row0; row < row0 + rows; row++)", e->itype);
+        decode(e, "row", k->m, k->n_m);
+        fill(e, &g->a, g->k, g->n_k, arena_printf(k->arena, "a_panel%d[(row - row0)*%lld + %s]", s, (long long)KS, flat_text(e, g->k, g->n_k, "0")), 0);
+        close_block(e);
+        line(e, "args->sgemm(101, 111, %d, rows, N, %lld, 1.0f, a_panel%d, %lld, %s, %lld, 1.0f, c_tile, N);", m.transposed ? 112 : 111, (long long)KS, s,
+             (long long)KS, m.text, (long long)m.ld);
+    }
     e->acc[0] = arena_printf(k->arena, "c_tile[(row - row0)*N + %s]", flat_text(e, k->nn, k->n_n, "0"));
     Tile t = {k->n_n, k->loop_n};
     char **loads = NULL;
@@ -210,6 +259,7 @@ static void emit_gemm(Emit *e)
         for (int i = 1; i < k->n_m; i++) pixel |= 1ull << k->loop_m[i];
         loads = tile_rows_begin(e, &t, pixel);
     }
+    line(e, "/* epilogue{{e}} */");
     tile_begin(e, &t);
     if (tile_wants_first(e)) {
         line(e, "{  /* the first row */");
@@ -331,7 +381,7 @@ static void emit_taps_k(Emit *e)
          (long long)KI, (long long)C, (long long)rows, (long long)tiles, (long long)v.halo, (long long)v.pitch);
     if (!b_in) {
         int64_t at = reserve(&e->shared_floats, v.KH * v.KW * KI * C);
-        line(e, "float *const b_panel = (float *)args->shared + %lld;  /* [tap][CI][CO], operand b evaluated once */", (long long)at);
+        line(e, "float *const b_panel = (float *)args->shared + %lld;  /* [tap][CI][CO], operand b{{b0}} evaluated once */", (long long)at);
         Axis x[2 * MAX_AXES];
         int n = 0;
         if (v.h) x[n++] = (Axis){v.h->kaxis, v.KH};
@@ -344,13 +394,14 @@ static void emit_taps_k(Emit *e)
                                       flat_text(e, k->nn, k->n_n, "0")), 1);
         bk = C; bn = 1; tw = KI * C; th = v.KW * KI * C;
     }
+    segment_panels(e);
     line(e, "#pragma omp parallel for schedule(dynamic) num_threads(args->threads)");
     open_block(e, "for (int task = 0; task < %s * TILES; task++)", wanted_text(e, v.other_m, v.n_other));
     decode(e, "(task / TILES)", v.other_m, v.n_other);
     line(e, "const int row0 = task %% TILES * ROWS, rows = H - row0 < ROWS ? H - row0 : ROWS;");
     line(e, "float *const scratch = (float *)(args->scratch + args->scratch_stride * (ect_u64)omp_get_thread_num());");
     int64_t at = reserve(&e->scratch_floats, (rows + v.halo) * v.pitch * KI);
-    line(e, "float *const stage = scratch + %lld;  /* [ROWS + HALO][PITCH][CI]: operand a after its prologue, zero outside */", (long long)at);
+    line(e, "float *const stage = scratch + %lld;  /* [ROWS + HALO][PITCH][CI]: operand a after its prologue{{a0}}, zero outside */", (long long)at);
     fill_stage(e, a, &v, "row0", "rows + HALO", v.inner_k, v.n_inner);
     at = reserve(&e->scratch_floats, rows * v.pitch * C);
     line(e, "float *const c_tile = scratch + %lld;  /* [ROWS][PITCH][CO]; columns beyond W are not used */", (long long)at);
@@ -362,13 +413,34 @@ static void emit_taps_k(Emit *e)
                  (long long)tap_offset(&v, kh, kw, KI), b_in ? buffer_name(e, b->slot) : "b_panel",
                  (long long)((b_in ? b->base : 0) + kh * th + kw * tw), (long long)MAX(bn == 1 ? C : KI, bn == 1 ? bk : bn), first ? "0.0f" : "1.0f",
                  (long long)kh, (long long)kw);
+    const char *w = loop_c_name(e, v.w->axis), *h = v.h ? loop_c_name(e, v.h->axis) : NULL;
+    for (int s = 1; s < k->n_seg; s++) {
+        const Segment2 *g = &k->seg[s];
+        Matrix x = segment_matrix(e, s);
+        int64_t KS = axes_product(g->k, g->n_k), to = reserve(&e->scratch_floats, rows * v.pitch * KS);
+        line(e, "float *const segment%d = scratch + %lld;  /* [ROWS][PITCH][%lld]: operand a of segment %d{{a%d}}, zero beyond W */", s, (long long)to, (long long)KS, s, s);
+        open_block(e, "for (int row = 0; row < rows; row++)");
+        if (h) line(e, "const %s %s = row0 + row;", e->itype, h);
+        if (v.pitch > v.W)
+            line(e, "__builtin_memset(segment%d + (row*PITCH + W)*%lld, 0, sizeof(float) * (PITCH - W)*%lld);", s, (long long)KS, (long long)KS);
+        int inner = inner_loop(&g->a, g->k, g->n_k);
+        int wa = op_axis(&g->a, v.w->axis);
+        char **before = inner >= 0 ? rows_begin(e, 1, &g->a.value, inner, wa >= 0 ? 1ull << g->a.loop[wa] : 0) : NULL;
+        open_block(e, "for (%s %s = 0; %s < W; %s++)", e->itype, w, w, w);
+        fill(e, &g->a, g->k, g->n_k, arena_printf(k->arena, "segment%d[(row*PITCH + %s)*%lld + %s]", s, w, (long long)KS, flat_text(e, g->k, g->n_k, "0")), 0);
+        close_block(e);
+        if (before) rows_end(e, before);
+        close_block(e);
+        line(e, "args->sgemm(101, 111, %d, m, CO, %lld, 1.0f, segment%d, %lld, %s, %lld, 1.0f, c_tile, CO);  /* segment %d */", x.transposed ? 112 : 111,
+             (long long)KS, s, (long long)KS, x.text, (long long)x.ld, s);
+    }
     Tile t = {k->n_n, k->loop_n};
     uint64_t pixel = 0;
     for (int i = 0; i < k->n_m; i++)
         if (is_role(v.h, k->m[i].role, false) || is_role(v.w, k->m[i].role, false)) pixel |= 1ull << k->loop_m[i];
-    const char *w = loop_c_name(e, v.w->axis), *h = v.h ? loop_c_name(e, v.h->axis) : NULL;
     e->acc[0] = arena_printf(k->arena, "c_tile[(row*PITCH + %s)*CO + %s]", w, flat_text(e, k->nn, k->n_n, "0"));
     char **loads = tile_rows_begin(e, &t, pixel);
+    line(e, "/* epilogue{{e}} */");
     tile_begin(e, &t);
     if (tile_wants_first(e)) {
         line(e, "{  /* the first pixel */");
@@ -420,9 +492,9 @@ static void emit_taps_out(Emit *e)
     open_block(e, "for (int part = 0; part < PARTS; part++)");
     line(e, "float *const scratch = (float *)(args->scratch + args->scratch_stride * (ect_u64)omp_get_thread_num());");
     at = reserve(&e->scratch_floats, (rows + v.halo) * v.pitch * KI);
-    line(e, "float *const stage = scratch + %lld;   /* [ROWS + HALO][PITCH][CI]: operand a after its prologue, zero outside */", (long long)at);
+    line(e, "float *const stage = scratch + %lld;   /* [ROWS + HALO][PITCH][CI]: operand a after its prologue{{a0}}, zero outside */", (long long)at);
     at = reserve(&e->scratch_floats, rows * v.pitch * C);
-    line(e, "float *const dy = scratch + %lld;      /* [ROWS][PITCH][CO]: operand b, zero beyond W */", (long long)at);
+    line(e, "float *const dy = scratch + %lld;      /* [ROWS][PITCH][CO]: operand b{{b0}}, zero beyond W */", (long long)at);
     line(e, "const int first = part * TASKS / PARTS, last = (part + 1) * TASKS / PARTS;");
     open_block(e, "for (int task = first; task < last; task++)");
     decode(e, "(task / TILES)", v.other_k, v.n_other);
@@ -459,6 +531,7 @@ static void emit_taps_out(Emit *e)
     close_block(e);
     e->acc[0] = arena_printf(k->arena, "sum[%s]", flat_text(e, k->nn, k->n_n, "0"));
     Tile t = {k->n_n, k->loop_n};
+    line(e, "/* epilogue{{e}} */");
     tile_row(e, &t);
     close_block(e);
 }

@@ -125,6 +125,8 @@ static void print_cond(Emit *e, const KExpr *x)
     }
 }
 
+static bool is_half(const Emit *e, const KExpr *load) { return e->l->buf[e->k->buf[load->slot]].half; }
+
 static void print_op(Emit *e, const KExpr *x)
 {
     for (const char *p = op_info[x->op].ctext; *p; p++) {
@@ -145,7 +147,7 @@ void emit_expr(Emit *e, KRef v)
     case K_SCALAR: sb_printf(e->b, "args->scalar[%d]", x->slot); break;
     case K_LOAD:
         if (e->row && e->row[v]) { sb_puts(e->b, e->row[v]); break; }
-        sb_printf(e->b, "%s[%s]", buffer_name(e, x->slot), index_text(e, x->index)); break;
+        sb_printf(e->b, is_half(e, x) ? "ect_load_bf16(%s[%s])" : "%s[%s]", buffer_name(e, x->slot), index_text(e, x->index)); break;
     case K_IOTA: sb_printf(e->b, "(float)(%s)", index_text(e, x->index)); break;
     case K_ACC: sb_puts(e->b, e->acc[x->slot]); break;
     case K_OP: print_op(e, x); break;
@@ -327,8 +329,9 @@ static void load_rows(Emit *e, int loop, long lo, long hi, const int *uses, uint
         char *name = arena_printf(k->arena, "%s_row%d", buffer_name(e, x->slot), e->n_tmp++);
         const char *i = e->loop_name[loop], *from = buffer_name(e, x->slot), *at = index_text(e, x->index);
         line(e, "float %s[%ld];", name, hi - lo);
-        if (lo) line(e, "for (%s %s = %ld; %s < %ld; %s++) %s[%s - %ld] = %s[%s];", e->itype, i, lo, i, hi, i, name, i, lo, from, at);
-        else line(e, "for (%s %s = 0; %s < %ld; %s++) %s[%s] = %s[%s];", e->itype, i, i, hi, i, name, i, from, at);
+        const char *load = arena_printf(k->arena, is_half(e, x) ? "ect_load_bf16(%s[%s])" : "%s[%s]", from, at);
+        if (lo) line(e, "for (%s %s = %ld; %s < %ld; %s++) %s[%s - %ld] = %s;", e->itype, i, lo, i, hi, i, name, i, lo, load);
+        else line(e, "for (%s %s = 0; %s < %ld; %s++) %s[%s] = %s;", e->itype, i, i, hi, i, name, i, load);
         e->row[v] = lo ? arena_printf(k->arena, "%s[%s - %ld]", name, i, lo) : arena_printf(k->arena, "%s[%s]", name, i);
     }
 }

@@ -197,7 +197,7 @@ void emit_pass(Emit *e)
     for (int i = 0; i < k->n_loops; i++) work *= k->loop[k->n_loops - 1 - i].size;
     int par = 0;
     while (work >= 16384 && par < k->n_task && pieces < 64) pieces *= k->loop[k->task[par++]].size;
-    line(e, "/* %s */", k->reason);
+    line(e, "/* %s{{e}} */", k->reason);
     if (par > 1) line(e, "#pragma omp parallel for collapse(%d) schedule(static) num_threads(args->threads)", par);
     else if (par) line(e, "#pragma omp parallel for schedule(static) num_threads(args->threads)");
     for (int i = 0; i < k->n_task; i++) {

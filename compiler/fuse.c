@@ -2,7 +2,7 @@
    Views are never held. A reduction is held, or belongs to the epilogue that is all that reads it; fuse_merge.c then joins kernels. */
 #include "compiler/fuse.h"
 
-enum { MAX_LOADS = 6, MAX_OPS = 80 };
+enum { MAX_BIG = 6, MAX_LOADS = 20, MAX_OPS = 80 };
 
 typedef struct { int n; Ref r[MAX_LOADS + 1]; int ops; bool dear; } Cost;   /* held tensors read, operations, any of them expensive */
 
@@ -179,14 +179,37 @@ static void grow(Region *e)
     e->n = closed;
 }
 
-/* A sum that a kernel making its operand can finish is left alone: what reads it takes it from memory. */
+/* Is r, looked at through views and element-wise operations of its size, made of sums of many elements? */
+bool of_sums(const Graph *g, Ref r, int depth)
+{
+    const Node *n = N(g, r);
+    if (op_info[n->op].cls == OPC_REDUCE) {
+        if (n->op == OP_contract && !pointwise_contract(g, n)) return false;
+        Ref x = whole_operand(g, n);
+        return node_elements(N(g, x)) >= 16 * node_elements(n) || (depth < 20 && of_sums(g, x, depth + 1));
+    }
+    if (depth > 20 || op_info[n->op].cls == OPC_SOURCE) return false;
+    for (int k = 0; k < n->n_in; k++)
+        if (node_elements(N(g, n->in[k])) * 2 >= node_elements(n) && of_sums(g, n->in[k], depth + 1)) return true;
+    return false;
+}
+
+bool tiny_sum(const Graph *g, Ref r)
+{
+    const Node *n = N(g, r);
+    int64_t terms = 1;
+    if ((n->op != OP_sum && n->op != OP_sqdev) || node_elements(n) > 1 << 19 || !of_sums(g, n->in[0], 0)) return false;
+    for (int i = 0; i < n->a.reduce.n; i++) terms *= find_axis(N(g, n->in[0]), n->a.reduce.axis[i])->size;
+    return terms <= 4;
+}
+
+/* A big sum that the kernel making its operand can finish is left alone: what reads it takes it from memory. */
 static bool partial(const Graph *g, Ref r)
 {
     const Node *n = N(g, r);
     if (n->op != OP_sum && n->op != OP_sqdev && !pointwise_contract(g, n)) return false;
-    int64_t x = 0;
-    for (int k = 0; k < n->n_in; k++) x = MAX(x, node_elements(N(g, n->in[k])));
-    return x >= 8192 && x >= 16 * node_elements(n);
+    Ref x = whole_operand(g, n);
+    return node_elements(N(g, x)) >= 8192 && node_elements(N(g, x)) >= 16 * node_elements(n) && !of_sums(g, x, 0);
 }
 
 static void claim(Graph *g, const Readers *rd, const bool *is_out, Ref *claimed, const Ref *bound, Placer *placer, const Ranks *ranks, Ref r)
@@ -217,7 +240,7 @@ void fuse(Graph *g, const Ranks *ranks)
     for (int i = 0; i < g->n_out; i++) {
         Ref r = g->out[i].ref;
         is_out[r] = true;
-        while (N(g, r)->op == OP_rename) r = N(g, r)->in[0];
+        r = output_base(g, r);
         OpClass c = op_info[N(g, r)->op].cls;
         if (c == OPC_ELEM || c == OPC_REDUCE) is_out[r] = g->held[r] = true;
     }
@@ -229,7 +252,7 @@ void fuse(Graph *g, const Ranks *ranks)
     for (int pass = 0; pass < 2; pass++)             /* matrix products first; later ones first: an epilogue belongs to the last of its reductions */
         for (uint32_t r = g->n; r-- > 1;) {
             const Node *n = N(g, r);
-            if (op_info[n->op].cls != OPC_REDUCE || claimed[r]) continue;
+            if (op_info[n->op].cls != OPC_REDUCE || claimed[r] || (tiny_sum(g, r) && !is_out[r])) continue;
             if ((n->op == OP_contract && !pointwise_contract(g, n)) == (pass == 0)) claim(g, &rd, is_out, claimed, bound, &placer, ranks, r);
         }
     placer_close(&placer);
@@ -259,7 +282,7 @@ void fuse(Graph *g, const Ranks *ranks)
         if (cls == OPC_ELEM && !g->held[r] && !claimed[r] && n->type != T_BOOL && n->n_axes > 0) {
             int64_t e = node_elements(n);
             int big = big_loads(g, c, e);
-            g->held[r] = (uses > 1 && (big > 1 || c->ops > 24)) || big >= MAX_LOADS || c->ops > MAX_OPS || c->n > MAX_LOADS
+            g->held[r] = (uses > 1 && (big > 1 || c->ops > 24)) || big >= MAX_BIG || c->ops > MAX_OPS || c->n > MAX_LOADS
                          || (c->dear && largest >= 4 * e);
         } else if (cls == OPC_ELEM && n->n_axes == 0 && n->type != T_BOOL && c->ops > 8 && c->n > 0) {
             g->held[r] = !claimed[r];

@@ -28,6 +28,9 @@ bool place_operand(Placer *p, Ref red, Place *at, Ref *operand);
 /* How reduction n, the axes of its operand x lying at `at`, cuts the domain axes[]: a block *lo .. *hi-1 is summed, its first axis in pieces of *rows. */
 bool place_cut(const Node *n, const Node *x, const Place *at, int n_axes, const Axis *axes, int *lo, int *hi, int64_t *rows);
 
+/* The node whose elements output r is, in some order: under renames, changes of order and axes of size 1 put in. */
+Ref output_base(const Graph *g, Ref r);
+
 /* ---- contraction.c ---- */
 typedef struct {
     Operand a, b;                                    /* a gives the rows, b the columns; no values yet */
@@ -39,6 +42,10 @@ void contract_plan(const Graph *g, const Ranks *ranks, Ref r, Sym last, Contract
 bool contract_can_host(const ContractPlan *p);       /* reductions may end in its epilogue: rows in tiles, columns whole */
 /* The second row axis is worked on in pieces of *rows; false when there is none. */
 bool contract_tile(const ContractPlan *p, Sym *axis, int64_t *rows);
+
+/* ---- fuse.c ---- */
+bool of_sums(const Graph *g, Ref r, int depth);      /* depth 0 */
+bool tiny_sum(const Graph *g, Ref r);                /* of up to four partial sums: made where it is read, unless fuse() has given it a kernel */
 
 /* ---- fuse_merge.c ---- */
 void fuse_merge(Graph *g, const Ranks *ranks);

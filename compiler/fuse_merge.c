@@ -18,7 +18,7 @@ typedef struct {
     unsigned seen;
     Ref bound;                                       /* its rows are wanted up to there only; kernels of two bounds are not joined */
 } Kern;
-typedef struct { Graph *g; const Ranks *ranks; Placer placer; int n; Kern *k; int *of; unsigned now; } Merge;   /* of: leader -> kernel */
+typedef struct { Graph *g; const Ranks *ranks; Placer placer; int n; Kern *k; int *of; unsigned now; int *uses; } Merge;   /* of: leader -> kernel */
 
 static Kern *kernel_of(Merge *m, Ref r) { return m->g->into[r] ? &m->k[m->of[m->g->into[r]]] : NULL; }
 
@@ -163,6 +163,15 @@ static int64_t shared_bytes(Merge *m, Kern *c, Kern *k)
     return bytes;
 }
 
+/* Do both read what one kernel makes? */
+static bool same_maker(Merge *m, Kern *c, Kern *k)
+{
+    for (int i = 0; i < c->n_leaf; i++)
+        for (int j = 0; j < k->n_leaf; j++)
+            if (kernel_of(m, c->leaf[i]) && kernel_of(m, c->leaf[i]) == kernel_of(m, k->leaf[j])) return true;
+    return false;
+}
+
 /* Would joining make a circle? Everything else that either reads must be there before. */
 static bool circular(Merge *m, Kern *c, Kern *k)
 {
@@ -209,6 +218,16 @@ static bool try_reduction(Merge *m, Kern *c, Kern *k)
     return true;
 }
 
+static bool same_axis_set(int n, const Axis *a, const Node *y)
+{
+    if (n != y->n_axes) return false;
+    for (int i = 0; i < n; i++) {
+        const Axis *x = find_axis(y, a[i].role);
+        if (!x || x->size != a[i].size) return false;
+    }
+    return true;
+}
+
 static bool try_map(Merge *m, Kern *c, Kern *k)
 {
     const Graph *g = m->g;
@@ -238,22 +257,16 @@ static bool try_map(Merge *m, Kern *c, Kern *k)
             *t = in.at[j];
         }
     }
+    if (is == PLACE_FREE && k->kind == K_PASS && same_axis_set(k->n_axes, k->axes, n)) {
+        all = identity(g, r);                        /* it reads nothing element by element, but runs over the same axes */
+        is = PLACE_ALIGNED;
+    }
     if (is != PLACE_ALIGNED || !place_whole(g, r, &all)) return false;
     for (int i = 0; i < n->n_axes; i++) if (all.at[i].div > 1 || all.at[i].mod) return false;
     if (circular(m, c, k)) return false;
     k->n_store++;
     add_place(k, &all);
     join(m, c, k);
-    return true;
-}
-
-static bool same_axis_set(int n, const Axis *a, const Node *y)
-{
-    if (n != y->n_axes) return false;
-    for (int i = 0; i < n; i++) {
-        const Axis *x = find_axis(y, a[i].role);
-        if (!x || x->size != a[i].size) return false;
-    }
     return true;
 }
 
@@ -296,6 +309,125 @@ static bool try_sums(Merge *m, Kern *c, Kern *k)
     for (int i = 0; i < c->n_place; i++) add_place(k, &c->place[i]);
     join(m, c, k);
     return true;
+}
+
+/* ---- several products in one accumulator ---- */
+static Ref product_of(const Graph *g, const Kern *k)
+{
+    for (int i = 0; i < k->n; i++)
+        if (N(g, k->member[i])->op == OP_contract && !pointwise_contract(g, N(g, k->member[i]))) return k->member[i];
+    return 0;
+}
+
+/* Is r = product + (what does not have it), element by element, with nothing else reading what lies between? stop: a held node that is looked into. */
+static bool adds_to(const Merge *m, Ref r, Ref product, Ref stop)
+{
+    const Graph *g = m->g;
+    const Node *n = N(g, r);
+    if (r == product) return m->uses[r] == 1;
+    if (m->uses[r] != 1 || (g->into[r] && r != stop)) return false;
+    if (n->op == OP_rename) return adds_to(m, n->in[0], product, stop);
+    if (n->op == OP_add) return adds_to(m, n->in[0], product, stop) || adds_to(m, n->in[1], product, stop);
+    return n->op == OP_sub && adds_to(m, n->in[0], product, stop);
+}
+
+/* Does the epilogue that ends in r add two products before anything else is done to either? */
+static bool adds_both(const Merge *m, Ref r, Ref x, Ref y, Ref stop, bool top, int depth)
+{
+    const Graph *g = m->g;
+    const Node *n = N(g, r);
+    if (depth > 60 || (!top && g->into[r] && r != stop) || (op_info[n->op].cls != OPC_ELEM && n->op != OP_rename)) return false;
+    if (n->op == OP_add)
+        for (int k = 0; k < 2; k++)
+            if (adds_to(m, n->in[k], x, stop) && adds_to(m, n->in[1 - k], y, stop)) return true;
+    for (int k = 0; k < n->n_in; k++)
+        if (adds_both(m, n->in[k], x, y, stop, false, depth + 1)) return true;
+    return false;
+}
+
+/* Product kernel c adds its product to what kernel k made: one kernel with two K segments, without the tensor between. */
+static bool try_segment(Merge *m, Kern *c, Kern *k, Ref between)
+{
+    enum { MAX_SEGMENTS = 40 };
+    Graph *g = m->g;
+    Ref x = product_of(g, k), y = product_of(g, c), root = 0;
+    if (c->n != 2 || !x || !y || !c->plan || !k->plan || c->plan->leaf == LEAF_TAPS_OUT || k->plan->leaf == LEAF_TAPS_OUT) return false;
+    int products = 0;
+    for (int i = 0; i < k->n; i++) {
+        bool product = N(g, k->member[i])->op == OP_contract;
+        if (!product && k->member[i] != between) return false;
+        products += product;
+    }
+    root = c->member[0] == y ? c->member[1] : c->member[0];
+    if (products >= MAX_SEGMENTS || op_info[N(g, root)->op].cls != OPC_ELEM || m->uses[between] != 1) return false;
+    if (c->plan->leaf != LEAF_GEMM && k->plan->leaf != LEAF_GEMM) return false;
+    if (c->plan->nb || k->plan->nb || (c->plan->leaf != LEAF_GEMM && products > 1)) return false;
+    if (!adds_both(m, root, x, y, between, true, 0)) return false;
+    for (int i = 0; i < c->n_leaf; i++) {
+        Kern *from = kernel_of(m, c->leaf[i]);
+        if (from && from != k && runs_after(m, from, k)) return false;
+    }
+    Place px = identity(g, x), py = identity(g, y), ax, ay;             /* rows and columns must be the same axes */
+    bool held = g->held[between];
+    g->held[between] = false;
+    Ref into = g->into[between], root_into = g->into[root];
+    g->into[between] = g->into[root] = 0;
+    placer_know(&m->placer, &px, 1);
+    bool ok = place_node(&m->placer, root, &ax) == PLACE_ALIGNED && place_whole(g, root, &ax);
+    placer_know(&m->placer, &py, 1);
+    ok = ok && place_node(&m->placer, root, &ay) == PLACE_ALIGNED && place_whole(g, root, &ay);
+    g->into[root] = root_into;
+    const Node *n = N(g, root);
+    for (int i = 0; ok && i < n->n_axes; i++) {
+        bool row_x = false, row_y = false;
+        for (int q = 0; q < k->plan->nm; q++) row_x |= k->plan->m[q].role == ax.at[i].role;
+        for (int q = 0; q < c->plan->nm; q++) row_y |= c->plan->m[q].role == ay.at[i].role;
+        ok = n->axes[i].size == 1 || row_x == row_y;
+    }
+    if (!ok) {
+        g->held[between] = held;
+        g->into[between] = into;
+        return false;
+    }
+    if (between == x) g->into[x] = into;
+    for (int i = 0; i < k->n; i++)                   /* `between` is computed where the root is */
+        if (k->member[i] == between && between != x) { memmove(&k->member[i], &k->member[i + 1], sizeof *k->member * (size_t)(k->n - i - 1)); k->n--; break; }
+    Ref anchor = x;
+    if (c->plan->leaf != LEAF_GEMM) {
+        ContractPlan *t = k->plan;
+        k->plan = c->plan;
+        c->plan = t;
+        anchor = y;
+    }
+    join(m, c, k);
+    if (k->leader == between) {                      /* it leads no more */
+        k->leader = root;
+        m->of[root] = (int)(k - m->k);
+        for (int i = 0; i < k->n; i++) g->into[k->member[i]] = root;
+    }
+    k->n_store = 1;
+    k->n_place = 0;
+    Place own = identity(g, anchor), at = {.node = root};
+    add_place(k, &own);
+    const Place *pa = anchor == x ? &ax : &ay;
+    memcpy(at.at, pa->at, sizeof at.at);
+    add_place(k, &at);
+    return true;
+}
+
+static void join_products(Merge *m)
+{
+    for (int i = 0; i < m->n; i++) {
+        Kern *c = &m->k[i];
+        for (bool more = true; more && c->n;) {
+            more = false;
+            if (c->kind != K_PRODUCT) break;
+            for (int j = 0; j < c->n_leaf && !more; j++) {
+                Kern *k = kernel_of(m, c->leaf[j]);
+                more = k && k != c && k->kind == K_PRODUCT && k->bound == c->bound && try_segment(m, c, k, c->leaf[j]);
+            }
+        }
+    }
 }
 
 static void place_pass(Merge *m, Kern *k, Ref domain)
@@ -369,7 +501,7 @@ static void open_kernels(Merge *m)
         } else {
             const Node *n = N(g, red);
             Ref op = whole_operand(g, n);
-            k->kind = node_elements(N(g, op)) < 16 * node_elements(n) || k->n > 1 || node_elements(N(g, op)) < BIG ? K_SUMS : K_PASS;
+            k->kind = node_elements(N(g, op)) < 16 * node_elements(n) || k->n > 1 || node_elements(N(g, op)) < BIG || of_sums(g, op, 0) ? K_SUMS : K_PASS;
             if (k->kind == K_SUMS) {
                 for (int j = 0; j < k->n; j++) { Place own = identity(g, k->member[j]); add_place(k, &own); }
             } else {                                 /* a big sum: the host of others over the same operands, where it can be one */
@@ -406,7 +538,7 @@ static void find_host(Merge *m, Kern *c)
     for (int i = 0; i < m->n; i++) {
         Kern *k = &m->k[i];
         if (k == c || !k->n || k->kind == K_FIXED || k->bound != c->bound || (c->kind == K_SUMS) != (k->kind == K_SUMS)) continue;
-        int64_t saved = shared_bytes(m, c, k);
+        int64_t saved = shared_bytes(m, c, k) + (c->kind == K_SUMS && same_maker(m, c, k));
         if (saved > 0) vec_push(choice, n, cap, ((Choice){k, saved}));
     }
     qsort(choice, (size_t)n, sizeof *choice, by_saving);
@@ -418,15 +550,37 @@ static void find_host(Merge *m, Kern *c)
     free(choice);
 }
 
+/* What only its own kernel reads need not be in memory. */
+static void release(Merge *m)
+{
+    Graph *g = m->g;
+    bool *needed = xcalloc(g->n, 1);
+    for (int i = 0; i < g->n_out; i++) needed[output_base(g, g->out[i].ref)] = true;
+    for (int i = 0; i < m->n; i++) {
+        find_leaves(m, &m->k[i]);
+        for (int j = 0; j < m->k[i].n_leaf; j++) needed[m->k[i].leaf[j]] = true;
+    }
+    for (int i = 0; i < m->n; i++)
+        for (int j = 0; m->k[i].n > 1 && j < m->k[i].n; j++) g->held[m->k[i].member[j]] &= needed[m->k[i].member[j]];
+    free(needed);
+}
+
 void fuse_merge(Graph *g, const Ranks *ranks)
 {
     Merge m = {.g = g, .ranks = ranks};
     placer_open(&m.placer, g);
+    m.uses = xcalloc(g->n, sizeof *m.uses);
+    for (Ref r = 1; r < g->n; r++)
+        for (int k = 0; k < N(g, r)->n_in; k++) m.uses[N(g, r)->in[k]]++;
+    for (int i = 0; i < g->n_out; i++) m.uses[g->out[i].ref]++;
     open_kernels(&m);
+    join_products(&m);
     for (int i = 0; i < m.n; i++)
         if (m.k[i].n && (m.k[i].kind == K_PASS || m.k[i].kind == K_SUMS)) find_host(&m, &m.k[i]);
+    release(&m);
     placer_close(&m.placer);
     for (int i = 0; i < m.n; i++) { free(m.k[i].member); free(m.k[i].leaf); free(m.k[i].plan); }
     free(m.k);
     free(m.of);
+    free(m.uses);
 }

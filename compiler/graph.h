@@ -159,6 +159,7 @@ typedef struct {
 struct Module {
     Arena *arena;
     Sym model_file;
+    bool half;                                       /* --precision bf16: activations and operands of the network's contractions in 2 bytes */
     int n_config;  struct { Sym name; char *value; } *config;
     int n_params;  Param *params;                    /* storage order = EDM's */
     int n_scalars; Scalar *scalars;
@@ -179,6 +180,7 @@ struct Module {
 /* compact.c  */ char *compact_check(const Graph *g, Ref *at);
 /* expand.c   */ void expand_composites(Graph *g);
 /* simplify.c */ void simplify(Graph *g);
+/* unfused.c  */ void hold_everything(Graph *g);             /* in place of fuse: an operation, a kernel */
 /* verify.c   */ void verify(const Graph *g, const char *after);               /* dies with the pass's name when the graph is not legal */
 /* text.c     */ void graph_print(StrBuf *b, const Module *m, const Graph *g);
 /* text.c     */ Graph *graph_parse(const char *text, Module *m, char **err);  /* inverse of graph_print; NULL and *err on bad text */

@@ -39,7 +39,8 @@ typedef struct { int n; Axis axis[MAX_AXES]; } Layout;
 typedef enum { BUF_INPUT, BUF_OUTPUT, BUF_CARRY, BUF_PARAM, BUF_GRAD, BUF_FLAT, BUF_STATE, BUF_ARENA } BufKind;
 typedef struct {
     BufKind kind; Sym name, set;
-    int64_t elements, offset;                        /* offset: arena (elements), or into the flat arrays */
+    int64_t elements, offset;                        /* offset: arena (f32 elements), or into the flat arrays */
+    bool half;                                       /* stored as bf16; only in the arena */
     Layout layout;                                   /* physical */
     TensorDecl decl;                                 /* input, output, carry: declared axes */
     int first, last;                                 /* life, in steps */
@@ -59,7 +60,7 @@ typedef struct {
     bool direct;                                     /* a plain load, unmasked, linear: BLAS reads it in place */
     int slot; int64_t base; int64_t stride[MAX_AXES];/* direct: buffer, offset, stride of each source axis */
 } Operand;
-typedef struct { Operand a, b; } Segment2;           /* a K segment: sum over its K axes of a * b */
+typedef struct { Operand a, b; int n_k; Axis k[MAX_AXES]; } Segment2;    /* a K segment: sum over its K axes of a * b; all have the first one's rows and columns */
 
 typedef enum { KERNEL_MAP, KERNEL_REDUCE, KERNEL_PASS, KERNEL_TABLE, KERNEL_CONTRACT } KernelClass;   /* TABLE: acc[0] the condition, out[0] its rows */
 typedef enum { LEAF_LOOPS, LEAF_GEMM, LEAF_TAPS_K, LEAF_TAPS_OUT } Leaf;   /* how a contraction's sum is computed; chosen by lower.c, reason recorded */
@@ -91,9 +92,11 @@ typedef struct Kernel {
     int n_buf, buf_cap; int *buf;                    /* segment buffers, in slot order */
     int bound; Axis bound_axis;                      /* slot of how many rows of the axis are wanted, or -1: all; the others' results are read by nobody */
     int n_draw; int draw[16];                        /* segment draws, in slot order */
-    int64_t scratch, shared, flops, bytes;
+    int64_t scratch, shared, flops, bytes, issued_bytes;         /* bytes: distinct ones; issued: with re-reads (traffic.c) */
     int n_nodes; Ref nodes[64];                      /* graph nodes computed here, for headers and explain */
     Ref root;
+    int n_member; struct Kernel **member;            /* further instances of the launch: equal kernels, in this order after this one */
+    bool instances;                                  /* the text loops over instances */
     uint64_t hash; char *body; char name[80];           /* body: NULL when an equal kernel was printed before */
     int text;                                        /* index into the plan's distinct kernels */
 } Kernel;
@@ -104,6 +107,7 @@ typedef struct {
     int n_buf, buf_cap; Buffer *buf;
     int n_draw, draw_cap; DrawSite *draw;
     int n_kernel, kernel_cap; Kernel **kernel;       /* in execution order */
+    int n_all; Kernel **all;                         /* after group: every kernel, instances too */
     const Layout *params;
     int *home;                                       /* node -> buffer, or -1 */
     int64_t arena_elements, flops, bytes;
@@ -114,7 +118,9 @@ typedef struct {
     Kernel *k; Lowered *l;                           /* one representative of equal kernels */
     int n_inst, cap_inst; Sym *inst;                 /* instance paths */
     int n_src, cap_src; char **src;                  /* "file:line" */
+    int n_mark, cap_mark; struct Mark *mark;         /* lines of its parts (marks.c) */
 } KernelText;
+typedef struct Mark { int part; Sym file; int line; } Mark;
 typedef struct Backend {
     Module *m;
     Layout *params;                                  /* per parameter */
@@ -143,6 +149,14 @@ Ranks *layout_ranks(const Module *m, const Graph *g, const Layout *params);   /*
 /* regroup.c: a contraction that is a sum of element-wise products: one operand has all roles of the other. */
 bool pointwise_contract(const Graph *g, const Node *n);
 
+int64_t buffer_size(const Buffer *b);                /* lower.c; in f32 elements */
+
+/* marks.c */
+void marks_add(KernelText *t, const Lowered *l, const Kernel *k);              /* the lines of one instance */
+void marks_print(StrBuf *b, const KernelText *t, const char *body);            /* the text with its marks filled in */
+
+/* traffic.c */ void kernel_traffic(const Lowered *l, Kernel *k);              /* fills bytes and issued_bytes */
+
 /* kernel_hash.c */ uint64_t kernel_hash(const Lowered *l, const Kernel *k);   /* equal: the same text, given the same slots */
 
 int axis_index(const Node *n, Sym role);             /* lower.c; -1 when absent */
@@ -155,11 +169,14 @@ int64_t axes_product(const Axis *v, int n);
 /* regroup.c R */ void regroup(Graph *g, const Module *m, const Layout *params);
 /* fuse.c    F */ void fuse(Graph *g, const Ranks *ranks);       /* fills held and into */
 /* lower.c   O */ void lower(Backend *b);                                      /* fused graphs to kernels in execution order */
+/* group.c   G */ void group(Backend *b, bool join);                           /* join: equal small kernels as one launch; the final order */
 /* memplan.c M */ void memplan(Backend *b);                                    /* arena offsets, peak */
 /* emit_c.c  H */ void emit_c(Backend *b);                                     /* the C text of every distinct kernel */
 void backend_free(Backend *b);
 void backend_dump(StrBuf *out, const Backend *b, char letter);                  /* what -d O, M and H show */
 Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *params);
+void group_segment(Lowered *l);
+void lives(Lowered *l);                                                        /* lower.c: first and last of every buffer, from the order of kernels */
 void memplan_segment(Lowered *l);
 void emit_kernel(const Lowered *l, Kernel *k);                                  /* fills body, name, scratch, shared */
 void lowered_free(Lowered *l);

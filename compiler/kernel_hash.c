@@ -59,7 +59,7 @@ uint64_t kernel_hash(const Lowered *l, const Kernel *k)
     for (int i = 0; i < k->n_m; i++) num(&h, k->loop_m[i]);
     for (int i = 0; i < k->n_n; i++) num(&h, k->loop_n[i]);
     for (int i = 0; i < k->n_b; i++) num(&h, k->loop_b[i]);
-    for (int i = 0; i < k->n_seg; i++) { operand(&h, &k->seg[i].a); operand(&h, &k->seg[i].b); }
+    for (int i = 0; i < k->n_seg; i++) { operand(&h, &k->seg[i].a); operand(&h, &k->seg[i].b); axes(&h, k->seg[i].n_k, k->seg[i].k); }
     for (int i = 0; i < k->n_store; i++) { num(&h, k->store[i].slot); num(&h, k->store[i].offset); num(&h, k->store[i].value); num(&h, k->store[i].level); }
     for (int i = 0; i < k->n_inner; i++) {
         const Inner *in = &k->inner[i];
@@ -73,6 +73,7 @@ uint64_t kernel_hash(const Lowered *l, const Kernel *k)
     for (int i = 0; i < k->n_buf; i++) {
         const Buffer *b = &l->buf[k->buf[i]];
         num(&h, b->kind == BUF_PARAM);
+        num(&h, b->half);
         axes(&h, b->layout.n, b->layout.axis);
     }
     for (int i = 0; i < k->n_draw; i++) {

@@ -101,11 +101,17 @@ static void row_major(const Node *n, const int *order, Ranks *out)
     }
 }
 
+/* A parameter under any views. */
+static bool is_weight(const Graph *g, Ref r)
+{
+    while (op_info[N(g, r)->op].cls == OPC_VIEW && N(g, r)->n_in == 1) r = N(g, r)->in[0];
+    return N(g, r)->op == OP_param;
+}
+
 /* Result of a contraction: rows (and batch) in the order of the data operand, then columns in the order of the other one. */
 static void rank_contract(const Graph *g, const Ranks *k, const Node *n, Ranks *out)
 {
-    Sym ignore = NULL;
-    int cols = N(g, peel_rename(g, n->in[0], &ignore))->op == OP_param ? 0 : 1;
+    int cols = is_weight(g, n->in[0]) ? 0 : 1;
     Ref rows = n->in[1 - cols], c = n->in[cols];
     int order[MAX_AXES];
     double key[MAX_AXES];

@@ -23,6 +23,53 @@ static int64_t layout_elements(const Layout *l)
     return e;
 }
 
+int64_t buffer_size(const Buffer *b) { return b->half ? (b->elements + 1) / 2 : b->elements; }
+
+/* ---- storage precision ---- */
+/* An activation: more than an image and its channels. What has less (embeddings, statistics) stays in f32. */
+static bool spatial(const Node *n)
+{
+    int wide = 0;
+    for (int i = 0; i < n->n_axes; i++) wide += n->axes[i].size > 1;
+    return wide >= 3 && n->type == T_F32;
+}
+
+bool half_operand(const Lower *c, Ref r) { return c->half && spatial(N(c->l->g, r)); }
+
+static bool product(const Graph *g, const Node *n) { return n->op == OP_contract && !pointwise_contract(g, n); }
+
+/* Marks the held nodes below r, and what those are made of: everything between two contractions. */
+static void mark_half(const Graph *g, Ref r, const bool *wide, bool *half, bool *seen)
+{
+    OpClass cls = op_info[N(g, r)->op].cls;
+    if (seen[r] || wide[r]) return;
+    seen[r] = true;
+    if (g->held[r]) half[r] = spatial(N(g, r));
+    if (cls == OPC_SOURCE || cls == OPC_REDUCE) return;
+    for (int k = 0; k < N(g, r)->n_in; k++) mark_half(g, N(g, r)->in[k], wide, half, seen);
+}
+
+/* Held nodes that lie between contractions over activations, through element-wise operations and views: they are stored in 2 bytes. What comes from
+   f32(x) does not, up to the next contraction: preconditioning, loss and their gradients. */
+static bool *half_nodes(const Graph *g)
+{
+    bool *half = xcalloc(g->n, 1), *seen = xcalloc(g->n, 1), *wide = xcalloc(g->n, 1);
+    for (Ref r = 1; r < g->n; r++) {
+        const Node *n = N(g, r);
+        wide[r] = n->op == OP_f32;
+        for (int k = 0; k < n->n_in && !product(g, n); k++) wide[r] |= wide[n->in[k]];
+    }
+    for (Ref r = 1; r < g->n; r++) {
+        const Node *n = N(g, r);
+        if (!product(g, n) || (!spatial(N(g, n->in[0])) && !spatial(N(g, n->in[1])))) continue;
+        mark_half(g, n->in[0], wide, half, seen);
+        mark_half(g, n->in[1], wide, half, seen);
+    }
+    free(seen);
+    free(wide);
+    return half;
+}
+
 static int add_buffer(Lowered *l, Buffer b)
 {
     for (int i = 0; i < l->n_buf; i++)               /* flat arrays, states and parameters are one buffer each */
@@ -314,6 +361,43 @@ static KRef elem(Lower *c, Ref r, const IRef *idx)
     return kx(k, e);
 }
 
+static KRef binary(Kernel *k, Op op, KRef x, KRef y, const Node *at)
+{
+    return kx(k, (KExpr){.kind = K_OP, .op = op, .n_in = 2, .in = {x, y}, .at = at->at});
+}
+
+/* A sum of a few terms, or of squares of their deviations, written out. */
+static KRef few(Lower *c, Ref r, const IRef *idx)
+{
+    const Graph *g = c->l->g;
+    const Node *n = N(g, r), *x = N(g, n->in[0]);
+    Kernel *k = c->k;
+    KRef term[4], sum = 0;
+    int count = 0;
+    int64_t terms = 1;
+    for (int i = 0; i < n->a.reduce.n; i++) terms *= find_axis(x, n->a.reduce.axis[i])->size;
+    for (int64_t t = 0; t < terms; t++) {
+        int64_t rest = t;
+        IRef at[MAX_AXES];
+        for (int i = 0; i < x->n_axes; i++) {
+            int a = axis_index(n, x->axes[i].role);
+            if (a >= 0) { at[i] = idx[a]; continue; }
+            at[i] = ix_const(k, rest % x->axes[i].size);
+            rest /= x->axes[i].size;
+        }
+        term[count] = resolve(c, n->in[0], at);
+        sum = count ? binary(k, OP_add, sum, term[count], n) : term[0];
+        count++;
+    }
+    if (n->op == OP_sum) return sum;
+    KRef mean = binary(k, OP_div, sum, kconst(k, (double)count), n), squares = 0;
+    for (int i = 0; i < count; i++) {
+        KRef d = binary(k, OP_sub, term[i], mean, n), q = binary(k, OP_mul, d, d, n);
+        squares = i ? binary(k, OP_add, squares, q, n) : q;
+    }
+    return squares;
+}
+
 KRef resolve(Lower *c, Ref r, const IRef *idx)
 {
     const Node *n = N(c->l->g, r);
@@ -350,6 +434,9 @@ KRef resolve(Lower *c, Ref r, const IRef *idx)
         break;
     case OPC_VIEW: v = view(c, r, idx); break;
     case OPC_ELEM: v = elem(c, r, idx); break;
+    case OPC_REDUCE:
+        if (tiny_sum(c->l->g, r)) { v = few(c, r, idx); break; }
+        /* fallthrough */
     default: die("%s is neither held nor reduced here (%s line %d)", op_info[n->op].name, n->at.file, n->at.line);
     }
     Memo m = {r, v, {0}};
@@ -373,15 +460,23 @@ Kernel *kernel_new(Lowered *l, KernelClass cls, Ref root)
 }
 
 /* Store `root` (node r) to its home and to output copies. out loops are made here in the store's physical order. */
-static void add_store(Lower *c, Ref r, int buf, const Sym *as, KRef v, const IRef *idx)
+static void store_to(Lower *c, Ref r, int buf, const Layout *lay, const Sym *as, KRef v, const IRef *idx, Level level)
 {
     Kernel *k = c->k;
     CHECK_BUG(k->n_store < 16);
     Store *s = &k->store[k->n_store++];
     s->slot = kernel_slot(k, buf);
-    s->layout = c->l->buf[buf].layout;
+    s->layout = *lay;
     s->offset = layout_offset(k, &s->layout, N(c->l->g, r), idx, as);
     s->value = v;
+    s->level = level;
+}
+
+static void add_store(Lower *c, Ref r, int buf, const Sym *as, KRef v, const IRef *idx, Level level)
+{
+    store_to(c, r, buf, &c->l->buf[buf].layout, as, v, idx, level);
+    for (int i = 0; i < c->n_more && !as; i++)       /* an output that is the same */
+        if (c->more[i].node == r && buf == c->l->home[r]) store_to(c, r, c->more[i].buf, &c->more[i].layout, NULL, v, idx, level);
 }
 
 /* ---- a kernel's members ---- */
@@ -438,6 +533,14 @@ bool place_member(Lower *c, Ref r, Place *out)
         for (int j = 0; j < N(g, n->in[i])->n_axes; j++)
             if (in.at[j].role) out->at[axis_index(n, N(g, n->in[i])->axes[j].role)] = in.at[j];
     }
+    bool any = false, all = n->n_axes == c->n_domain;
+    for (int i = 0; i < n->n_axes; i++) {
+        bool there = false;
+        for (int d = 0; d < c->n_domain; d++) there |= c->axes[d].role == n->axes[i].role && c->axes[d].size == n->axes[i].size;
+        any |= out->at[i].role != NULL;
+        all &= there;
+    }
+    for (int i = 0; i < n->n_axes && !any && all; i++) out->at[i] = (AxisAt){n->axes[i].role, 1, 0};      /* a map beside another (fuse_merge.c) */
     return place_whole(g, r, out);
 }
 
@@ -452,14 +555,18 @@ KRef resolve_at(Lower *c, Ref r, const Place *p)
     return v;
 }
 
+KRef as_stored(Lower *c, Ref r, KRef v)
+{
+    if (!c->l->g->held[r] || !c->l->buf[c->l->home[r]].half) return v;
+    return kx(c->k, (KExpr){.kind = K_OP, .op = OP_bf16, .n_in = 1, .in = {v}, .at = N(c->l->g, r)->at});
+}
+
 void store_member(Lower *c, Ref r, const Place *p, KRef v, Level level)
 {
-    Kernel *k = c->k;
     IRef idx[MAX_AXES];
     if (!c->l->g->held[r]) return;
     for (int i = 0; i < N(c->l->g, r)->n_axes; i++) idx[i] = place_index(c, &p->at[i]);
-    add_store(c, r, c->l->home[r], NULL, v, idx);
-    k->store[k->n_store - 1].level = level;
+    add_store(c, r, c->l->home[r], NULL, v, idx, level);
 }
 
 /* An element-wise node, or an output that is a view: one loop nest. */
@@ -479,7 +586,7 @@ static void lower_map(Lower *c, Ref r, int buf, const Sym *as)
             }
     c->root = c->l->home[r] == buf ? r : 0;          /* a copy of something held reads it */
     KRef v = resolve(c, r, idx);
-    add_store(c, r, buf, as, v, idx);
+    add_store(c, r, buf, as, v, idx, AT_ELEMENT);
     k->nodes[k->n_nodes++] = r;
     k->flops = node_elements(n) * k->n_expr;
 }
@@ -498,7 +605,7 @@ static void lower_update(Lower *c)
     for (int i = 0; i < g->n_out; i++) {
         Ref r = g->out[i].ref;
         KRef v = resolve(c, r, &idx);
-        add_store(c, r, named_buffer(c->l, g->out[i].name, N(g, r), true), NULL, v, &idx);
+        add_store(c, r, named_buffer(c->l, g->out[i].name, N(g, r), true), NULL, v, &idx, AT_ELEMENT);
     }
     k->nodes[k->n_nodes++] = k->root;
     k->flops = k->out_axes[0].size * k->n_expr;
@@ -559,11 +666,16 @@ static void lower_group(Lower *c, const Group *k)
     for (int i = 0; i < k->n; i++) {
         const Node *n = N(g, k->member[i]);
         if (op_info[n->op].cls != OPC_REDUCE) { wide = MAX(wide, node_elements(n)); last = k->member[i]; continue; }
-        if (n->op == OP_contract && !pointwise_contract(g, n)) { product = k->member[i]; continue; }
+        if (n->op == OP_contract && !pointwise_contract(g, n)) {
+            ContractPlan plan;
+            contract_plan(g, c->ranks, k->member[i], NULL, &plan);
+            if (!product || plan.leaf == LEAF_TAPS_K) product = k->member[i];        /* the others are its further segments */
+            continue;
+        }
         sums = k->member[i];
         n_sums++;
         narrow = MIN(narrow, node_elements(n));
-        summed = MAX(summed, node_elements(N(g, whole_operand(g, n))));
+        if (!of_sums(g, whole_operand(g, n), 0)) summed = MAX(summed, node_elements(N(g, whole_operand(g, n))));
     }
     if (op_info[N(g, k->leader)->op].cls == OPC_TABLE) lower_table(c, k->leader);
     else if (product) lower_contract(c, k, product);
@@ -605,25 +717,51 @@ static void lower_groups(Lower *c)
     groups_free(&gs);
 }
 
+void lives(Lowered *l)
+{
+    for (int i = 0; i < l->n_buf; i++) l->buf[i].first = l->buf[i].last = -1;
+    for (int i = 0; i < l->n_kernel; i++)
+        for (int m = -1; m < l->kernel[i]->n_member; m++) {
+            const Kernel *k = m < 0 ? l->kernel[i] : l->kernel[i]->member[m];
+            for (int j = 0; j < k->n_buf; j++) {
+                Buffer *b = &l->buf[k->buf[j]];
+                if (b->first < 0) b->first = i;
+                b->last = i;
+            }
+        }
+}
+
 static void finish(Lowered *l)
 {
-    for (int i = 0; i < l->n_kernel; i++) {          /* lives, bytes */
+    for (int i = 0; i < l->n_kernel; i++) {
         Kernel *k = l->kernel[i];
-        for (int j = 0; j < k->n_buf; j++) {
-            Buffer *b = &l->buf[k->buf[j]];
-            if (b->first < 0) b->first = i;
-            b->last = i;
-            k->bytes += 4 * b->elements;
-        }
+        kernel_traffic(l, k);
         l->flops += k->flops;
         l->bytes += k->bytes;
     }
+    lives(l);
 }
 
 bool segment_is_update(const Segment *s)
 {
     const char *dot = strrchr(s->name, '.');
     return dot && !strcmp(dot, ".update");
+}
+
+/* The layout of output r in the roles of its base; axes of size 1 that the base lacks are left out. */
+static Layout as_base(const Graph *g, Ref r, Ref base, const Layout *lay)
+{
+    Layout own = {0};
+    for (int q = 0; q < lay->n; q++) {
+        Sym role = lay->axis[q].role;
+        for (Ref x = r; x != base && role; x = N(g, x)->in[0]) {
+            const Node *n = N(g, x);
+            if (n->op == OP_rename && n->a.rename.to == role) role = n->a.rename.from;
+            if (n->op == OP_expand && n->a.expand.axis == role) role = NULL;
+        }
+        if (role) own.axis[own.n++] = (Axis){role, lay->axis[q].size};
+    }
+    return own;
 }
 
 Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *params)
@@ -633,7 +771,7 @@ Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *pa
     Graph *g = s->g;
     CHECK_BUG(g->held);
     Ranks *ranks = layout_ranks(m, g, params);
-    Lower c = {.l = l, .ranks = ranks, .params = params};
+    Lower c = {.l = l, .ranks = ranks, .params = params, .half = m->half};
     if (segment_is_update(s)) {
         l->home = xmalloc(sizeof(int) * g->n);
         for (uint32_t i = 0; i < g->n; i++) l->home[i] = -1;
@@ -647,32 +785,25 @@ Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *pa
     }
     l->home = xmalloc(sizeof(int) * g->n);
     for (uint32_t i = 0; i < g->n; i++) l->home[i] = -1;
+    bool *half = c.half ? half_nodes(g) : NULL;
     Sym (*as)[MAX_AXES] = xcalloc((size_t)g->n_out + 1, sizeof *as);
     bool *copied = xcalloc((size_t)g->n_out + 1, 1);
     int *out_buf = xcalloc((size_t)g->n_out + 1, sizeof *out_buf);
-    for (int i = 0; i < g->n_out; i++) {             /* outputs: the held node under renames is computed straight into the output's buffer */
-        Ref r = g->out[i].ref, base = r;
-        out_buf[i] = named_buffer(l, g->out[i].name, N(g, r), true);
+    for (int i = 0; i < g->n_out; i++) {             /* outputs: the held node underneath is computed straight into the output's buffer */
+        Ref r = g->out[i].ref, base = output_base(g, r);
+        int b = out_buf[i] = named_buffer(l, g->out[i].name, N(g, r), true);
         for (int j = 0; j < N(g, r)->n_axes; j++) as[i][j] = N(g, r)->axes[j].role;
-        while (N(g, base)->op == OP_rename) base = N(g, base)->in[0];
         OpClass cls = op_info[N(g, base)->op].cls;
-        bool mine = (cls == OPC_ELEM || cls == OPC_REDUCE) && g->held[base] && l->home[base] < 0 && l->buf[out_buf[i]].kind != BUF_FLAT
-                    && l->buf[out_buf[i]].kind != BUF_STATE && l->buf[out_buf[i]].kind != BUF_CARRY;
-        if (mine && r == base) l->home[base] = out_buf[i];
-        copied[i] = !(mine && r == base);
-        if (copied[i] && mine) {                     /* through renames: same memory, roles of the base node */
-            int b = out_buf[i];
-            Layout lay = l->buf[b].layout;
-            for (int q = 0; q < lay.n; q++) {
-                Sym role = lay.axis[q].role;
-                for (Ref x = r; x != base; x = N(g, x)->in[0])
-                    if (N(g, x)->a.rename.to == role) role = N(g, x)->a.rename.from;
-                lay.axis[q].role = role;
-            }
-            l->buf[b].layout = lay;
-            l->home[base] = b;
-            copied[i] = false;
+        BufKind kind = l->buf[b].kind;
+        copied[i] = !((cls == OPC_ELEM || cls == OPC_REDUCE) && g->held[base] && kind != BUF_FLAT && kind != BUF_STATE && kind != BUF_CARRY);
+        if (copied[i]) continue;
+        Layout own = as_base(g, r, base, &l->buf[b].layout);             /* the same memory, roles of the base node */
+        if (l->home[base] >= 0) {
+            vec_push(c.more, c.n_more, c.more_cap, ((More){base, b, own}));
+            continue;
         }
+        l->buf[b].layout = own;
+        l->home[base] = b;
     }
     for (Ref r = 1; r < g->n; r++) {
         if (!g->held[r]) continue;
@@ -680,10 +811,12 @@ Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *pa
         if (l->home[r] < 0) {
             Buffer b = {.kind = BUF_ARENA, .name = arena_printf(l->arena, "v%u", r)};
             layout_of_node(n, &ranks[r], &b.layout);
+            b.half = half && half[r];
             b.elements = layout_elements(&b.layout);
             l->home[r] = add_buffer(l, b);
         }
     }
+    free(half);
     Ref *bound = compact_bounds(g);
     c.bound = bound;
     placer_open(&c.placer, g);
@@ -691,7 +824,7 @@ Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *pa
     for (int i = 0; i < g->n_out; i++)
         if (copied[i]) lower_map(&c, g->out[i].ref, out_buf[i], as[i]);
     placer_close(&c.placer);
-    free(bound); free(c.memo); free(c.local); free(c.known); free(as); free(copied); free(out_buf);
+    free(bound); free(c.memo); free(c.local); free(c.known); free(c.more); free(as); free(copied); free(out_buf);
     free(ranks);
     finish(l);
     return l;
@@ -699,11 +832,12 @@ Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *pa
 
 void lowered_free(Lowered *l)
 {
-    for (int i = 0; i < l->n_kernel; i++) {
-        Kernel *k = l->kernel[i];
+    int n = l->all ? l->n_all : l->n_kernel;
+    for (int i = 0; i < n; i++) {
+        Kernel *k = l->all ? l->all[i] : l->kernel[i];
         free(k->loop); free(k->atom); free(k->index); free(k->expr); free(k->buf); free(k->body);
     }
-    free(l->kernel); free(l->buf); free(l->draw); free(l->home);
+    free(l->kernel); free(l->all); free(l->buf); free(l->draw); free(l->home);
     arena_drop(l->arena);
     free(l);
 }

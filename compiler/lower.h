@@ -8,6 +8,7 @@ typedef struct {
     Lowered *l;
     const Ranks *ranks;                              /* per node: stride ranks of its axes */
     const Layout *params;
+    bool half;                                       /* activations in 2 bytes */
     Kernel *k;
     const Ref *bound;                                /* per node: how many of its rows are wanted (compact_bounds) */
     Ref root;                                        /* node being computed, if it is held */
@@ -15,7 +16,9 @@ typedef struct {
     Placer placer; Place *known; int n_known, known_cap;
     IRef domain[MAX_AXES]; Axis axes[MAX_AXES]; int n_domain;   /* the kernel's domain: index of each role */
     Memo *memo; int n_memo, memo_cap;
+    struct More *more; int n_more, more_cap;         /* outputs that repeat a held node */
 } Lower;
+typedef struct More { Ref node; int buf; Layout layout; } More;
 typedef struct Local { Ref node; KRef value; } Local;
 typedef struct { Ref leader; int n, cap; Ref *member; int n_leaf, leaf_cap; int *leaf; int waits; } Group;   /* one kernel's nodes; leaf: groups it reads */
 
@@ -31,6 +34,8 @@ void domain_axis(Lower *c, Sym role, int64_t size, IRef index);
 IRef place_index(Lower *c, const AxisAt *at);        /* 0 where the role does not matter */
 void know(Lower *c, const Place *p, KRef value);     /* the node's value at that place is at hand */
 bool place_member(Lower *c, Ref r, Place *out);      /* an element-wise member, from its operands */
+bool half_operand(const Lower *c, Ref r);            /* r is an operand of a contraction: is it rounded to bf16? */
+KRef as_stored(Lower *c, Ref r, KRef v);             /* v as whoever reads it from r's buffer will see it */
 KRef resolve_at(Lower *c, Ref r, const Place *p);
 void store_member(Lower *c, Ref r, const Place *p, KRef v, Level level);
 /* lower_reduce.c: kernels with reductions */

@@ -51,7 +51,7 @@ static void lower_members(Lower *c, const Group *k, Level level)
         Place at;
         if (op_info[N(g, r)->op].cls == OPC_REDUCE) continue;
         CHECK_BUG(place_member(c, r, &at));
-        KRef v = resolve_at(c, r, &at);
+        KRef v = as_stored(c, r, resolve_at(c, r, &at));
         store_member(c, r, &at, v, level);
         know(c, &at, v);
     }
@@ -192,7 +192,7 @@ static void inner_member(Lower *c, Ref r, int64_t elements)
 {
     Place at;
     CHECK_BUG(place_member(c, r, &at));
-    KRef v = resolve_at(c, r, &at);
+    KRef v = as_stored(c, r, resolve_at(c, r, &at));
     store_member(c, r, &at, v, node_elements(N(c->l->g, r)) == elements ? AT_ELEMENT : AT_ROW);
     know(c, &at, v);
 }
@@ -286,7 +286,7 @@ bool lower_pass(Lower *c, const Group *group)
         if (op_info[N(g, r)->op].cls == OPC_REDUCE) inner_reduction(c, r, &lo, &hi, &rows);
         else if (r == domain) {
             Place own = identity(g, r);
-            KRef v = resolve_at(c, r, &own);
+            KRef v = as_stored(c, r, resolve_at(c, r, &own));
             store_member(c, r, &own, v, AT_ELEMENT);
             know(c, &own, v);
         } else inner_member(c, r, elements);
@@ -303,19 +303,27 @@ bool lower_pass(Lower *c, const Group *group)
 
 /* ---- contractions ---- */
 /* Stage loops and prologue; direct when it is one unmasked load whose offset is linear in the loops. */
-static void operand_value(Lower *c, Operand *o)
+static void operand_value(Lower *c, Operand *o, bool half, bool share)
 {
     Kernel *k = c->k;
     IRef idx[MAX_AXES];
     for (int i = 0; i < o->n_axes; i++) {
-        o->loop[i] = new_loop(k, o->outer[i], o->axes[i].size);
+        o->loop[i] = -1;
+        for (int q = 0; share && q < k->n_loops && o->loop[i] < 0; q++)
+            if (k->loop[q].name == o->outer[i] && k->loop[q].size == o->axes[i].size) o->loop[i] = q;
+        if (o->loop[i] < 0) o->loop[i] = new_loop(k, o->outer[i], o->axes[i].size);
         idx[i] = ix_loop(k, o->loop[i]);
     }
     c->n_memo = 0;
     c->root = 0;
     o->value = resolve(c, o->node, idx);
     const KExpr *e = &k->expr[o->value];
-    o->direct = e->kind == K_LOAD;
+    bool stored = e->kind == K_LOAD && c->l->buf[k->buf[e->slot]].half;
+    if (half && !stored) {
+        o->value = kx(k, (KExpr){.kind = K_OP, .op = OP_bf16, .n_in = 1, .in = {o->value}, .at = N(c->l->g, o->node)->at});
+        e = &k->expr[o->value];
+    }
+    o->direct = e->kind == K_LOAD && !stored;
     if (!o->direct) return;
     o->slot = e->slot;
     o->base = k->index[e->index].c;
@@ -336,12 +344,74 @@ static void sort_by_rank(Axis *v, int n, const Lower *c, const Operand *o)
         }
 }
 
+static bool is_product(const Graph *g, Ref r) { return N(g, r)->op == OP_contract && !pointwise_contract(g, N(g, r)); }
+
+/* The axes of the group's element-wise end as product r calls them. */
+static bool end_place(Lower *c, const Group *group, Ref r, Place *out, Ref *end)
+{
+    Graph *g = c->l->g;
+    Place own = identity(g, r);
+    for (int i = 0; i < group->n; i++) {
+        Ref e = group->member[i];
+        if (op_info[N(g, e)->op].cls != OPC_ELEM) continue;
+        Ref into = g->into[e];
+        g->into[e] = 0;
+        placer_know(&c->placer, &own, 1);
+        bool ok = place_node(&c->placer, e, out) == PLACE_ALIGNED && place_whole(g, e, out);
+        g->into[e] = into;
+        if (ok) { *end = e; break; }
+    }
+    placer_know(&c->placer, c->known, c->n_known);
+    return *end != 0;
+}
+
+/* Product r as a further K segment of the kernel of `first`: its value is part of the accumulator, so it counts as 0 in the epilogue. */
+static void add_segment(Lower *c, const Group *group, Ref first, Ref r)
+{
+    Graph *g = c->l->g;
+    Kernel *k = c->k;
+    const Node *n = N(g, r);
+    ContractPlan p;
+    Place af, ar;
+    Ref ef = 0, er = 0;
+    contract_plan(g, c->ranks, r, NULL, &p);
+    CHECK_BUG(p.leaf == LEAF_GEMM && end_place(c, group, first, &af, &ef) && end_place(c, group, r, &ar, &er) && ef == er);
+    Place at = {.node = r};
+    Operand *side[2] = {&p.a, &p.b};
+    for (int i = 0; i < p.nk; i++) {                 /* summed roles must not be those of the first product's result */
+        Sym role = p.k[i].role;
+        if (!find_axis(N(g, first), role)) continue;
+        p.k[i].role = sym(arena_printf(k->arena, "%s_sum", role));
+        for (int s = 0; s < 2; s++)
+            for (int a = 0; a < side[s]->n_axes; a++) if (side[s]->outer[a] == role) side[s]->outer[a] = p.k[i].role;
+    }
+    for (int i = 0; i < N(g, ef)->n_axes; i++) {     /* rename: its roles become the first product's */
+        Sym from = ar.at[i].role, to = af.at[i].role;
+        if (!from || !to) continue;
+        at.at[axis_index(n, from)] = af.at[i];
+        for (int s = 0; s < 2; s++)
+            for (int a = 0; a < side[s]->n_axes; a++) if (side[s]->outer[a] == from) side[s]->outer[a] = arena_printf(k->arena, "\1%s", to);
+    }
+    for (int s = 0; s < 2; s++)
+        for (int a = 0; a < side[s]->n_axes; a++) if (*side[s]->outer[a] == 1) side[s]->outer[a] = sym(side[s]->outer[a] + 1);
+    if (op_axis(&p.a, k->nn[0].role) >= 0 || op_axis(&p.b, k->m[0].role) >= 0) { Operand x = p.a; p.a = p.b; p.b = x; }
+    bool half = half_operand(c, n->in[0]) || half_operand(c, n->in[1]);
+    operand_value(c, &p.a, half, true);
+    operand_value(c, &p.b, half, true);
+    sort_by_rank(p.k, p.nk, c, p.b.direct || !p.a.direct ? &p.b : &p.a);
+    Segment2 *seg = &k->seg[k->n_seg++];
+    *seg = (Segment2){.a = p.a, .b = p.b, .n_k = p.nk};
+    memcpy(seg->k, p.k, sizeof p.k);
+    know(c, &at, kx(k, (KExpr){.kind = K_CONST, .value = 0}));
+    k->flops += 2 * node_elements(n) * axes_product(p.k, p.nk);
+}
+
 void lower_contract(Lower *c, const Group *group, Ref red)
 {
     Graph *g = c->l->g;
     const Node *n = N(g, red);
     ContractPlan p;
-    bool hosts = false;
+    bool hosts = false;                              /* then rows and columns are as fuse saw them */
     for (int i = 0; i < group->n; i++) hosts |= group->member[i] != red && op_info[N(g, group->member[i])->op].cls == OPC_REDUCE;
     Place own = identity(g, red);
     c->n_local = c->n_known = 0;
@@ -365,9 +435,10 @@ void lower_contract(Lower *c, const Group *group, Ref red)
     k->leaf = p.leaf;
     k->reason = p.reason;
     k->n_seg = 1;
-    k->seg = arena_make(k->arena, Segment2, 1);
-    operand_value(c, &p.a);
-    operand_value(c, &p.b);
+    k->seg = arena_make(k->arena, Segment2, group->n);
+    bool half = half_operand(c, n->in[0]) || half_operand(c, n->in[1]);
+    operand_value(c, &p.a, half, false);
+    operand_value(c, &p.b, half, false);
     if (!hosts) sort_by_rank(p.m, p.nm, c, &p.a);
     sort_by_rank(p.nn, p.nc, c, &p.b);
     sort_by_rank(p.k, p.nk, c, p.b.direct || !p.a.direct ? &p.b : &p.a);
@@ -377,15 +448,20 @@ void lower_contract(Lower *c, const Group *group, Ref red)
     for (int i = 0; i < p.nb; i++) domain_axis(c, p.bb[i].role, p.bb[i].size, ix_loop(k, k->loop_b[i] = new_loop(k, p.bb[i].role, p.bb[i].size)));
     for (int i = 0; i < p.nm; i++) domain_axis(c, p.m[i].role, p.m[i].size, ix_loop(k, k->loop_m[i] = new_loop(k, p.m[i].role, p.m[i].size)));
     for (int i = 0; i < p.nc; i++) domain_axis(c, p.nn[i].role, p.nn[i].size, ix_loop(k, k->loop_n[i] = new_loop(k, p.nn[i].role, p.nn[i].size)));
-    k->seg[0] = (Segment2){p.a, p.b};
-    KRef acc = kx(k, (KExpr){.kind = K_ACC, .slot = 0});
+    k->seg[0] = (Segment2){.a = p.a, .b = p.b, .n_k = p.nk};
+    memcpy(k->seg[0].k, p.k, sizeof p.k);
+    Sym axis;
+    int64_t rows;
+    if (p.leaf == LEAF_TAPS_K && contract_tile(&p, &axis, &rows) && !strcmp(axis, k->m[1].role)) k->tile_rows = rows;
+    KRef acc = as_stored(c, red, kx(k, (KExpr){.kind = K_ACC, .slot = 0}));
     store_member(c, red, &own, acc, AT_ELEMENT);
     know(c, &own, acc);
+    for (int i = 0; i < group->n; i++)
+        if (group->member[i] != red && is_product(g, group->member[i])) add_segment(c, group, red, group->member[i]);
     for (int i = 0; i < group->n; i++) {
         Ref r = group->member[i];
         int lo, hi;
-        int64_t rows;
-        if (r == red) continue;
+        if (r == red || is_product(g, r)) continue;
         if (op_info[N(g, r)->op].cls != OPC_REDUCE) { inner_member(c, r, node_elements(n)); continue; }
         inner_reduction(c, r, &lo, &hi, &rows);
         if (k->inner[k->n_inner - 1].level == AT_TASK) k->tile_rows = rows;

@@ -1,10 +1,12 @@
 /* ectc: options and commands; compiling walks passes.def.
    Assumes commands leave located errors in dsl/loc.h; they are printed here, and exit statuses decided. */
+#include "compiler/diff.h"
 #include "compiler/elaborate.h"
 #include "compiler/plan_write.h"
+#include "compiler/report.h"
 #include <errno.h>
 
-enum { TREES = 1, GRAPHS = 2, PLAIN = 4, SIMPLE = 8, LAID = 16, FUSED = 32, KERNELS = 64, PLACED = 128, TEXTS = 256, GROUPED = 512 };
+enum { TREES = 1, GRAPHS = 2, PLAIN = 4, SIMPLE = 8, LAID = 16, FUSED = 32, KERNELS = 64, PLACED = 128, TEXTS = 256, GROUPED = 512, ORDERED = 1024 };
 
 typedef struct {
     const char *model, *out, *dump;
@@ -12,11 +14,13 @@ typedef struct {
     int n_defines, cap_defines;
     Define *define;
     /* the state that passes hand on */
+    bool half;                       /* --precision bf16 */
     int facts;
     Arena *trees;
     FileList files;
     Module *m;
     Backend *back;
+    bool unfused;                    /* --fusion none */
     bool keep_rows;                  /* --rows keep */
     bool graphs_only;                /* --from: graphs without their model; m holds a program for each */
 } Run;
@@ -31,6 +35,7 @@ static void run_parse(Run *r)
 static void run_elaborate(Run *r)
 {
     r->m = elaborate(&r->files, r->n_defines, r->define);
+    if (r->m) r->m->half = r->half;
 }
 
 /* Calls f once for each graph: grad and train_step.micro are one. */
@@ -70,7 +75,7 @@ static void run_regroup(Run *r)
     for (int i = 0; i < r->m->n_programs; i++)
         for (int k = 0; k < r->m->programs[i].n_seg; k++) {
             Graph *g = r->m->programs[i].seg[k].g;
-            if (g == grad || segment_is_update(&r->m->programs[i].seg[k]) || r->m->programs[i].name == sym("init")) continue;
+            if (g == grad || r->unfused || segment_is_update(&r->m->programs[i].seg[k]) || r->m->programs[i].name == sym("init")) continue;
             regroup(g, r->m, r->back->params);
             verify(g, "regroup");
             if (r->m->programs[i].name == sym("grad")) grad = g;
@@ -86,7 +91,8 @@ static void run_fuse(Run *r)
             Graph *g = r->m->programs[i].seg[k].g;
             if (g == grad) continue;
             Ranks *ranks = layout_ranks(r->m, g, r->back->params);
-            fuse(g, ranks);
+            if (r->unfused) hold_everything(g);
+            else fuse(g, ranks);
             free(ranks);
             verify(g, "fuse");
             if (r->m->programs[i].name == sym("grad")) grad = g;
@@ -95,6 +101,7 @@ static void run_fuse(Run *r)
 }
 
 static void run_lower(Run *r) { lower(r->back); }
+static void run_group(Run *r) { group(r->back, !r->unfused); }
 static void run_memplan(Run *r) { memplan(r->back); }
 static void run_emit_c(Run *r) { emit_c(r->back); }
 static void run_plan_write(Run *r) { plan_write(r->back, &(PlanOptions){ .out = r->out }); }
@@ -129,7 +136,7 @@ static void dump(const Run *r, const Pass *p)
             printf("# %s\n%s", r->files.v[i]->path, s);
             free(s);
         }
-    } else if (strchr("OMH", p->letter)) {
+    } else if (strchr("OGMH", p->letter)) {
         StrBuf b = { 0 };
         backend_dump(&b, r->back, p->letter);
         if (b.s) fputs(b.s, stdout);
@@ -162,7 +169,7 @@ static int walk(Run *r)
         started = started || p->letter == r->from;
         bool order = p->letter == 'L';               /* parameters are laid out for any later entry */
         if ((!started && !order) || (p->letter == 'W' && !r->out)) continue;
-        if (p->letter == 'L' && !r->out && !(r->dump && strpbrk(r->dump, "LRFOMH"))) { if (started) break; else continue; }      /* `check` needs no kernels */
+        if (p->letter == 'L' && !r->out && !(r->dump && strpbrk(r->dump, "LRFOGMH"))) { if (started) break; else continue; }      /* `check` needs no kernels */
         if ((r->facts & p->needs) != p->needs) die("pass `%s` comes too early", p->name);
         p->run(r);
         r->facts = (r->facts & ~p->breaks) | p->gives;
@@ -226,11 +233,15 @@ static void usage(FILE *to)
     fputs("usage: ectc MODEL.dsl -o PLAN [-D name=value]... [options]    compile a model\n"
           "       ectc check MODEL.dsl [-D name=value]...                check it, write nothing\n"
           "       ectc fmt [--check | -w] FILE...                        canonical text to stdout; --check: exit 1 if it differs; -w: rewrite\n"
+          "       ectc diff [--check] [--totals] [--device D] PLAN1 PLAN2  kernels, bytes and predicted times of two plans; --check: exit 1 if they differ\n"
           "       ectc explain [CODE]                                    the page of an error code, or the list of codes\n"
+          "       ectc report PLAN -o FILE.html                          a plan as one page: text, graph, kernels, memory, predicted times\n"
           "\n"
           "  -o PLAN          directory to write; an existing plan there is replaced\n"
           "  -D name=value    give a `config` of the model another value: -D res=16 -D 'mult=[1,2]'\n"
           "  --target cpu     what to compile for (cpu)\n"
+          "  --precision P    f32, or bf16: activations and operands of the network's contractions in 2 bytes\n"
+          "  --fusion MODE    full (the default), or none: each operation a kernel of its own, its result in memory\n"
           "  --rows HOW       keep: the first branch of `rows` is computed for every row; compact: for those that need it (compact)\n"
           "  -d LETTERS       print what passes leave, to stdout\n"
           "  --from LETTER    MODEL is a graph text (as -d prints it): start at this pass\n"
@@ -270,9 +281,17 @@ static int compile(int argc, char **argv, bool check_only)
         else if (!strncmp(a, "-D", 2)) add_define(&r, a + 2);
         else if (!strcmp(a, "-d")) check_letters(r.dump = option_value(argc, argv, &i, a));
         else if (!strcmp(a, "-o") && !check_only) r.out = option_value(argc, argv, &i, a);
-        else if (!strcmp(a, "--target") && !check_only) {
+        else if (!strcmp(a, "--precision") && !check_only) {
+            const char *t = option_value(argc, argv, &i, a);
+            if (strcmp(t, "f32") && strcmp(t, "bf16")) user_error("--precision %s: there are f32 and bf16", t);
+            r.half = !strcmp(t, "bf16");
+        } else if (!strcmp(a, "--target") && !check_only) {
             const char *t = option_value(argc, argv, &i, a);
             if (strcmp(t, "cpu")) user_error("--target %s: this ectc compiles for cpu", t);
+        } else if (!strcmp(a, "--fusion") && !check_only) {
+            const char *f = option_value(argc, argv, &i, a);
+            if (strcmp(f, "none") && strcmp(f, "full")) user_error("--fusion %s: it is full or none", f);
+            r.unfused = !strcmp(f, "none");
         } else if (!strcmp(a, "--rows") && !check_only) {
             const char *how = option_value(argc, argv, &i, a);
             if (strcmp(how, "keep") && strcmp(how, "compact")) user_error("--rows %s: keep or compact", how);
@@ -282,7 +301,7 @@ static int compile(int argc, char **argv, bool check_only)
             if (strlen(l) != 1 || !strchr("XSCRFO", *l)) user_error("--from %s: a graph can enter at X, S, C, R, F or O", l);
             r.from = *l;
         } else if (a[0] == '-' && a[1]) {
-            static const char *const known[] = { "-D", "-d", "-o", "--target", "--rows", "--from", "--help", "--version" };
+            static const char *const known[] = { "-D", "-d", "-o", "--target", "--precision", "--fusion", "--rows", "--from", "--help", "--version" };
             const char *near = suggest(a, known, COUNT(known));
             user_error("unknown option %s\n  help: %s%s%s", a, near ? "did you mean " : "ectc --help", near ? near : "", near ? "?" : "");
         } else if (r.model) user_error("one model at a time: %s and %s", r.model, a);
@@ -347,6 +366,8 @@ int main(int argc, char **argv)
         if (argc > 3) user_error("explain takes one code\n  help: ectc explain E0203");
         return explain_code(argc > 2 ? argv[2] : NULL, stdout);
     }
+    if (!strcmp(argv[1], "report")) return report_command(argc - 2, argv + 2);
+    if (!strcmp(argv[1], "diff")) return diff_plans(argc - 2, argv + 2);
     if (!strcmp(argv[1], "fmt")) return format(argc - 2, argv + 2);
     if (!strcmp(argv[1], "check")) return compile(argc - 2, argv + 2, true);
     return compile(argc - 1, argv + 1, false);

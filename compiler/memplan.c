@@ -16,18 +16,18 @@ void memplan_segment(Lowered *l)
     for (int i = 0; i < l->n_buf; i++)
         if (l->buf[i].kind == BUF_ARENA && l->buf[i].first >= 0) order[n++] = i;
     for (int i = 1; i < n; i++)                      /* stable: size, then creation order */
-        for (int j = i; j > 0 && l->buf[order[j]].elements > l->buf[order[j - 1]].elements; j--) {
+        for (int j = i; j > 0 && buffer_size(&l->buf[order[j]]) > buffer_size(&l->buf[order[j - 1]]); j--) {
             int x = order[j]; order[j] = order[j - 1]; order[j - 1] = x;
         }
     Span *busy = xmalloc(sizeof(Span) * (size_t)(n + 1));
     l->arena_elements = 0;
     for (int i = 0; i < n; i++) {
         Buffer *b = &l->buf[order[i]];
-        int64_t size = (b->elements + 15) / 16 * 16, at = 0;
+        int64_t size = (buffer_size(b) + 15) / 16 * 16, at = 0;
         int nb = 0;
         for (int j = 0; j < i; j++) {
             const Buffer *o = &l->buf[order[j]];
-            if (o->last >= b->first && o->first <= b->last) busy[nb++] = (Span){o->offset, o->offset + (o->elements + 15) / 16 * 16};
+            if (o->last >= b->first && o->first <= b->last) busy[nb++] = (Span){o->offset, o->offset + (buffer_size(o) + 15) / 16 * 16};
         }
         qsort(busy, (size_t)nb, sizeof *busy, by_from);
         for (int j = 0; j < nb; j++) {

@@ -1,6 +1,7 @@
 /* Places: where a node's elements lie in the domain of a kernel that has other nodes at hand, followed through element-wise operations, renames and
    rearrangements. Assumes that what is held and not known is loaded from memory. */
 #include "compiler/fuse.h"
+#include "compiler/rewrite.h"
 
 void placer_open(Placer *p, const Graph *g)
 {
@@ -214,6 +215,15 @@ bool place_cut(const Node *n, const Node *x, const Place *at, int n_axes, const 
         else if (*hi >= 0 && axes[d].size == 1 && !seen[d]) *hi = d + 1;
     }
     return *lo >= 0;
+}
+
+Ref output_base(const Graph *g, Ref r)
+{
+    for (;; r = N(g, r)->in[0]) {
+        const Node *n = N(g, r);
+        if (n->op == OP_rename || (n->op == OP_expand && n->a.expand.size == 1) || is_permutation(g, r)) continue;
+        return r;
+    }
 }
 
 Ref summed_node(const Graph *g, Ref red)

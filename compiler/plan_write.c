@@ -2,6 +2,7 @@
    The directory is built under a temporary name and renamed. */
 #include "compiler/plan_write.h"
 #include "dsl/embedded.h"
+#include "runtime/predict.h"
 #include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -65,6 +66,8 @@ static void json_segment(Writer *w, Lowered *l, const Segment *s, const char *ph
         sb_printf(j, ", \"kind\": \"%s\", \"elements\": %lld", buf_kind[b->kind], (long long)b->elements);
         if (b->kind == BUF_PARAM) { sb_puts(j, ", "); json_field(j, "set", b->set); }
         if (b->kind == BUF_PARAM || b->kind == BUF_GRAD || b->kind == BUF_ARENA) sb_printf(j, ", \"offset\": %lld", (long long)b->offset);
+        if (b->half) sb_puts(j, ", \"type\": \"bf16\"");
+        if (b->kind == BUF_ARENA) sb_printf(j, ", \"first\": %d, \"last\": %d", b->first, b->last);
         if (b->kind == BUF_INPUT || b->kind == BUF_OUTPUT || b->kind == BUF_CARRY) { sb_puts(j, ", "); json_axes(j, b->decl.n_axes, b->decl.axes); }
         sb_puts(j, "}");
     }
@@ -80,19 +83,8 @@ static void json_segment(Writer *w, Lowered *l, const Segment *s, const char *ph
     }
     sb_puts(j, "],\n       \"steps\": [");
     for (int i = 0; i < l->n_kernel; i++) {
-        Kernel *k = l->kernel[i];
-        sb_printf(j, "%s\n        {\"kernel\": %d, \"buffers\": [", i ? "," : "", k->text);
-        for (int b = 0; b < k->n_buf; b++) sb_printf(j, "%s%d", b ? ", " : "", k->buf[b]);
-        sb_puts(j, "], \"draws\": [");
-        for (int d = 0; d < k->n_draw; d++) sb_printf(j, "%s%d", d ? ", " : "", k->draw[d]);
-        sb_puts(j, "], ");
-        const Origin *at = &N(l->g, k->root)->at;
-        char *where = at->file ? xasprintf("%s:%d", at->file, at->line) : xstrdup("");
-        json_field(j, "at", where);
-        free(where);
-        sb_puts(j, ", ");
-        json_field(j, "path", at->path ? at->path : "");
-        sb_puts(j, "}");
+        sb_printf(j, "%s\n        ", i ? "," : "");
+        json_step(j, l, l->kernel[i]);
     }
     sb_printf(j, "],\n       \"peak_bytes\": %lld, \"flops\": %lld, \"bytes\": %lld}", (long long)(4 * l->arena_elements), (long long)l->flops, (long long)l->bytes);
 }
@@ -122,9 +114,9 @@ static void json_head(Writer *w)
     Module *m = w->m;
     StrBuf *j = &w->j;
     int64_t batch = batch_of(m), at = 0;
-    sb_printf(j, "{\"format\": \"ect-plan\", \"version\": 1, \"ectc\": \"%s\", ", ECT_VERSION);
+    sb_printf(j, "{\"format\": \"ect-plan\", \"version\": 2, \"ectc\": \"%s\", ", ECT_VERSION);
     json_field(j, "model", m->model_file);
-    sb_printf(j, ", \"batch\": %lld,\n \"config\": [", (long long)batch);
+    sb_printf(j, ", \"precision\": \"%s\", \"batch\": %lld,\n \"config\": [", m->half ? "bf16" : "f32", (long long)batch);
     for (int i = 0; i < m->n_config; i++) {
         sb_printf(j, "%s[\"%s\", ", i ? ", " : "", m->config[i].name);
         sb_json_string(j, m->config[i].value);
@@ -205,18 +197,36 @@ static char *kernel_file(const KernelText *t)
     sb_printf(&b, "\n   bytes      %lld   FLOPs %lld   intensity %.1f FLOP/byte", (long long)k->bytes, (long long)k->flops, (double)k->flops / (double)MAX(k->bytes, 1));
     if (k->reason) sb_printf(&b, "\n   leaf       %s", k->reason);
     sb_puts(&b, " */\n#include \"prelude.h\"\n\n");
-    sb_puts(&b, k->body);
+    marks_print(&b, t, k->body);
     return b.s;
 }
 
-static int cores(void)
+/* "[n:32 h:16 w:16 o:32] sum [i:32 kh:3 kw:3]": the result, and what its first reduction sums over. */
+static void shape_text(StrBuf *b, const KernelText *t)
 {
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 ? (int)n : 1;
+    const Graph *g = t->l->g;
+    const Node *root = N(g, t->k->root), *red = NULL;
+    for (int i = 0; i < t->k->n_nodes && !red; i++)
+        if (op_info[N(g, t->k->nodes[i])->op].cls == OPC_REDUCE) red = N(g, t->k->nodes[i]);
+    for (int i = 0; i < root->n_axes; i++) sb_printf(b, "%s%s:%lld", i ? " " : "[", root->axes[i].role, (long long)root->axes[i].size);
+    sb_puts(b, root->n_axes ? "]" : "[]");
+    for (int i = 0; red && i < red->a.reduce.n; i++) {
+        const Axis *x = NULL;
+        for (int k = 0; k < red->n_in && !x; k++) x = find_axis(N(g, red->in[k]), red->a.reduce.axis[i]);
+        if (x) sb_printf(b, "%s%s:%lld", i ? " " : red->op == OP_rmax ? " max [" : " sum [", x->role, (long long)x->size);
+    }
+    if (red && red->a.reduce.n) sb_putc(b, ']');
 }
 
-/* Seconds on this machine's cores: arithmetic at 90 GFLOP/s a core (OpenBLAS sgemm on AVX2/AVX-512, tiles included), memory at 15 GB/s. */
-static double predict_cpu(int64_t flops, int64_t bytes) { return (double)flops / (90e9 * cores()) + (double)bytes / 15e9; }
+static double predict(const PredictDevice *d, const Lowered *l, bool half)
+{
+    double s = 0;
+    for (int i = 0; i < l->n_kernel; i++) {
+        const Kernel *k = l->kernel[i];
+        s += predict_seconds(d, k->cls == KERNEL_CONTRACT, half, (double)k->flops, (double)k->bytes, NULL);
+    }
+    return s;
+}
 
 void plan_write(const Backend *b, const PlanOptions *o)
 {
@@ -235,6 +245,9 @@ void plan_write(const Backend *b, const PlanOptions *o)
         if (!make_dirs(sub[i])) machine_error("cannot create %s: %s\n  help: choose another folder with -o", sub[i], strerror(errno));
         free(sub[i]);
     }
+    PredictDevice cpu;
+    char *err = NULL;
+    if (!predict_device(&cpu, "cpu", 0, &err)) die("%s", err);
     json_head(&w);
     StrBuf *j = &w.j;
     for (int p = 0; p < m->n_programs; p++) {
@@ -247,6 +260,7 @@ void plan_write(const Backend *b, const PlanOptions *o)
         sb_puts(j, ",\n   \"segments\": [");
         int64_t flops = 0, bytes = 0, peak = 0;
         int kernels = 0;
+        double seconds = 0;
         for (int s = 0; s < pr->n_seg; s++) {
             Segment *sg = &pr->seg[s];
             char *path = xasprintf("graph/%s.txt", sg->name);
@@ -263,12 +277,13 @@ void plan_write(const Backend *b, const PlanOptions *o)
             Lowered *l = lowered(b, sg);
             json_segment(&w, l, sg, phase);
             flops += l->flops; bytes += l->bytes; kernels += l->n_kernel;
+            seconds += predict(&cpu, l, m->half);
             peak = MAX(peak, 4 * l->arena_elements);
         }
         sb_puts(j, "]}");
         if (!init && !o->quiet)
             printf("%-14s %5d kernels %10.2f GFLOP %10.1f MB moved %9.1f MB peak %8.3f s predicted on %d cores\n", pr->name, kernels,
-                   (double)flops / 1e9, (double)bytes / 1e6, (double)peak / 1e6, predict_cpu(flops, bytes), cores());
+                   (double)flops / 1e9, (double)bytes / 1e6, (double)peak / 1e6, seconds, cpu.cores);
     }
     sb_puts(j, "],\n \"kernels\": [");
     for (int i = 0; i < b->n_text; i++) {
@@ -276,9 +291,13 @@ void plan_write(const Backend *b, const PlanOptions *o)
         char *file = kernel_file(t), *path = xasprintf("kernels/%s.c", t->k->name);
         put(&w, path, file, strlen(file));
         free(file);
-        sb_printf(j, "%s\n  {\"name\": \"%s\", \"file\": \"%s\", \"class\": \"%s\", \"flops\": %lld, \"bytes\": %lld, \"scratch\": %lld, \"shared\": %lld, ",
-                  i ? "," : "", t->k->name, path, class_name(t->k), (long long)t->k->flops, (long long)t->k->bytes, (long long)t->k->scratch, (long long)t->k->shared);
-        sb_puts(j, "\"instances\": [");
+        sb_printf(j, "%s\n  {\"name\": \"%s\", \"file\": \"%s\", \"class\": \"%s\", \"flops\": %lld, \"bytes\": %lld, \"issued_bytes\": %lld, \"scratch\": %lld, \"shared\": %lld, ",
+                  i ? "," : "", t->k->name, path, class_name(t->k), (long long)t->k->flops, (long long)t->k->bytes, (long long)t->k->issued_bytes, (long long)t->k->scratch, (long long)t->k->shared);
+        StrBuf shape = {0};
+        shape_text(&shape, t);
+        json_field(j, "shape", shape.s);
+        sb_free(&shape);
+        sb_puts(j, ", \"instances\": [");
         for (int q = 0; q < t->n_inst; q++) { if (q) sb_puts(j, ", "); sb_json_string(j, t->inst[q]); }
         sb_puts(j, "], \"source\": [");
         for (int q = 0; q < t->n_src; q++) { if (q) sb_puts(j, ", "); sb_json_string(j, t->src[q]); }

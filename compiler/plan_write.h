@@ -9,4 +9,6 @@ typedef struct {
 } PlanOptions;
 /* Prints one line per program to stdout. Exits 2 when the directory cannot be written; nothing is left half-written. */
 void plan_write(const Backend *b, const PlanOptions *o);
+/* plan_step.c: appends a step of docs/plan.md as a JSON object; k is one of l's kernels, its `text` filled in. */
+void json_step(StrBuf *j, const Lowered *l, const Kernel *k);
 #endif

@@ -363,7 +363,7 @@ static Ref split_node(Graph *g, const Node *old, Ref id, const Ref *in, void *ct
         count *= (double)find_axis(x, name[i])->size;
     }
     if (!n_inner || count < WORTH) return mk_like(g, old, old->op, in, old->n_in);
-    Ref scale = old->op == OP_sqdev ? 0 : take_factor(g, part, old->n_in, n_inner, inner);
+    Ref scale = take_factor(g, part, old->n_in, n_inner, inner);
     for (int i = 0; i < n_inner && middle > 0; i++) {  /* a partial sum for each tile of the kernel that makes the operand */
         Sym role = inner[i], at, tile = sym(arena_printf(g->arena, "%s_tile", inner[i]));
         int64_t rows, size = find_axis(x, inner[i])->size;
@@ -381,7 +381,9 @@ static Ref split_node(Graph *g, const Node *old, Ref id, const Ref *in, void *ct
     Ref sums = old->op == OP_contract ? mk_contract(g, part[0], part[1], n_inner, inner) : mk_sum(g, part[0], n_inner, inner);
     sums = as_result(g, scale ? mk_binary(g, OP_mul, sums, scale) : sums, m);
     if (old->op != OP_sqdev) return mk_sum(g, sums, n_rest, rest);
-    Ref squares = as_result(g, mk_sqdev(g, part[0], n_inner, inner), m);
+    Ref squares = mk_sqdev(g, part[0], n_inner, inner);
+    if (scale) squares = mk_binary(g, OP_mul, squares, mk_binary(g, OP_mul, scale, scale));
+    squares = as_result(g, squares, m);
     if (!n_rest) return squares;
     Ref between = mk_binary(g, OP_div, mk_sqdev(g, sums, n_rest, rest), mk_const(g, count));
     return mk_binary(g, OP_add, mk_sum(g, squares, n_rest, rest), between);

@@ -1,10 +1,10 @@
-/* Files that ectc carries: the standard library, the explain pages, the prelude of generated kernels.
+/* Files that ectc carries: the standard library, the explain pages, the prelude of generated kernels, the report's page.
    Assumes nothing of the tree or the graph, so that either side may include it. */
 #ifndef ECT_EMBEDDED_H
 #define ECT_EMBEDDED_H
 #include <stddef.h>
 
-/* ---- files embedded at build by tools/embed.sh: "std.nn" (displayed "std/nn.dsl"), pages "E0203", and "kernel_prelude.h" ---- */
+/* ---- files embedded at build by tools/embed.sh: "std.nn" (displayed "std/nn.dsl"), pages "E0203", "kernel_prelude.h", and "report/page.html" ---- */
 struct Embedded {
     const char *name, *text;
     size_t len;

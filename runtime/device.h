@@ -7,6 +7,9 @@
 typedef struct Device Device;                        /* opaque: each device's own struct */
 typedef struct { int threads; } DeviceOptions;       /* threads: 0 = all there are */
 
+/* Seconds and runs of one step of a segment. */
+typedef struct { double seconds; int64_t calls; } StepTime;
+
 /* One run of one segment. Pointers are lent for the call. Tensors in, out, carry lie row-major in their declared roles' order;
    flat arrays hold plan->param_elements elements in physical order. */
 typedef struct {
@@ -28,11 +31,13 @@ typedef struct {
     const float *const *draw; /* NULL: generate; else per segment draw (all of them) values [row][element], docs/random.md */
     uint64_t step, sample0;                          /* Philox step; number of row 0 */
     uint64_t seed;                                   /* what the keys were made from */
+    StepTime *time;                                  /* timed devices: NULL, or per step of the segment: this run is added */
 } Launch;
 
 typedef struct DeviceClass {
     const char *name;
     bool wide;                                       /* computes in f64: takes in64, out64, carry64, grad64 */
+    bool timed;                                      /* runs kernels, fills Launch.time; the others interpret graphs */
     /* Can it work here? *what (heap): what it uses, or why it cannot and how to mend that. */
     bool (*available)(char **what);
     /* Failures of these are reported by user_error/machine_error and do not return. */

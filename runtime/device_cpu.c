@@ -28,8 +28,6 @@ struct Device {
     uint64_t *key;
     const float **draw;
     int n_buf, n_bound, n_key;
-    double *seconds;                                 /* per kernel when ECT_PROFILE is set */
-    long *launches;
 };
 
 static bool cpu_available(char **what)
@@ -45,10 +43,6 @@ static Device *cpu_open(const Plan *plan, const DeviceOptions *o)
     Device *d = xcalloc(1, sizeof *d);
     d->plan = plan;
     d->threads = o->threads > 0 ? o->threads : omp_get_max_threads();
-    if (getenv("ECT_PROFILE")) {
-        d->seconds = xcalloc((size_t)plan->n_kernels, sizeof *d->seconds);
-        d->launches = xcalloc((size_t)plan->n_kernels, sizeof *d->launches);
-    }
     return d;
 }
 
@@ -136,6 +130,7 @@ static void cpu_prepare(Device *d, const PlanProgram *p, bool with_draws)
     JitSource *src = xcalloc((size_t)plan->n_kernels + 1, sizeof *src);
     KernelFn **fn = xcalloc((size_t)plan->n_kernels + 1, sizeof *fn);
     int *which = xcalloc((size_t)plan->n_kernels + 1, sizeof *which), n = 0;
+    if (jit_unit()) memset(used, 1, (size_t)plan->n_kernels);          /* one compilation for all programs of the plan */
     for (int i = 0; i < p->n_segments; i++)
         for (int k = 0; k < p->segment[i].n_steps; k++) used[p->segment[i].step[k].kernel] = true;
     for (int k = 0; k < plan->n_kernels; k++) {
@@ -181,6 +176,7 @@ static void cpu_run(Device *d, const Launch *l)
         .threads = d->threads,
             .sgemm = blas_sgemm(),
     };
+    double last = l->time ? now_seconds() : 0;
     for (int i = 0; i < g->n_steps; i++) {
         const PlanStep *s = &g->step[i];
         for (int k = 0; k < s->n_buffers; k++) d->bound[k] = d->buf[s->buffer[k]];
@@ -188,42 +184,19 @@ static void cpu_run(Device *d, const Launch *l)
             d->key[k] = l->key[s->draw[k]];
             d->draw[k] = with_draws ? l->draw[s->draw[k]] : NULL;
         }
-        double t = d->seconds ? now_seconds() : 0;
+        a.instances = s->instances;
         c->fn[s->kernel](&a);
-        if (d->seconds) {
-            d->seconds[s->kernel] += now_seconds() - t;
-            d->launches[s->kernel]++;
+        if (l->time) {                               /* one reading of the clock a launch: its end is the next one's start */
+            double now = now_seconds();
+            l->time[i].seconds += now - last;
+            l->time[i].calls++;
+            last = now;
         }
     }
 }
 
-/* ECT_PROFILE=1: kernels by time spent, on stderr. */
-static void print_profile(const Device *d)
-{
-    const Plan *plan = d->plan;
-    double total = 0;
-    for (int k = 0; k < plan->n_kernels; k++) total += d->seconds[k];
-    fprintf(stderr, "%10s %6s %8s %9s %8s %8s  kernel\n", "seconds", "share", "launches", "ms each", "GFLOP/s", "GB/s");
-    bool *done = xcalloc((size_t)plan->n_kernels + 1, 1);
-    for (int row = 0; row < plan->n_kernels; row++) {
-        int best = -1;
-        for (int k = 0; k < plan->n_kernels; k++)
-            if (!done[k] && d->launches[k] && (best < 0 || d->seconds[k] > d->seconds[best])) best = k;
-        if (best < 0) break;
-        done[best] = true;
-        const PlanKernel *kernel = &plan->kernel[best];
-        double each = d->seconds[best] / (double)d->launches[best];
-        fprintf(stderr, "%10.3f %5.1f%% %8ld %9.3f %8.1f %8.1f  %s\n", d->seconds[best], 100 * d->seconds[best] / total,
-            d->launches[best],
-                1e3 * each, (double)kernel->flops / each / 1e9, (double)kernel->bytes / each / 1e9, kernel->name);
-    }
-    fprintf(stderr, "%10.3f total\n", total);
-    free(done);
-}
-
 static void cpu_close(Device *d)
 {
-    if (d->seconds) print_profile(d);
     for (int i = 0; i < d->n_code; i++) {
         jit_close(d->code[i].jit);
         free(d->code[i].fn);
@@ -236,11 +209,10 @@ static void cpu_close(Device *d)
     free(d->bound);
     free(d->key);
     free(d->draw);
-    free(d->seconds);
-    free(d->launches);
     free(d);
 }
 
 const DeviceClass device_cpu = {
-    .name = "cpu", .available = cpu_available, .open = cpu_open, .prepare = cpu_prepare, .run = cpu_run, .close = cpu_close,
+    .name = "cpu", .timed = true, .available = cpu_available, .open = cpu_open, .prepare = cpu_prepare, .run = cpu_run,
+    .close = cpu_close,
 };

@@ -20,6 +20,9 @@ typedef struct {
    SIGINT, SIGTERM and SIGHUP meanwhile end the compilers, remove the temporary folder and end the process. */
 Jit *jit_load(const JitSource *src, int n, const char *prelude, bool draw_inputs, KernelFn **fn);
 void jit_close(Jit *j);
+/* The environment's ECT_KERNEL_UNIT, "-O1": kernels are compiled as one file with that flag in place of -O3, many small ones in a
+   fraction of the time, for tests. NULL when it is not set; user_error when it is no -O flag. */
+const char *jit_unit(void);
 /* Compiled now, out of how many; 0 when everything came from the cache. */
 int jit_compiled(const Jit *j);
 

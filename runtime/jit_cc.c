@@ -1,4 +1,4 @@
-/* jit.h through the system's C compiler: groups of kernels to objects in parallel, one shared object, dlopen.
+/* jit.h through the system's C compiler: groups of kernels to objects in parallel (or all as one file), one shared object, dlopen.
    Assumes gcc or clang options; a private temporary folder holds everything and is removed before returning. */
 #include "runtime/jit.h"
 #include "cache/cache.h"
@@ -21,7 +21,7 @@ extern char **environ;
 static const char *const COMPILE_FLAGS[] = {"-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math",
                                             "-ffp-contract=off", "-fopenmp", "-fPIC", "-w"};
 static const char *const LINK_FLAGS[] = {"-shared", "-fopenmp", "-Wl,-z,now"};
-enum { MAX_JOBS = 64, GROUP_MAX = 8, FORMAT = 1 };
+enum { MAX_JOBS = 64, GROUP_MAX = 8, FORMAT = 1, OPTIMISE = 1 };      /* OPTIMISE: COMPILE_FLAGS' index of -O3 */
 
 struct Jit {
     void *lib;
@@ -180,6 +180,21 @@ static void put_flags(StrBuf *b, const char *const *flags, size_t n)
     sb_putc(b, '\n');
 }
 
+const char *jit_unit(void)
+{
+    const char *flag = getenv("ECT_KERNEL_UNIT");
+    if (!flag || !*flag) return NULL;
+    if (strncmp(flag, "-O", 2) || strpbrk(flag, " \t\n")) user_error("ECT_KERNEL_UNIT=%s: it is one of -O0, -O1, -O2, -O3", flag);
+    return flag;
+}
+
+/* What COMPILE_FLAGS[i] is in this run. */
+static const char *compile_flag(size_t i)
+{
+    const char *unit = i == OPTIMISE ? jit_unit() : NULL;
+    return unit ? unit : COMPILE_FLAGS[i];
+}
+
 /* Kernels without draws are the same in both variants, and share one object. */
 static bool draws(const char *source)
 {
@@ -195,7 +210,9 @@ static void make_keys(Build *b)
     cpu_identity(cpu, sizeof cpu);
     StrBuf head = {0};
     sb_printf(&head, "\ncompiler %s\nprocessor %s\nformat %d\nflags ", b->compiler, cpu, FORMAT);
-    put_flags(&head, COMPILE_FLAGS, COUNT(COMPILE_FLAGS));
+    const char *flags[COUNT(COMPILE_FLAGS)];
+    for (size_t i = 0; i < COUNT(flags); i++) flags[i] = compile_flag(i);
+    put_flags(&head, flags, COUNT(flags));
     sb_puts(&head, "prelude\n");
     put_canonical(&head, b->prelude);
     b->head = head.s;
@@ -358,7 +375,7 @@ static pid_t start_compile(Build *b, const int *missing, int first, int n)
     argv[a++] = "cd \"$0\" && exec \"$@\"";
     argv[a++] = b->temp;
     argv[a++] = compiler_path;
-    for (size_t i = 0; i < COUNT(COMPILE_FLAGS); i++) argv[a++] = COMPILE_FLAGS[i];
+    for (size_t i = 0; i < COUNT(COMPILE_FLAGS); i++) argv[a++] = compile_flag(i);
     if (b->draw_inputs) argv[a++] = "-DECT_DRAW_INPUTS=1";
     argv[a++] = "-c";
     char *names[GROUP_MAX], *log = in_temp(b, missing[first], ".log");
@@ -506,6 +523,16 @@ Jit *jit_load(const JitSource *src, int n, const char *prelude, bool draw_inputs
 {
     Jit *j = xcalloc(1, sizeof *j);
     if (!n) return j;
+    const JitSource *part = src;
+    const int n_parts = n;
+    JitSource unit = {.name = "unit", .path = "the kernels as one file"};
+    StrBuf text = {0};
+    if (jit_unit()) {                                /* the functions' names are distinct, and the prelude guards itself */
+        for (int i = 0; i < n; i++) sb_printf(&text, "%s\n", src[i].source);
+        unit.source = text.s;
+        src = &unit;
+        n = 1;
+    }
     const char *why;
     Build b = {.src = src, .n = n, .prelude = prelude, .draw_inputs = draw_inputs, .compiler = jit_compiler(&why)};
     if (!b.compiler)
@@ -537,14 +564,15 @@ Jit *jit_load(const JitSource *src, int n, const char *prelude, bool draw_inputs
         if (!j->lib) machine_error("the compiled kernels do not load: %s", why);
         if (j->compiled) fprintf(stderr, "compiled %d of %d kernels in %.1f s\n", j->compiled, n, now_seconds() - began);
     }
-    for (int i = 0; i < n; i++) {
-        fn[i] = (KernelFn *)dlsym(j->lib, src[i].name);
+    for (int i = 0; i < n_parts; i++) {
+        fn[i] = (KernelFn *)dlsym(j->lib, part[i].name);
         if (!fn[i]) user_error("%s does not define the function %s; the plan was edited or is of another version, compile it "
                 "again with ectc",
-                               src[i].path, src[i].name);
-        free(b.key[i]);
+                               part[i].path, part[i].name);
     }
+    for (int i = 0; i < n; i++) free(b.key[i]);
     free(b.key);
+    sb_free(&text);
     free(b.head);
     free(bytes);
     sb_free(&all);

@@ -17,7 +17,7 @@ typedef struct {
     ect_u64 step, sample0;          /* step counter; number of row 0 in the global batch */
     char *scratch; ect_u64 scratch_stride;   /* thread t owns scratch + t * stride; sizes as the plan says */
     char *shared;                   /* scratch shared by the threads of a launch */
-    int threads;
+    int threads, instances;         /* instances: a launch of several equal kernels has the buffers of each, one after another */
     void (*sgemm)(int, int, int, int, int, int, float, const float *, int, const float *, int, float, float *,
                   int); /* cblas_sgemm, single-threaded */
 } EctArgs;
@@ -219,6 +219,11 @@ ECT_INLINE float ect_bf16(float x)
     ect_u32 r = (b + 0x7fffu + ((b >> 16) & 1u)) & 0xffff0000u;
     return ect_from_bits((b & 0x7fffffffu) > 0x7f800000u ? b : r);
 }
+
+/* Activations stored in 2 bytes: the upper half of an f32, rounded to nearest even. */
+typedef unsigned short ect_bf16_t;
+ECT_INLINE float ect_load_bf16(ect_bf16_t x) { return ect_from_bits((ect_u32)x << 16); }
+ECT_INLINE void ect_store_bf16(ect_bf16_t *to, float x) { *to = (ect_bf16_t)(ect_bits(ect_bf16(x)) >> 16); }
 
 /* ---- draws as kernels write them: site s of the launch, row n, element e, `per` elements a row. Locals key<s>, draw<s>, step,
    sample0 are the kernel's. ROW: elements e .. e + count - 1 into out, e and count multiples of 4. ---- */

@@ -37,6 +37,7 @@ static void take(Option *o, const char *arg, const char *value)
     errno = 0;
     switch (o->kind) {
     case OPT_FLAG: *(bool *)o->target = true; break;
+    case OPT_JSON:
     case OPT_TEXT: *(const char **)o->target = value; break;
     case OPT_TEXTS: {
         TextList *l = o->target;
@@ -66,6 +67,12 @@ static void take(Option *o, const char *arg, const char *value)
     o->given = true;
 }
 
+static bool is_json(const char *s)
+{
+    size_t n = strlen(s);
+    return n > 5 && *s != '-' && !strcmp(s + n - 5, ".json");
+}
+
 int options_parse(const char *usage, const char *about, Option *o, int n, int argc, char **argv, const char **pos, int max_pos)
 {
     int n_pos = 0;
@@ -84,6 +91,7 @@ int options_parse(const char *usage, const char *about, Option *o, int n, int ar
         char *shown = xasprintf("%s%s", found->name[1] ? "--" : "-", found->name);
         const char *value = equals ? equals + 1 : NULL;
         if (found->kind == OPT_FLAG && value) user_error("%s takes no value", shown);
+        if (found->kind == OPT_JSON && !value) value = i + 1 < argc && is_json(argv[i + 1]) ? argv[++i] : "";
         if (found->kind != OPT_FLAG && !value) {
             if (i + 1 >= argc) user_error("%s wants a value: %s", shown, found->arg);
             value = argv[++i];

@@ -6,8 +6,9 @@
 
 typedef struct { const char **v; int n, cap; } TextList;
 typedef struct { double *v; int n, cap; } RealList;
-typedef enum { OPT_FLAG, OPT_TEXT, OPT_TEXTS, OPT_INT, OPT_REALS } OptionKind;   /* targets: bool, const char *, TextList,
-                                                                                    int64_t, RealList */
+/* Targets: bool, const char *, TextList, int64_t, RealList, const char *. OPT_JSON is a file name that may be left out, "" then;
+   without `=` the next word is the value if it ends in `.json`. */
+typedef enum { OPT_FLAG, OPT_TEXT, OPT_TEXTS, OPT_INT, OPT_REALS, OPT_JSON } OptionKind;
 typedef struct {
     const char *name;                                /* without dashes; a single letter is written with one dash */
     OptionKind kind;

@@ -4,7 +4,7 @@
 #define ECT_PLAN_H
 #include "runtime/base.h"
 
-enum { PLAN_VERSION = 1, PLAN_MAX_AXES = 16 };
+enum { PLAN_VERSION = 2, PLAN_MAX_AXES = 16 };
 
 /* Roles and sizes, outermost first. */
 typedef struct { int n; const char *role[PLAN_MAX_AXES]; int64_t size[PLAN_MAX_AXES]; } PlanShape;
@@ -28,7 +28,9 @@ typedef struct {
 typedef struct { const char *name; bool is_int; const char *expr; } PlanRuntime;
 typedef struct {
     const char *name, *file, *cls;                   /* file: relative to the plan */
+    const char *shape;                               /* result and sum, for people; "" when the plan does not say */
     int64_t flops, bytes, scratch, shared;           /* scratch: bytes per thread; shared: bytes per launch */
+    int64_t issued_bytes;                            /* with re-reads; -1 when the plan does not say */
     int n_instances; const char **instance;
     int n_source; const char **source;
 } PlanKernel;
@@ -37,10 +39,12 @@ typedef enum { BUF_INPUT, BUF_ARENA, BUF_PARAM, BUF_GRAD, BUF_OUTPUT, BUF_CARRY,
 typedef struct {
     const char *name;                                /* "" for parameters */
     BufKind kind;
+    bool half;                                       /* arena: stored in 2 bytes, bf16 */
     int64_t elements, offset;                        /* offset: arena (elements of f32), param, grad; 0 for the others */
     int set;                                         /* param: index into sets */
     int state;                                       /* state: index into states */
     int io; /* input, output: index into the program's inputs, outputs; carry: into its carries */
+    int first, last;                                 /* arena: first and last step that uses it, -1 when none does; -1 for the others */
     PlanShape shape;                                 /* input, output, carry; n = 0 otherwise */
 } PlanBuffer;
 typedef enum { PLAN_UNIFORM, PLAN_NORMAL, PLAN_BERNOULLI } PlanDrawKind;
@@ -51,7 +55,13 @@ typedef struct {
     PlanShape shape;                                 /* listed roles: order in files */
     int64_t rows, per_row;                           /* derived: size of n (1 without n), elements a row */
 } PlanDraw;
-typedef struct { int kernel, n_buffers, *buffer, n_draws, *draw; const char *at, *path; } PlanStep;
+typedef struct {
+    int kernel, n_buffers, *buffer, n_draws, *draw;
+    int instances;                                   /* equal kernels in this launch; each has its share of buffer[], in order */
+    const char *at, *path;
+    int n_nodes, *node;                              /* nodes of the segment's graph that it computes, ascending */
+    int n_source; const char **source;               /* "file:line" of each */
+} PlanStep;
 typedef enum { PHASE_NONE, PHASE_MICRO, PHASE_UPDATE } PlanPhase;
 typedef struct {
     const char *name, *graph;                        /* graph: file relative to the plan */
@@ -75,6 +85,7 @@ typedef struct {
 typedef struct Plan {
     Arena *arena;
     const char *dir, *model, *compiler;              /* folder as given; model file; ectc's version */
+    const char *precision;                           /* of contractions' operands: "f32" unless the plan says otherwise */
     int64_t batch;
     int n_config; PlanConfig *config;
     int n_params; PlanParam *param;                  /* storage order */

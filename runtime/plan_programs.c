@@ -3,6 +3,7 @@
 #include "runtime/plan_read.h"
 
 static const int64_t MAX_COUNT = (int64_t)1 << 60, MAX_BYTES = (int64_t)1 << 50, MAX_ELEMENTS = (int64_t)1 << 38;
+enum { MAX_NODES = 1 << 28 };
 
 static const struct { const char *name; BufKind kind; } kinds[] = {
     {"input", BUF_INPUT}, {"arena", BUF_ARENA}, {"param", BUF_PARAM}, {"grad", BUF_GRAD},
@@ -52,7 +53,7 @@ static void read_buffer(PlanReader *r, const json_t *o, PlanBuffer *b, Scope *s,
     b->name = plan_str(r, o, "name");
     const char *kind = plan_str(r, o, "kind");
     b->elements = plan_int(r, o, "elements", 0, MAX_ELEMENTS);
-    b->set = b->state = b->io = -1;
+    b->set = b->state = b->io = b->first = b->last = -1;
     size_t k = 0;
     while (k < COUNT(kinds) && strcmp(kinds[k].name, kind)) k++;
     if (k == COUNT(kinds)) plan_bad(r, "`%s` is no kind of buffer", kind);
@@ -66,7 +67,14 @@ static void read_buffer(PlanReader *r, const json_t *o, PlanBuffer *b, Scope *s,
     if (b->kind == BUF_GRAD && !s->has_grad) plan_bad(r, "a buffer of kind grad in a program without gradients");
     switch (b->kind) {
     case BUF_ARENA:
-        if ((b->offset + b->elements) * 4 > seg->peak_bytes) plan_bad(r, "it ends beyond the arena's `peak_bytes`");
+        if (json_object_get(o, "type")) {
+            const char *type = plan_str(r, o, "type");
+            if (strcmp(type, "bf16") && strcmp(type, "f32")) plan_bad(r, "`%s` is no type of elements", type);
+            b->half = !strcmp(type, "bf16");
+        }
+        if (b->offset * 4 + b->elements * (b->half ? 2 : 4) > seg->peak_bytes) plan_bad(r, "it ends beyond the arena's `peak_bytes`");
+        b->first = (int)plan_int(r, o, "first", -1, seg->n_steps - 1);
+        b->last = (int)plan_int(r, o, "last", b->first, b->first < 0 ? -1 : seg->n_steps - 1);
         break;
     case BUF_PARAM:
         b->set = find_string(p->set, p->n_sets, plan_str(r, o, "set"));
@@ -151,6 +159,34 @@ static int *read_indices(PlanReader *r, const json_t *o, const char *key, int li
     }
     return v;
 }
+/* Steps belong to lives, lines and nodes: what a report and an explanation follow. */
+static void read_step(PlanReader *r, const json_t *j, PlanStep *st, const PlanSegment *seg, int at)
+{
+    const Plan *p = r->p;
+    st->kernel = (int)plan_int(r, j, "kernel", 0, MAX(0, p->n_kernels - 1));
+    if (!p->n_kernels) plan_bad(r, "there are no kernels");
+    st->buffer = read_indices(r, j, "buffers", seg->n_buffers, &st->n_buffers);
+    st->instances = json_object_get(j, "instances") ? (int)plan_int(r, j, "instances", 1, 100000) : 1;
+    if (!r->err && st->n_buffers % st->instances) plan_bad(r, "%d buffers do not share out among %d instances", st->n_buffers, st->instances);
+    st->draw = read_indices(r, j, "draws", seg->n_draws, &st->n_draws);
+    st->at = plan_str_or_null(r, j, "at");
+    st->path = plan_str_or_null(r, j, "path");
+    st->node = read_indices(r, j, "nodes", MAX_NODES, &st->n_nodes);
+    st->source = plan_strings(r, j, "source", &st->n_source);
+    for (int i = 0; i < st->n_buffers && !r->err; i++) {
+        const PlanBuffer *b = &seg->buffer[st->buffer[i]];
+        if (b->kind == BUF_ARENA && (at < b->first || at > b->last))
+            plan_bad(r, "it uses buffer %d, `%.100s`, outside its life, %d .. %d", st->buffer[i], b->name, b->first, b->last);
+    }
+    for (int i = 0; i < st->n_nodes && !r->err; i++)
+        if (st->node[i] <= (i ? st->node[i - 1] : 0)) plan_bad(r, "`nodes` must be positive and ascending");
+    for (int i = 0; i < st->n_source && !r->err; i++) {
+        const char *colon = strrchr(st->source[i], ':');
+        size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
+        if (!digits || colon == st->source[i] || colon[1 + digits] || digits > 9 || colon[1] == '0')
+            plan_bad(r, "`%.100s` in `source` is not FILE:LINE", st->source[i]);
+    }
+}
 static const char *draw_name(const void *p, int i) { return ((const PlanDraw *)p)[i].name; }
 static void read_segment(PlanReader *r, const json_t *o, PlanSegment *seg, Scope *s)
 {
@@ -170,7 +206,7 @@ static void read_segment(PlanReader *r, const json_t *o, PlanSegment *seg, Scope
     seg->peak_bytes = plan_int(r, o, "peak_bytes", 0, MAX_BYTES);
     seg->flops = plan_int(r, o, "flops", 0, MAX_COUNT);
     seg->bytes = plan_int(r, o, "bytes", 0, MAX_COUNT);
-    const json_t *a = plan_array(r, o, "buffers", &seg->n_buffers);
+    const json_t *steps = plan_array(r, o, "steps", &seg->n_steps), *a = plan_array(r, o, "buffers", &seg->n_buffers);
     seg->buffer = arena_make(p->arena, PlanBuffer, seg->n_buffers + 1);
     for (int i = 0; i < seg->n_buffers && !r->err; i++) {
         plan_at(r, "segment `%.100s`, buffer %d", seg->name, i);
@@ -185,18 +221,10 @@ static void read_segment(PlanReader *r, const json_t *o, PlanSegment *seg, Scope
     }
     plan_at(r, "segment `%.100s`", seg->name);
     if (!r->err) plan_names(r, "draws", seg->n_draws, draw_name, seg->draw);
-    a = plan_array(r, o, "steps", &seg->n_steps);
     seg->step = arena_make(p->arena, PlanStep, seg->n_steps + 1);
     for (int i = 0; i < seg->n_steps && !r->err; i++) {
-        const json_t *j = json_array_get(a, (size_t)i);
-        PlanStep *st = &seg->step[i];
         plan_at(r, "segment `%.100s`, step %d", seg->name, i);
-        st->kernel = (int)plan_int(r, j, "kernel", 0, MAX(0, p->n_kernels - 1));
-        if (!p->n_kernels) plan_bad(r, "there are no kernels");
-        st->buffer = read_indices(r, j, "buffers", seg->n_buffers, &st->n_buffers);
-        st->draw = read_indices(r, j, "draws", seg->n_draws, &st->n_draws);
-        st->at = plan_str_or_null(r, j, "at");
-        st->path = plan_str_or_null(r, j, "path");
+        read_step(r, json_array_get(steps, (size_t)i), &seg->step[i], seg, i);
     }
 }
 static PlanTensor *read_tensors(PlanReader *r, const json_t *o, const char *key, bool zero, int *n)

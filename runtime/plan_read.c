@@ -294,8 +294,10 @@ static void read_kernels(PlanReader *r, const json_t *root)
         plan_at(r, "kernel `%.100s`", k->name);
         k->file = plan_file(r, o, "file", "kernels/");
         k->cls = plan_str(r, o, "class");
+        k->shape = json_object_get(o, "shape") ? plan_str(r, o, "shape") : "";
         k->flops = plan_int(r, o, "flops", 0, MAX_COUNT);
         k->bytes = plan_int(r, o, "bytes", 0, MAX_COUNT);
+        k->issued_bytes = json_object_get(o, "issued_bytes") ? plan_int(r, o, "issued_bytes", 0, MAX_COUNT) : -1;
         k->scratch = plan_int(r, o, "scratch", 0, MAX_BYTES);
         k->shared = plan_int(r, o, "shared", 0, MAX_BYTES);
         k->instance = plan_strings(r, o, "instances", &k->n_instances);
@@ -314,12 +316,13 @@ static void read_root(PlanReader *r, const json_t *root)
     }
     const json_t *version = json_object_get(root, "version");
     if (!json_is_integer(version) || json_integer_value(version) != PLAN_VERSION) {
-        plan_bad(r, "it has version %lld, this ect-rt reads version %d: compile the model again",
-                 (long long)json_integer_value(version), PLAN_VERSION);
+        plan_bad(r, "it has version %lld, this %s reads version %d: compile the model again",
+                 (long long)json_integer_value(version), prog_name, PLAN_VERSION);
         return;
     }
     p->compiler = plan_str(r, root, "ectc");
     p->model = plan_str(r, root, "model");
+    p->precision = json_object_get(root, "precision") ? plan_str(r, root, "precision") : "f32";
     p->batch = plan_int(r, root, "batch", 1, 1 << 24);
     const json_t *a = plan_array(r, root, "config", &p->n_config);
     p->config = arena_make(p->arena, PlanConfig, p->n_config + 1);

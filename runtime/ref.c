@@ -239,5 +239,10 @@ static bool ref64_available(char **what)
     *what = xasprintf("interpreter in f64, for checking: slow");
     return true;
 }
-const DeviceClass device_ref = {"ref", false, ref_available, ref_open, ref_prepare, ref_run, ref_close};
-const DeviceClass device_ref64 = {"ref64", true, ref64_available, ref64_open, ref_prepare, ref_run, ref_close};
+const DeviceClass device_ref = {
+    .name = "ref", .available = ref_available, .open = ref_open, .prepare = ref_prepare, .run = ref_run, .close = ref_close,
+};
+const DeviceClass device_ref64 = {
+    .name = "ref64", .wide = true, .available = ref64_available, .open = ref64_open, .prepare = ref_prepare, .run = ref_run,
+    .close = ref_close,
+};

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <omp.h>
 #include "runtime/rng.h"
+#include "runtime/profile.h"
 #include "runtime/run.h"
 #include "runtime/vars.h"
 
@@ -248,7 +249,13 @@ static void run_segment(Session *s, const PlanProgram *p, int index, const RunAr
                 .sample0 = a->sample0,
                 .seed = s->seed};
     if (!s->cls->wide) l.in64 = NULL;
+    double *whole = NULL, began = 0;
+    if (s->profile) {
+        l.time = profile_segment(s->profile, g, &whole);
+        began = now_seconds();
+    }
     s->cls->run(s->device, &l);
+    if (s->profile) *whole += now_seconds() - began;
     for (int i = 0; i < g->n_draws; i++) free(made[i]);
     free(made); free(draw); free(key); free(wide); free(narrow);
 }

@@ -7,6 +7,7 @@
 
 typedef struct Vars Vars;                            /* run-time variables: vars.c */
 typedef struct ProgramState ProgramState;
+typedef struct Profile Profile;                      /* profile.h */
 typedef struct {
     const Plan *plan;
     const DeviceClass *cls;
@@ -23,6 +24,7 @@ typedef struct {
     uint64_t seed, step, seen;                       /* step: the update being made, 1 in the first; seen: images before it */
     Vars *vars;
     ProgramState *program_state;                     /* per plan program: outputs, carries */
+    Profile *profile;                                /* NULL, or where the times of steps go; the caller's */
 } Session;
 
 /* device: "ref", "ref64", "cpu", "auto"; threads 0 = all. Parameters are 0 until loaded or initialised. step = 1, seen = 0, seed

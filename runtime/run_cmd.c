@@ -2,10 +2,11 @@
    Assumes sessions (run.c); tensors in files have their declared roles' order. */
 #include <math.h>
 #include "runtime/options.h"
+#include "runtime/profile.h"
 #include "runtime/run.h"
 
 typedef struct {
-    const char *weights, *in, *out, *device, *dump;
+    const char *weights, *in, *out, *device, *dump, *profile;
     TextList set;
     RealList mid;
     int64_t iters, seed, step, threads;
@@ -322,6 +323,7 @@ static void parse(Job *j, int argc, char **argv)
         {"step", OPT_INT, &a->step, "K", "number of the (first) update (default 1)", 1, 1LL << 40, 0},
         {"dump-draws", OPT_TEXT, &a->dump, "FILE", "write the draws that are used; as inputs they give the same bits", 0, 0, 0},
         {"threads", OPT_INT, &a->threads, "T", "threads (default: all processors)", 1, 4096, 0},
+        {"profile", OPT_JSON, &a->profile, "[FILE.json]", "at the end, time each kernel took against its prediction", 0, 0, 0},
     };
     const char *usage = "ect-rt run PLAN PROGRAM --weights FILE --in FILE --out FILE [options]", *pos[2] = {NULL, NULL};
     int n =
@@ -362,6 +364,10 @@ int cmd_run(int argc, char **argv)
     if (!a->weights && !init && j.plan->n_params)
         user_error("which weights? give --weights FILE (`ect-rt run %s init --out FILE` makes some)", j.plan->dir);
     Session *s = j.s = session_open(j.plan, init && strcmp(a->device, "ref64") ? "ref" : a->device, (int)a->threads);
+    if (a->profile) {
+        profile_check(s->cls, a->profile);
+        s->profile = profile_new(j.plan, s->threads);
+    }
     s->seed = (uint64_t)a->seed;
     s->step = (uint64_t)a->step;
     s->seen = (s->step - 1) * (uint64_t)j.plan->batch;
@@ -387,6 +393,7 @@ int cmd_run(int argc, char **argv)
     free(j.in); free(j.in64); free(j.draw); free(j.used);
     free(a->set.v); free(a->mid.v);
     if (j.f) tensor_file_close(j.f);
+    profile_end(s->profile, a->profile);
     session_close(s);
     plan_free(j.plan);
     return EXIT_OK;

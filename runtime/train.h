@@ -8,7 +8,7 @@
 #include "runtime/sample.h"
 
 typedef struct {
-    const char *plan_dir, *data, *out, *init, *device;
+    const char *plan_dir, *data, *out, *init, *device, *profile;     /* profile: NULL, or the file ("": none) */
     bool init_partial, flip, resume, halt, overwrite;
     bool flip_given, seed_given, accumulate_given, data_given, validate_given;
     TextList set;

@@ -3,6 +3,7 @@
 #include "runtime/train.h"
 #include "runtime/log.h"
 #include "runtime/memory.h"
+#include "runtime/profile.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -57,6 +58,7 @@ static void parse(TrainOptions *t, int argc, char **argv)
             "finite", 0, 0, 0},
         {"device", OPT_TEXT, &t->device, "D", "auto, cpu, ref or ref64 (default auto)", 0, 0, 0},
         {"threads", OPT_INT, &t->threads, "T", "threads (default: all processors)", 1, 4096, 0},
+        {"profile", OPT_JSON, &t->profile, "[FILE.json]", "at the end, time each kernel took against its prediction", 0, 0, 0},
     };
     if (!options_parse(USAGE, ABOUT, o, COUNT(o), argc, argv, &t->plan_dir, 1)) user_error("which plan? usage: %s", USAGE);
     t->flip_given = option_find(o, COUNT(o), "flip")->given;
@@ -379,6 +381,7 @@ void train_setup(Train *t, int argc, char **argv)
     if (!plan_program(t->plan, "train_step")) user_error("%s has no program train_step: the model text has no `train`",
             o->plan_dir);
     if (!device_find(o->device)) user_error("unknown device `%s`; `ect-rt devices` lists them", o->device);
+    if (o->profile) profile_check(device_find(o->device), o->profile);
     t->hash = plan_hash(t->plan);
     if (o->resume) find_resume(t);
     t->dir = o->out ? xstrdup(o->out) : new_run_folder(t->plan);
@@ -391,6 +394,7 @@ void train_setup(Train *t, int argc, char **argv)
     free(err);
     uint64_t need = check_memory(t, o->threads ? (int)o->threads : omp_get_max_threads());
     Session *s = t->s = session_open(t->plan, o->device, (int)o->threads);
+    if (o->profile) s->profile = profile_new(t->plan, s->threads);
     for (int i = 0; i < o->set.n; i++)
         if (!session_set(s, o->set.v[i], &err)) user_error("%s", err);
     session_check(s);
@@ -436,6 +440,7 @@ void train_finish(Train *t)
 {
     if (t->metrics && fclose(t->metrics)) machine_error("cannot write %s: %s", t->metrics_path, strerror(errno));
     feed_close(&t->feed);
+    profile_end(t->s->profile, t->o.profile);
     session_close(t->s);
     plan_free(t->plan);
     free(t->metrics_path);

@@ -43,7 +43,7 @@ truth() {
         ;;
     kernel)
         "$ECTC" "$SRC/models/shapes.dsl" -o "$tmp/shapes" >/dev/null
-        name=$("$ECTRT" explain "$tmp/shapes" |
+        name=$("$ECTRT" explain "$tmp/shapes" --program denoise --steps |
             awk '/^program / { on = $2 == "denoise" } on && $2 ~ /^conv_/ && / model\.enc\.16x16_block0( |$)/ { print $2; exit }')
         cat "$tmp/shapes/kernels/$name.c"
         ;;

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs the shell blocks of README.md and docs/writing-a-model.md as they stand, in a folder where build/ectc and build/ect-rt are the real programs
-# with small settings: batch 2, two steps, two images, the interpreter. `./setup X`, `make X` and bench/ are only looked up, not run.
+# Runs the shell blocks of README.md, docs/writing-a-model.md and docs/inspection.md as they stand, in a folder where build/ectc and build/ect-rt are
+# the real programs with small settings: batch 2, two steps, two images, the interpreter (but for --profile, which needs kernels). `./setup X`, `make X` and bench/ are only looked up, not run.
 # Assumes ECTC, ECTRT and SRC from the runner; `dsl NAME.dsl` blocks are saved as models/NAME.dsl before anything runs.
 set -eu
 tmp=$(mktemp -d)
@@ -18,7 +18,7 @@ make_folder() {
     cp "$SRC/tests/data/real/cifar40.zip" "$tmp/work/cifar10.zip"
     script "$tmp/work/build/ectc" <<'END'
 #!/bin/sh
-case $1 in check | fmt | explain) exec "$ECTC" "$@" ;; esac
+case $1 in check | diff | fmt | explain) exec "$ECTC" "$@" ;; esac
 # Settings that make it small replace those of the same name.
 small=batch=2
 case $* in *unet_ect* | *shapes* | *small*) small='batch=2 channels=8 blocks=1 mult=[1] attn=[]' ;; *own*) small='batch=2 width=4' ;; esac
@@ -39,7 +39,10 @@ END
     script "$tmp/work/build/ect-rt" <<'END'
 #!/bin/sh
 case $1 in
-train) exec "$ECTRT" "$@" --steps 2 --sample-every 0 --device ref ;;
+train)
+    case " $* " in *' --profile '*) device=cpu ;; *) device=ref ;; esac
+    exec "$ECTRT" "$@" --steps 2 --sample-every 0 --device $device
+    ;;
 sample) exec "$ECTRT" "$@" --count 2 --device ref ;;
 *) exec "$ECTRT" "$@" ;;
 esac
@@ -59,7 +62,7 @@ END
 }
 
 bad=0
-for doc in "$SRC/README.md" "$SRC/docs/writing-a-model.md"; do
+for doc in "$SRC/README.md" "$SRC/docs/writing-a-model.md" "$SRC/docs/inspection.md"; do
     make_folder
     awk -v dir="$tmp/blocks" -f "$SRC/tests/docs/extract.awk" "$doc"
     while read -r line language word _; do

@@ -20,6 +20,7 @@ expect 'no model given' -o plan
 expect 'did you mean --target' m.dsl -o plan --targt cpu
 expect 'needs a value' m.dsl -o
 expect 'compiles for cpu' m.dsl -o plan --target tpu
+expect 'it is full or none' m.dsl -o plan --fusion some
 expect 'write -D name=value' m.dsl -o plan -D res
 expect 'has no config' m.dsl -o plan -D res=3
 expect 'no pass has the letter' m.dsl -d Z

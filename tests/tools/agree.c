@@ -1,6 +1,7 @@
 /* Runs every program of a plan on cpu, ref and ref64 with the same weights, inputs and draws, and compares: cpu and ref with ref64 within the
    tolerances of the oracle; byte for byte cpu with itself, with another number of threads, and with its own draws fed back as inputs.
-   Assumes a plan made at a small batch. Weights are by formula, so that no gradient vanishes as it would at the initial values. */
+   Assumes a plan made at a small batch. Weights are by formula, so that no gradient vanishes as it would at the initial values.
+   --scaled: for small programs with values of about 1; every element within a tolerance of the largest, cpu also from further plans. */
 #include "tests/tools/tool.h"
 #include "runtime/plan.h"
 
@@ -8,10 +9,15 @@ static const struct { const char *program; double tolerance; } tolerances[] = {
     {"loss", 2e-3}, {"grad", 5e-3}, {"train_step", 2e-2}, {"sample", 2e-5},
 };
 static const double OTHER_TOLERANCE = 1e-5;
+/* --scaled: the largest difference of a tensor, against its largest element, but at least against VALUE_FLOOR, or for gradients against
+   GRADIENT_FLOOR times the largest element of all: what is 0 in exact arithmetic is rounding here. */
+static const double SCALED_TOLERANCE = 1e-4, SCALED_TRAIN = 2e-3, VALUE_FLOOR = 0.1, GRADIENT_FLOOR = 1e-2;
 enum { ITERATIONS = 3 };
 
 static const char *rt, *weights, *plan_dir;
-static bool has_stage, quick;
+static bool has_stage, quick, scaled;
+static int n_others;
+static char **others;                                /* --scaled: more plans of the same model */
 
 static double uniform(const char *name, uint64_t i)                    /* in [-1, 1] */
 {
@@ -54,11 +60,11 @@ static void write_inputs(const PlanProgram *p, const char *path, bool train)
 }
 
 /* Runs a program; the path of its output, or NULL. */
-static char *execute(const PlanProgram *p, const char *device, const char *threads, const char *in, const char *dump, const char *tag)
+static char *execute_plan(const char *dir, const PlanProgram *p, const char *device, const char *threads, const char *in, const char *dump, const char *tag)
 {
     Args a = {0};
     char *out = xasprintf("%s/%s.%s%s.safetensors", tmp_dir, p->name, device, tag);
-    const char *fixed[] = {rt, "run", plan_dir, p->name, "--in", in, "--out", out, "--device", device, "--seed", "5", "--threads", threads};
+    const char *fixed[] = {rt, "run", dir, p->name, "--in", in, "--out", out, "--device", device, "--seed", "5", "--threads", threads};
     for (size_t i = 0; i < COUNT(fixed); i++) add(&a, fixed[i]);
     if (weights) { add(&a, "--weights"); add(&a, weights); }
     if (!strcmp(p->name, "train_step")) { add(&a, "--iters"); add(&a, xasprintf("%d", ITERATIONS)); }
@@ -70,6 +76,10 @@ static char *execute(const PlanProgram *p, const char *device, const char *threa
     char *text = run(&a);
     free(text);
     return text ? out : NULL;
+}
+static char *execute(const PlanProgram *p, const char *device, const char *threads, const char *in, const char *dump, const char *tag)
+{
+    return execute_plan(plan_dir, p, device, threads, in, dump, tag);
 }
 static bool same_bytes(const char *what, const PlanProgram *p, const char *a, const char *b)
 {
@@ -136,6 +146,47 @@ static bool near(const PlanProgram *p, const char *device, const char *got_path,
     tensor_file_close(want);
     return good;
 }
+static double largest(const double *a, const double *b, int64_t n)      /* |a - b|; infinite when one is not finite */
+{
+    double m = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double d = fabs(a[i] - (b ? b[i] : 0));
+        if (!(d <= m)) m = isfinite(d) ? d : INFINITY;
+    }
+    return m;
+}
+/* --scaled: got against want. Parameters after training: against how far any of them moved, or a thousandth of the largest. */
+static bool near_scaled(const PlanProgram *p, const char *what, const char *got_path, const char *want_path)
+{
+    if (!got_path || !want_path) return false;
+    TensorFile *got = open_tensors(NULL, got_path), *want = open_tensors(NULL, want_path), *start = weights ? open_tensors(NULL, weights) : NULL;
+    bool train = !strcmp(p->name, "train_step");
+    double gradients = 0, moved = 0, worst = 0, tolerance = train ? SCALED_TRAIN : SCALED_TOLERANCE;
+    const char *where = "";
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < want->n; i++) {
+            const TensorEntry *w = &want->tensor[i], *g = tensor_find(got, w->name), *s = train ? tensor_find(start, w->name) : NULL;
+            if (!g || !same_shape(g, w)) { worst = INFINITY; where = w->name; continue; }
+            double *a = values(g), *b = values(w), size = largest(b, NULL, w->elements), floor_size = VALUE_FLOOR;
+            if (starts(w->name, "grad.")) floor_size = fmax(1e-6, GRADIENT_FLOOR * (gradients = fmax(gradients, size)));
+            if (s) {
+                double *c = values(s);
+                moved = fmax(moved, fmax(largest(b, c, w->elements), 1e-3 * largest(c, NULL, w->elements)));
+                free(c);
+            }
+            bool weight = train && strcmp(w->name, "loss") && !starts(w->name, "report.");
+            double e = largest(a, b, w->elements) / (weight ? moved : fmax(size, floor_size));
+            if (pass && !(e <= worst)) { worst = isfinite(e) ? e : INFINITY; where = w->name; }
+            free(a);
+            free(b);
+        }
+    bool good = worst <= tolerance;
+    printf("%s %-16s %-4s against ref64: %.2e (<= %.0e) %s\n", good ? "ok  " : "FAIL", p->name, what, worst, tolerance, where);
+    if (start) tensor_file_close(start);
+    tensor_file_close(got);
+    tensor_file_close(want);
+    return good;
+}
 /* Appends the draws' file to the inputs' file, as one. */
 static char *with_draws(const char *in, const char *draws)
 {
@@ -167,6 +218,12 @@ static int check_program(const PlanProgram *p)
     char *cpu = execute(p, "cpu", "2", in, draws, ""), *ref = execute(p, "ref", "2", in, NULL, "");
     if (!cpu || !ref) { printf("FAIL %s does not run\n", p->name); return 1; }
     char *wide = quick ? NULL : execute(p, "ref64", "2", in, NULL, "");
+    if (scaled) {
+        bool good = near_scaled(p, "ref", ref, wide) & near_scaled(p, "cpu", cpu, wide);
+        for (int i = 0; i < n_others; i++) good &= near_scaled(p, others[i], execute_plan(others[i], p, "cpu", "2", in, NULL, ".other"), wide);
+        if (!strcmp(p->name, "grad")) good &= same_bytes("1 thread and 2 threads", p, cpu, execute(p, "cpu", "1", in, NULL, ".one"));
+        return !good;
+    }
     bool good = quick ? near(p, "cpu", cpu, ref) : near(p, "cpu", cpu, wide) & near(p, "ref", ref, wide);
     good &= same_bytes("1 thread and 2 threads", p, cpu, execute(p, "cpu", "1", in, NULL, ".one"));
     good &= same_bytes("two runs", p, cpu, execute(p, "cpu", "2", in, NULL, ".again"));
@@ -185,11 +242,15 @@ int main(int argc, char **argv)
     int first = 1;
     for (; first < argc && starts(argv[first], "--"); first++) {
         if (!strcmp(argv[first], "--quick")) quick = true;
+        else if (!strcmp(argv[first], "--scaled")) scaled = true;
         else if (!strcmp(argv[first], "--bin") && first + 1 < argc) bin_dir = argv[++first];
         else if (!strcmp(argv[first], "--only") && first + 1 < argc) only = argv[++first];
-        else user_error("usage: agree [--bin DIR] [--only PROGRAM] [--quick] PLAN      (--quick: cpu against ref in f32)");
+        else user_error("usage: agree [--bin DIR] [--only PROGRAM] [--quick] PLAN      (--quick: cpu against ref in f32)\n"
+                        "       agree --scaled [--bin DIR] [--only PROGRAM] PLAN [PLAN of the same model]...");
     }
-    if (first + 1 != argc) user_error("which plan?");
+    if (first + 1 != argc && (!scaled || first >= argc)) user_error("which plan?");
+    n_others = argc - first - 1;
+    others = argv + first + 1;
     plan_dir = argv[first];
     rt = xasprintf("%s/ect-rt", bin_dir);
     make_tmp("agree");
@@ -204,6 +265,7 @@ int main(int argc, char **argv)
     int failed = 0, ran = 0;
     for (int i = 0; i < plan->n_programs; i++) {
         if (only && strcmp(only, plan->program[i].name)) continue;
+        if (scaled && !strcmp(plan->program[i].name, "init")) continue;
         failed += check_program(&plan->program[i]);
         fflush(stdout);
         ran++;

@@ -24,8 +24,8 @@ TOOL void add(Args *a, const char *s) { vec_push(a->v, a->n, a->cap, s); }
 
 TOOL bool starts(const char *s, const char *prefix) { return !strncmp(s, prefix, strlen(prefix)); }
 
-/* Runs a command; its stdout on the heap, or NULL with everything it printed shown when it did not exit 0. */
-TOOL char *run(Args *a)
+/* Runs a command; what it printed on the heap. Returns its wait status. */
+TOOL int capture(Args *a, char **out, char **err)
 {
     char *out_path = xasprintf("%s/stdout", tmp_dir), *err_path = xasprintf("%s/stderr", tmp_dir);
     posix_spawn_file_actions_t files;
@@ -38,19 +38,31 @@ TOOL char *run(Args *a)
     if (error) machine_error("cannot start %s: %s", a->v[0], strerror(error));
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) { }
     posix_spawn_file_actions_destroy(&files);
-    char *out = read_file(out_path, NULL), *err = read_file(err_path, NULL);
+    *out = read_file(out_path, NULL);
+    *err = read_file(err_path, NULL);
+    free(out_path);
+    free(err_path);
+    free(a->v);
+    return status;
+}
+
+/* Runs a command; its stdout on the heap, or NULL with everything it printed shown when it did not exit 0. */
+TOOL char *run(Args *a)
+{
+    char *out, *err;
+    StrBuf line = {0};
+    for (int i = 0; i < a->n; i++) sb_printf(&line, "%s ", a->v[i]);
+    int status = capture(a, &out, &err);
     if (status != 0) {
-        for (int i = 0; i + 1 < a->n; i++) printf("%s ", a->v[i]);
+        printf("%s", line.s);
         if (WIFEXITED(status)) printf("\nexit status %d\n", WEXITSTATUS(status));
         else printf("\nkilled by signal %d\n", WTERMSIG(status));
         printf("%.2000s%.2000s\n", out ? out : "", err ? err : "");
         free(out);
         out = NULL;
     }
+    sb_free(&line);
     free(err);
-    free(out_path);
-    free(err_path);
-    free(a->v);
     return out;
 }
 

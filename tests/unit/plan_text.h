@@ -53,7 +53,7 @@ __attribute__((unused)) static Plan *simple_plan(const char *graph, const char *
                                                  const char *draws)
 {
     StrBuf b = {0};
-    sb_puts(&b, "{\"format\": \"ect-plan\", \"version\": 1, \"ectc\": \"0\", \"model\": \"m\", \"batch\": 1, \"config\": [], "
+    sb_puts(&b, "{\"format\": \"ect-plan\", \"version\": 2, \"ectc\": \"0\", \"model\": \"m\", \"batch\": 1, \"config\": [], "
                 "\"parameters\": [], "
                 "\"param_elements\": 0, \"sets\": [\"\"], \"states\": [], \"runtime\": [{\"name\": \"q\", \"type\": \"real\", "
                 "\"expr\": \"0.25\"}], "

@@ -311,7 +311,7 @@ static void run_case(const char *name, Ref (*build)(Case *), int threads)
         const float *dr[16];
         for (int j = 0; j < k->n_buf; j++) args[j] = buf[k->buf[j]];
         for (int j = 0; j < k->n_draw; j++) dr[j] = draws[k->draw[j]];
-        EctArgs a = {.buf = args, .draw = dr, .scratch = sc, .scratch_stride = (ect_u64)scratch, .shared = sh, .threads = threads, .sgemm = blas_sgemm()};
+        EctArgs a = {.buf = args, .draw = dr, .scratch = sc, .scratch_stride = (ect_u64)scratch, .shared = sh, .threads = threads, .instances = 1, .sgemm = blas_sgemm()};
         void (*f)(const EctArgs *) = (void (*)(const EctArgs *))dlsym(dl, k->name);
         assert_non_null(f);
         f(&a);

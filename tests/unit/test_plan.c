@@ -9,7 +9,7 @@
 
 static char dir[64];
 static const char whole[] =
-    "{\"format\": \"ect-plan\", \"version\": 1, \"ectc\": \"0.1.0\", \"model\": \"m.dsl\", \"batch\": 4, \"config\": [[\"res\", "
+    "{\"format\": \"ect-plan\", \"version\": 2, \"ectc\": \"0.1.0\", \"model\": \"m.dsl\", \"batch\": 4, \"config\": [[\"res\", "
     "\"32\"]],\n"
     "\"parameters\": [{\"name\": \"w\", \"was\": \"old.w\", \"roles\": [\"o\", \"i\"], \"shape\": [3, 5], \"order\": [1, 0], "
     "\"offset\": 0},\n"
@@ -37,14 +37,15 @@ static const char whole[] =
     "\"buffers\": [\n"
     "  {\"name\": \"x\", \"kind\": \"input\", \"elements\": 20, \"roles\": [\"n\", \"c\"], \"shape\": [4, 5]}, {\"name\": "
     "\"v1\", \"kind\": \"arena\","
-    " \"elements\": 16, \"offset\": 16}, {\"name\": \"\", \"kind\": \"param\", \"set\": \"ema\", \"offset\": 16, \"elements\": "
+    " \"elements\": 16, \"offset\": 16, \"first\": 0, \"last\": 0}, {\"name\": \"\", \"kind\": \"param\", \"set\": \"ema\", \"offset\": 16, \"elements\": "
     "3},\n"
     "  {\"name\": \"grad.w\", \"kind\": \"grad\", \"offset\": 0, \"elements\": 15}, {\"name\": \"loss\", \"kind\": \"output\", "
     "\"elements\": 4},\n"
     "  {\"name\": \"carry.x\", \"kind\": \"carry\", \"elements\": 20, \"roles\": [\"n\", \"c\"], \"shape\": [4, 5]}],\n"
     "  \"draws\": [{\"name\": \"draw.noise\", \"kind\": \"bernoulli\", \"p\": 0.8, \"p_scalar\": null, \"roles\": [\"c\", "
     "\"n\"], \"shape\": [5, 4]}],\n"
-    "  \"steps\": [{\"kernel\": 0, \"buffers\": [0, 1, 5], \"draws\": [0], \"at\": \"m.dsl:3\", \"path\": \"a\"}], "
+    "  \"steps\": [{\"kernel\": 0, \"buffers\": [0, 1, 5], \"draws\": [0], \"at\": \"m.dsl:3\", \"path\": \"a\", "
+    "\"nodes\": [2, 5], \"source\": [\"m.dsl:3\", \"std/nn.dsl:27\"]}], "
     "\"peak_bytes\": 128, \"flops\": 1, \"bytes\": 1}]}]}\n";
 
 static void put(const char *name, const void *data, size_t n)
@@ -76,6 +77,9 @@ static void accepted(void **state)
     assert_true(s->draw[0].rows == 4 && s->draw[0].per_row == 5 && s->draw[0].p == 0.8 && s->draw[0].p_scalar == -1 &&
                 s->phase == PHASE_MICRO);
     assert_true(s->n_steps == 1 && s->step[0].buffer[2] == 5 && !strcmp(s->step[0].at, "m.dsl:3"));
+    assert_true(s->buffer[1].first == 0 && s->buffer[1].last == 0 && s->buffer[0].first == -1 && s->buffer[0].last == -1);
+    assert_true(s->step[0].n_nodes == 2 && s->step[0].node[1] == 5 && s->step[0].n_source == 2 &&
+                !strcmp(s->step[0].source[1], "std/nn.dsl:27"));
     plan_free(p);
 }
 static void refuse(const char *from, const char *to, const char *part)
@@ -93,7 +97,8 @@ static void refuse(const char *from, const char *to, const char *part)
 static void edited(void **state)
 {
     (void)state;
-    refuse("\"version\": 1", "\"version\": 2", "version 2");
+    refuse("\"version\": 2", "\"version\": 1", "compile the model again");
+    refuse("\"version\": 2", "\"version\": 3", "version 3");
     refuse("ect-plan", "other", "format");
     refuse("\"batch\": 4", "\"batch\": -4", "batch");
     refuse("\"batch\": 4", "\"batch\": 4.5", "whole number");
@@ -125,6 +130,21 @@ static void edited(void **state)
     refuse("\"buffers\": [0, 1, 5]", "\"buffers\": [0, 1, 6]", "index");
     refuse("\"draws\": [0]", "\"draws\": [1]", "index");
     refuse("\"kernel\": 0", "\"kernel\": 1", "kernel");
+    refuse("\"first\": 0", "\"first\": -2", "first");
+    refuse("\"first\": 0", "\"first\": 1", "first");
+    refuse("\"first\": 0, \"last\": 0", "\"first\": -1, \"last\": -1", "outside its life");
+    refuse("\"first\": 0, \"last\": 0", "\"first\": -1, \"last\": 0", "last");
+    refuse("\"last\": 0", "\"last\": 1", "last");
+    refuse(", \"last\": 0", "", "last");
+    refuse("\"nodes\": [2, 5]", "\"nodes\": [5, 2]", "ascending");
+    refuse("\"nodes\": [2, 5]", "\"nodes\": [0]", "positive");
+    refuse("\"nodes\": [2, 5]", "\"nodes\": [-3]", "index in `nodes`");
+    refuse("\"nodes\": [2, 5]", "\"nodes\": 2", "nodes");
+    refuse("std/nn.dsl:27", "std/nn.dsl", "FILE:LINE");
+    refuse("std/nn.dsl:27", "std/nn.dsl:0", "FILE:LINE");
+    refuse("std/nn.dsl:27", ":27", "FILE:LINE");
+    refuse("std/nn.dsl:27", "std/nn.dsl:27x", "FILE:LINE");
+    refuse("[\"m.dsl:3\", \"std", "[3, \"std", "source");
     refuse("\"p\": 0.8", "\"p\": 1.8", "outside 0 .. 1");
     refuse("\"p_scalar\": null", "\"p_scalar\": 3", "p_scalar");
     refuse("draw.noise", "noise", "draw.");

@@ -41,7 +41,7 @@ static const char sample2_graph[] =
     "{\"name\": \"labels\", \"roles\": [\"n\", \"c\"], \"shape\": [2, 0]}]"
 #define LOSS "{\"name\": \"loss\", \"roles\": [\"n\"], \"shape\": [2]}"
 static const char plan_json[] =
-    "{\"format\": \"ect-plan\", \"version\": 1, \"ectc\": \"0\", \"model\": \"m\", \"batch\": 2, \"config\": [[\"res\", "
+    "{\"format\": \"ect-plan\", \"version\": 2, \"ectc\": \"0\", \"model\": \"m\", \"batch\": 2, \"config\": [[\"res\", "
     "\"3\"]],\n"
     "\"parameters\": [{\"name\": \"w\", \"was\": \"old\", \"roles\": [\"o\", \"i\"], \"shape\": [2, 3], \"order\": [1, 0], "
     "\"offset\": 1}], \"param_elements\": 8,\n"

@@ -1,0 +1,28 @@
+/* What a program of a plan costs by its kernels, before it runs: launches, FLOPs, bytes, predicted seconds.
+   A segment that repeats is counted once. */
+#ifndef ECT_COST_H
+#define ECT_COST_H
+#include "runtime/plan.h"
+#include "runtime/predict.h"
+
+/* One kernel text in one program. */
+typedef struct {
+    int kernel, launches;                            /* index into the plan's kernels; steps that run it */
+    double seconds;                                  /* predicted, all launches */
+    PredictBound bound;
+    int n_paths, n_lines;
+    const char **path, **line;                       /* its steps' instances, "file:line" of results; each once, in order */
+} KernelUse;
+typedef struct {
+    int launches, n;
+    KernelUse *use;                                  /* n distinct kernels, slowest first */
+    int64_t flops, bytes, peak;                      /* peak: bytes of the largest segment's arena */
+    int64_t issued_bytes;                            /* -1 when a kernel does not say */
+    double seconds;
+} ProgramCost;
+
+/* Predicted seconds of one launch on d. */
+double kernel_seconds(const Plan *p, const PlanKernel *k, const PredictDevice *d, PredictBound *bound);
+void cost_of(ProgramCost *c, const Plan *p, const PlanProgram *g, const PredictDevice *d);
+void cost_free(ProgramCost *c);
+#endif

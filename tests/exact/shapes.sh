@@ -1,0 +1,5 @@
+#!/bin/sh
+# Every kernel of models/shapes.dsl on field elements, bit for bit: images of 8x8, with labels.
+. "$SRC/tests/exact/lib"
+plan shapes "$SRC/models/shapes.dsl" -D channels=16 -D res=8 -D 'attn=[4]'
+exact shapes

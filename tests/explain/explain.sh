@@ -1,0 +1,92 @@
+#!/bin/sh
+# `ect-rt explain`: its JSON is whole and sums up, its text fits, devices and options are checked.
+# Assumes ECTC, ECTRT and BUILD from the runner.
+. "$SRC/tests/e2e/lib"
+tiny_model
+json() { "$BUILD/tests-tools/json" "$@"; }
+# close A B WHAT: equal but for the ninth digit, to which times are printed.
+close() { awk -v a="$1" -v b="$2" 'BEGIN { d = a - b; exit !(d <= 1e-8 * b && -d <= 1e-8 * b) }' || fail "$3: $1 is not $2"; }
+total() { awk '{ s += $1 } END { printf "%.17g\n", s }'; }
+
+for device in cpu h200 a100; do
+    expect 0 "$ECTRT" explain plan --json --device $device
+    cp out.txt $device.json
+    [ "$(json $device.json device)" = $device ] || fail "device of $device.json"
+    for program in denoise loss train_step sample; do
+        at=programs/$program
+        close "$(json $device.json "$at/by_kernel/*/predicted_s" | total)" "$(json $device.json $at/predicted_s)" \
+            "$device $program: predictions"
+        launches=$(json $device.json "$at/by_kernel/*/launches" | total)
+        [ "$launches" = "$(json $device.json $at/kernels)" ] || fail "$program: launches"
+        [ "$(json $device.json $at/by_kernel)" = "$(json $device.json $at/distinct_kernels)" ] || fail "$program: kernels"
+        json $device.json "$at/by_kernel/*/predicted_s" >times
+        sort -gr times >sorted
+        same times sorted
+        for what in bytes flops; do
+            json $device.json "$at/by_kernel/*/launches" >launches
+            json $device.json "$at/by_kernel/*/$what" | paste launches - | awk '{ s += $1 * $2 } END { print s }' >sum
+            close "$(cat sum)" "$(json $device.json $at/$what)" "$program: $what"
+        done
+    done
+done
+# The predictions are the roofline of docs/inspection.md on the table's figures.
+for what in class launches flops bytes predicted_s; do json h200.json "programs/*/by_kernel/*/$what" >h200.$what; done
+paste h200.class h200.launches h200.flops h200.bytes h200.predicted_s | awk '{
+        compute = $3 / ($1 == "contract" ? 50e12 : 30e12); memory = $4 / 4.3e12
+        d = $2 * ((compute > memory ? compute : memory) + 3e-6) - $5
+        if (!(d <= 1e-8 * $5 && -d <= 1e-8 * $5)) { print "predicted", $0; bad = 1 } }
+    END { exit bad || NR < 20 }' || fail "predictions for h200"
+[ "$(json cpu.json programs/loss/predicted_s)" != "$(json h200.json programs/loss/predicted_s)" ] ||
+    fail "cpu and h200 predict the same"
+# Every kernel has a shape, and the instances that its steps have.
+json cpu.json 'programs/denoise/by_kernel/*/shape' | grep -vq '^\[' && fail "a kernel without a shape"
+json cpu.json 'programs/denoise/by_kernel/*/instances/*' | sort -u >a
+json cpu.json 'programs/denoise/segments/*/steps/*/path' | grep . | sort -u >b
+same a b
+# ectc prints the same prediction when it compiles.
+said=$(awk '$1 == "train_step" { for (i = 2; i < NF; i++) if ($(i + 2) == "predicted") print $i }' compile.txt)
+awk -v a="$said" -v b="$(json cpu.json programs/train_step/predicted_s)" 'BEGIN { exit !(sprintf("%.3f", b) == a) }' ||
+    fail "ectc predicts $said"
+
+expect 0 "$ECTRT" explain plan
+awk '/^ *ms  share/ { n++; on = 1 } /^program/ { on = 0 } on && length($0) > 160 { bad = 1 }
+    END { exit !(n > 3 && !bad) }' out.txt || fail "no tables, or lines beyond 160 columns"
+awk '/^program train_step/ { on = 1 } /^program sample/ { on = 0 } on && $2 ~ /%$/ { s += $2; calls += $3 }
+    END { exit !(s > 98 && s < 102 && calls > 10) }' out.txt || fail "the shares of train_step"
+expect 0 "$ECTRT" explain plan --program denoise
+[ "$(grep -c '^program ' out.txt)" = 1 ] || fail "more than one program"
+expect 0 "$ECTRT" explain plan --program denoise --steps
+steps=$(json cpu.json programs/denoise/kernels)
+grep -q "^ *$((steps - 1))  [a-z]*_[0-9a-f]*  " out.txt || fail "step $((steps - 1)) is missing"
+expect 0 "$ECTRT" explain plan --totals --json
+cp out.txt totals.json
+[ "$(json totals.json programs/loss/bytes)" = "$(json cpu.json programs/loss/bytes)" ] || fail "totals"
+expect 0 "$ECTRT" explain plan --totals
+grep -q 'denoise .* -  ' out.txt || fail "issued bytes the plan does not have"
+
+# A plan that says what is re-read: the column is there; a prediction for 2-byte operands is another one.
+cp -r plan issued
+sed -i 's/"shared": \([0-9]*\)/"shared": \1, "issued_bytes": 5000000/' issued/plan.json
+expect 0 "$ECTRT" explain issued --program denoise
+says 'issued'
+grep -q ' 5\.00 ' out.txt || fail "no issued bytes"
+expect 0 "$ECTRT" explain issued --totals --json
+cp out.txt issued.json
+[ "$(json issued.json programs/denoise/issued_bytes)" = $((5000000 * steps)) ] || fail "sum of issued bytes"
+cp -r plan half
+sed -i '1s/"precision": "f32"/"precision": "bf16"/' half/plan.json
+expect 0 "$ECTRT" explain half --device h200 --totals --json
+cp out.txt half.json
+awk -v a="$(json half.json programs/loss/predicted_s)" -v b="$(json h200.json programs/loss/predicted_s)" \
+    'BEGIN { exit !(a + 0 < b + 0 && a > 0) }' || fail "2-byte operands are not faster"
+
+expect 1 "$ECTRT" explain plan --device h20
+says 'did you mean `h200`?'
+says 'known are h200, a100, cpu'
+expect 1 "$ECTRT" explain plan --program los
+says 'did you mean `loss`?'
+expect 1 "$ECTRT" explain plan --steps --totals
+says 'exclude each other'
+sed -i 's/"issued_bytes": 5000000/"issued_bytes": -5/' issued/plan.json
+expect 1 "$ECTRT" explain issued
+says 'issued_bytes'
