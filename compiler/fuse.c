@@ -285,7 +285,7 @@ void fuse(Graph *g, const Ranks *ranks)
             g->held[r] = (uses > 1 && (big > 1 || c->ops > 24)) || big >= MAX_BIG || c->ops > MAX_OPS || c->n > MAX_LOADS
                          || (c->dear && largest >= 4 * e);
         } else if (cls == OPC_ELEM && n->n_axes == 0 && n->type != T_BOOL && c->ops > 8 && c->n > 0) {
-            g->held[r] = !claimed[r];
+            g->held[r] |= !claimed[r];
         } else if (cls == OPC_TABLE) {
             g->held[r] = true;
         }

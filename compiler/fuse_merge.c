@@ -541,7 +541,7 @@ static void find_host(Merge *m, Kern *c)
         int64_t saved = shared_bytes(m, c, k) + (c->kind == K_SUMS && same_maker(m, c, k));
         if (saved > 0) vec_push(choice, n, cap, ((Choice){k, saved}));
     }
-    qsort(choice, (size_t)n, sizeof *choice, by_saving);
+    if (n) qsort(choice, (size_t)n, sizeof *choice, by_saving);
     bool reduction = op_info[N(m->g, c->member[0])->op].cls == OPC_REDUCE;
     for (int i = 0; i < n && i < TRIES; i++) {
         Kern *k = choice[i].k;
@@ -555,7 +555,12 @@ static void release(Merge *m)
 {
     Graph *g = m->g;
     bool *needed = xcalloc(g->n, 1);
-    for (int i = 0; i < g->n_out; i++) needed[output_base(g, g->out[i].ref)] = true;
+    Kern outputs = {0};                              /* those that are views are copied from what they look at */
+    m->placer.now++;
+    for (int i = 0; i < g->n_out; i++) collect(m, &outputs, g->out[i].ref, false);
+    m->placer.now++;
+    for (int j = 0; j < outputs.n_leaf; j++) needed[outputs.leaf[j]] = true;
+    free(outputs.leaf);
     for (int i = 0; i < m->n; i++) {
         find_leaves(m, &m->k[i]);
         for (int j = 0; j < m->k[i].n_leaf; j++) needed[m->k[i].leaf[j]] = true;

@@ -127,6 +127,7 @@ static void read_step(Reader *r, const json_t *o, StepJson *s, const SegmentJson
     if (k >= r->p->n_kernels) bad(r, "`kernel` is %lld, the plan has %d", (long long)k, r->p->n_kernels);
     if (r->err) return;
     s->kernel = (int)k;
+    s->instances = (int)MIN(number(r, o, "instances", 1), 1 << 20);
     s->buffer = indices(r, o, "buffers", true, g->n_buffers);
     s->node = indices(r, o, "nodes", false, 1 << 30);
     s->at = text(r, o, "at", "");

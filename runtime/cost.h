@@ -7,7 +7,7 @@
 
 /* One kernel text in one program. */
 typedef struct {
-    int kernel, launches;                            /* index into the plan's kernels; steps that run it */
+    int kernel, launches, runs;                      /* index into the plan's kernels; steps; their instances, each a kernel's work */
     double seconds;                                  /* predicted, all launches */
     PredictBound bound;
     int n_paths, n_lines;
@@ -21,8 +21,8 @@ typedef struct {
     double seconds;
 } ProgramCost;
 
-/* Predicted seconds of one launch on d. */
-double kernel_seconds(const Plan *p, const PlanKernel *k, const PredictDevice *d, PredictBound *bound);
+/* Predicted seconds of a step on d: one launch with the work of all its instances. */
+double step_seconds(const Plan *p, const PlanStep *s, const PredictDevice *d, PredictBound *bound);
 void cost_of(ProgramCost *c, const Plan *p, const PlanProgram *g, const PredictDevice *d);
 void cost_free(ProgramCost *c);
 #endif

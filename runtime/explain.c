@@ -52,9 +52,9 @@ static void print_steps(const Plan *p, const PlanSegment *s, const PredictDevice
         table_cell(&t, "%d", i);
         table_cell(&t, "%s", k->name);
         table_cell(&t, "%s", k->cls);
-        table_cell(&t, "%.1f", (double)k->flops / 1e6);
-        table_cell(&t, "%.2f", mb(k->bytes));
-        table_cell(&t, "%.3f", 1e3 * kernel_seconds(p, k, d, NULL));
+        table_cell(&t, "%.1f", st->instances * (double)k->flops / 1e6);
+        table_cell(&t, "%.2f", mb(st->instances * k->bytes));
+        table_cell(&t, "%.3f", 1e3 * step_seconds(p, st, d, NULL));
         table_cell(&t, "%s", st->at ? st->at : "");
         table_cell(&t, "%s", st->path ? st->path : "");
         table_cell(&t, "%s", b.s ? b.s : "");
@@ -85,9 +85,9 @@ static void print_kernels(const Plan *p, const ProgramCost *c)
         table_cell(&t, "%.1f%%", 100 * u->seconds / c->seconds);
         table_cell(&t, "%d", u->launches);
         table_cell(&t, "%s", k->cls);
-        table_cell(&t, "%.1f", (double)k->flops / 1e6);
-        table_cell(&t, "%.2f", mb(k->bytes));
-        if (issued) table_cell(&t, "%.2f", mb(k->issued_bytes));
+        table_cell(&t, "%.1f", u->runs * (double)k->flops / 1e6);
+        table_cell(&t, "%.2f", mb(u->runs * k->bytes));
+        if (issued) table_cell(&t, "%.2f", mb(u->runs * k->issued_bytes));
         table_cell(&t, "%s", predict_bound_name[u->bound]);
         table_cell(&t, "%s", k->name);
         table_cell(&t, "%s", k->shape);
@@ -274,7 +274,7 @@ int cmd_explain(int argc, char **argv)
         if (d.cores) printf(", %d", d.cores);
         puts(")");
         print_totals(p, &d);
-        if (!steps) puts("kernels below: ms and share are of all calls, MFLOP and MB of one");
+        if (!steps) puts("kernels below: all figures are of all calls of a kernel in the program");
         for (int i = 0; i < p->n_programs; i++) print_program(p, &p->program[i], &d, steps);
     }
     plan_free(p);

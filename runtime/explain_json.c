@@ -74,8 +74,8 @@ static void json_kernels(StrBuf *b, const Plan *p, const ProgramCost *c)
         sb_json_string(b, k->cls);
         sb_puts(b, ", \"shape\": ");
         sb_json_string(b, k->shape);
-        sb_printf(b, ", \"launches\": %d, \"flops\": %lld, \"bytes\": %lld", u->launches, (long long)k->flops,
-                  (long long)k->bytes);
+        sb_printf(b, ", \"launches\": %d, \"runs\": %d, \"flops\": %lld, \"bytes\": %lld", u->launches, u->runs,
+                  (long long)k->flops, (long long)k->bytes);
         json_issued(b, k->issued_bytes);
         sb_printf(b, ", \"predicted_s\": %.9g, \"bound\": \"%s\"", u->seconds, predict_bound_name[u->bound]);
         json_strings(b, "at", u->line, u->n_lines);

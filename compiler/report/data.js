@@ -94,7 +94,7 @@ function openProgram(program) {
   const P = { name: program.name, program, steps: [], buffers: [], segments: [], lines: new Map(), flops: 0, bytes: 0, peak: 0 };
   for (const seg of program.segments) {
     const from = seg.same_as ? segmentByName.get(seg.same_as) : seg, base = P.steps.length,
-      graph = readGraph(DATA.graphs[from.graph] || "");
+      graph = readGraph(DATA.graphs[from.fused] || "");
     const S = { name: seg.name, index: P.segments.length, each: seg.each, base, graph, peak: seg.peak_bytes,
       draws: from.draws, n: from.steps.length };
     const buffers = from.buffers.map((b, i) => ({ b, i, S, steps: [],
