@@ -32,8 +32,11 @@ void lower(Backend *b)
 
 void group(Backend *b, bool join)
 {
-    for (int i = 0; i < b->n_low && join; i++)
-        if (b->low[i].owned) group_segment(b->low[i].l);
+    for (int i = 0; i < b->n_low; i++) {
+        Lowered *l = b->low[i].l;
+        for (int j = 0; b->low[i].owned && j < l->n_kernel; j++) l->kernel[j]->hash = kernel_hash(l, l->kernel[j]);
+        if (b->low[i].owned && join) group_segment(l);
+    }
 }
 
 void memplan(Backend *b)

@@ -66,7 +66,6 @@ void group_segment(Lowered *l)
     Plan p = {.l = l, .job = dependences(l), .order = xmalloc(sizeof *p.order * (size_t)(l->n_kernel + 1))};
     for (int i = 0; i < l->n_kernel; i++) {
         Kernel *k = l->kernel[i];
-        k->hash = kernel_hash(l, k);
         p.job[i].small = k->bytes <= SMALL && !k->n_draw;
     }
     for (int i = 0; i < l->n_kernel; i++) {          /* one of a kind needs not wait */
