@@ -267,7 +267,7 @@ void fuse(Graph *g, const Ranks *ranks)
             c->ops = n->op == OP_draw ? 4 : 0;
             continue;
         }
-        for (int i = 0; i < n->n_in; i++) {
+        for (int i = 0; i < (n->op == OP_take ? 1 : n->n_in); i++) {     /* a table is an index, read once a row */
             const Cost *in = &cost[n->in[i]];
             for (int j = 0; j < in->n; j++) cost_add(c, in->r[j]);
             c->ops += in->ops;
