@@ -32,8 +32,11 @@ void lower(Backend *b)
 
 void group(Backend *b, bool join)
 {
-    for (int i = 0; i < b->n_low && join; i++)
-        if (b->low[i].owned) group_segment(b->low[i].l);
+    for (int i = 0; i < b->n_low; i++) {
+        Lowered *l = b->low[i].l;
+        if (b->low[i].owned && join) group_segment(l);
+        for (int j = 0; j < l->n_kernel && !join; j++) l->kernel[j]->hash = kernel_hash(l, l->kernel[j]);          /* equal ones are printed once */
+    }
 }
 
 void memplan(Backend *b)

@@ -10,7 +10,7 @@ void hold_everything(Graph *g)
         const Node *n = N(g, r);
         OpClass cls = op_info[n->op].cls;
         if (n->op == OP_stop || n->op == OP_f32) continue;                   /* the same values: a copy would be no operation */
-        g->held[r] = cls == OPC_ELEM || cls == OPC_REDUCE;
+        g->held[r] = cls == OPC_ELEM || cls == OPC_REDUCE || cls == OPC_TABLE;
         if (g->held[r]) g->into[r] = r;
     }
 }
