@@ -172,6 +172,7 @@ static void print_kernel(const Explain *e, const Kernel *k, const Kernel *launch
     fputc('\n', e->out);
     for (int i = 0; i < k->n_nodes; i++) {
         Ref r = k->nodes[i];
+        if (i && r == k->nodes[i - 1]) continue;
         fprintf(e->out, "  %-10s", i ? "" : "computes");
         print_node(e, r);
         if (!of_name(e, r) && !e->line && N(e->g, r)->at.path) fprintf(e->out, " of %s", N(e->g, r)->at.path);

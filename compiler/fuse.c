@@ -60,7 +60,7 @@ static int count_uses(const Graph *g, const Readers *rd, Ref r, const bool *is_o
             *only = w;
             int64_t e = node_elements(N(g, w));
             for (int j = 0; j < N(g, w)->n_in; j++) e = MAX(e, node_elements(N(g, N(g, w)->in[j])));
-            if (N(g, w)->op == OP_contract) e = 0;   /* a stage evaluates each element once */
+            if (N(g, w)->op == OP_contract && !pointwise_contract(g, N(g, w))) e = 0;            /* a stage evaluates each element once */
             *largest = MAX(*largest, e);
         }
         if (n > 1000) break;
@@ -138,7 +138,7 @@ static bool belongs(Region *e, Ref q, bool *row)
     const Graph *g = e->g;
     const Node *n = N(g, q), *r = N(g, e->s[0]);
     *row = false;
-    if (e->claimed[q]) return outsider(e, "ends another kernel");
+    if (e->claimed[q]) return outsider(e, "belongs to another kernel");
     if (e->bound[q] != e->bound[e->s[0]]) return outsider(e, "is wanted for another number of rows");
     if (op_info[n->op].cls == OPC_ELEM && e->n_known == 1)
         return (node_elements(n) == node_elements(r) && n->n_axes == r->n_axes) || outsider(e, "is of another size");

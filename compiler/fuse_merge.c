@@ -193,7 +193,7 @@ void join(Merge *m, Kern *c, Kern *k, const char *rule)
     for (int i = 0; i < c->n; i++) {
         vec_push(k->member, k->n, k->cap, c->member[i]);
         m->g->into[c->member[i]] = k->leader;
-        m->g->notes.rule[c->member[i]] = rule;
+        if (!m->g->notes.rule[c->member[i]]) m->g->notes.rule[c->member[i]] = rule;
     }
     qsort(k->member, (size_t)k->n, sizeof *k->member, by_ref);
     c->n = 0;
