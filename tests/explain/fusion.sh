@@ -54,3 +54,7 @@ expect 1 "$ECTC" explain --fusion enc
 says 'no model given'
 expect 1 "$ECTC" explain "$model" --fusion enc -o plan
 says 'unknown option -o'
+
+# What is dear is not computed for each tap of a window that is read without a stage.
+expect 0 "$ECTC" explain "$SRC/examples/07_gated_blocks.dsl" --fusion net.mixer
+grep -q 'div \[c:32 n:32 h:16 w:16\]  std/nn.dsl:28, from kernel' out.txt || fail "a GELU for each tap"
