@@ -447,7 +447,15 @@ static void release(Merge *m)
 {
     Graph *g = m->g;
     bool *needed = xcalloc(g->n, 1);
-    for (int i = 0; i < g->n_out; i++) needed[output_base(g, g->out[i].ref)] = true;
+    for (int i = 0; i < g->n_out; i++) {
+        Ref r = output_base(g, g->out[i].ref);
+        needed[r] = true;
+        if (g->into[r]) continue;
+        Kern copy = {.leader = r, .n = 1, .member = &r};                 /* a view: what is below it is copied out afterwards */
+        find_leaves(m, &copy);
+        for (int j = 0; j < copy.n_leaf; j++) needed[copy.leaf[j]] = true;
+        free(copy.leaf);
+    }
     for (int i = 0; i < m->n; i++) {
         find_leaves(m, &m->k[i]);
         for (int j = 0; j < m->k[i].n_leaf; j++) needed[m->k[i].leaf[j]] = true;
