@@ -24,6 +24,7 @@ void close_block(Emit *e);
 const char *index_text(Emit *e, IRef i);             /* arena text of an index expression */
 void emit_expr(Emit *e, KRef v);                    /* appends to e->b, no newline */
 const char *expr_text(Emit *e, KRef v);
+const char *operand_text(Emit *e, KRef v);            /* the same, to stand before an operator: a choice is in parentheses */
 /* A nest over loops[0..n-1] (outermost first) computing values[]; `body` prints the statements that use them (through expr_text).
    Invariants move out of the innermost loop; conditions are decided outside of it where they can be. lo/hi override the range text of a loop. */
 typedef void (*NestBody)(Emit *e, void *user);

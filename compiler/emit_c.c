@@ -104,7 +104,7 @@ void emit_map(Emit *e)
 static void put_holds(Emit *e, void *user)
 {
     (void)user;
-    line(e, "holds[%s] = %s ? 1 : 0;", e->loop_name[e->k->out[0]], expr_text(e, e->k->acc[0]));
+    line(e, "holds[%s] = %s ? 1 : 0;", e->loop_name[e->k->out[0]], operand_text(e, e->k->acc[0]));
 }
 
 void emit_table(Emit *e)
@@ -155,7 +155,7 @@ static void accumulate(Emit *e, void *user)
         const char *v = expr_text(e, k->acc[i]);
         if (s->second) {
             if (k->acc_op[i] != OP_sqdev) continue;
-            line(e, "const float d%d = %s - mean%d[%s];", i, v, i, s->kept);
+            line(e, "const float d%d = %s - mean%d[%s];", i, operand_text(e, k->acc[i]), i, s->kept);
             line(e, "sq%d[%s] = ect_fma(d%d, d%d, sq%d[%s]);", i, s->lane, i, i, i, s->lane);
         } else if (k->acc_op[i] == OP_rmax) {
             line(e, "sum%d[%s] = ect_max(sum%d[%s], %s);", i, s->lane, i, s->lane, v);

@@ -70,6 +70,12 @@ const char *expr_text(Emit *e, KRef v)
     return take(e, &b);
 }
 
+const char *operand_text(Emit *e, KRef v)
+{
+    const char *text = expr_text(e, v);
+    return strchr(text, '?') ? arena_printf(e->k->arena, "(%s)", text) : text;
+}
+
 static const char *const c_words[] = {"auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern",
     "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct",
     "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "args", "row", "rows", "row0", "task", "tile", "stage", "panel", "sum",

@@ -106,7 +106,7 @@ static void elements(Emit *e, void *user)
         if (in->level != AT_TASK) continue;
         const KExpr *x = &k->expr[in->value];
         if (in->op == OP_sqdev) {
-            line(e, "const float d%d = %s - shift%d[%s];", in->acc, expr_text(e, in->value), in->acc, at);
+            line(e, "const float d%d = %s - shift%d[%s];", in->acc, operand_text(e, in->value), in->acc, at);
             line(e, "dev%d[%s] += d%d;", in->acc, at, in->acc);
             line(e, "sq%d[%s] = ect_fma(d%d, d%d, sq%d[%s]);", in->acc, at, in->acc, in->acc, in->acc, at);
         } else if (in->op == OP_rmax) {

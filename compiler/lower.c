@@ -533,14 +533,14 @@ bool place_member(Lower *c, Ref r, Place *out)
         for (int j = 0; j < N(g, n->in[i])->n_axes; j++)
             if (in.at[j].role) out->at[axis_index(n, N(g, n->in[i])->axes[j].role)] = in.at[j];
     }
-    bool any = false, all = n->n_axes == c->n_domain;
+    bool all = n->n_axes == c->n_domain;             /* it runs over the domain, nothing it reads lies elsewhere */
     for (int i = 0; i < n->n_axes; i++) {
         bool there = false;
         for (int d = 0; d < c->n_domain; d++) there |= c->axes[d].role == n->axes[i].role && c->axes[d].size == n->axes[i].size;
-        any |= out->at[i].role != NULL;
-        all &= there;
+        const AxisAt *at = &out->at[i];
+        all &= there && (!at->role || (at->role == n->axes[i].role && at->div <= 1 && !at->mod));
     }
-    for (int i = 0; i < n->n_axes && !any && all; i++) out->at[i] = (AxisAt){n->axes[i].role, 1, 0};      /* a map beside another (fuse_merge.c) */
+    for (int i = 0; i < n->n_axes && all; i++) out->at[i] = (AxisAt){n->axes[i].role, 1, 0};      /* a map beside another (fuse_merge.c) */
     return place_whole(g, r, out);
 }
 

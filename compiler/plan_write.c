@@ -284,6 +284,12 @@ void plan_write(const Backend *b, const PlanOptions *o)
                 continue;
             }
             Lowered *l = lowered(b, sg);
+            StrBuf fused = {0};
+            path = xasprintf("graph/%s.fused.txt", sg->name);
+            graph_print(&fused, m, l->g);
+            put(&w, path, fused.s, fused.len);
+            free(path);
+            sb_free(&fused);
             json_segment(&w, l, sg, phase);
             flops += l->flops; bytes += l->bytes; kernels += l->n_kernel;
             seconds += predict(&cpu, l, m->half);

@@ -1,5 +1,5 @@
 /* EctArgs of runtime/kernel_prelude.h for numbers of another type: shared by the tool (C) and the kernels' prelude (C++).
-   Assumes EXACT_NUMBER and EXACT_POINTER: a number in memory, and a pointer that converts to what a kernel wants. */
+   Assumes EXACT_NUMBER and EXACT_POINTER: a number in memory, and a pointer to numbers. */
 typedef struct {
     EXACT_POINTER const *buf;
     const EXACT_NUMBER *scalar;
@@ -8,7 +8,7 @@ typedef struct {
     unsigned long long step, sample0;
     char *scratch; unsigned long long scratch_stride;
     char *shared;
-    int threads;
+    int threads, instances;
     void (*sgemm)(int, int, int, int, int, int, EXACT_NUMBER, const EXACT_NUMBER *, int, const EXACT_NUMBER *, int, EXACT_NUMBER,
                   EXACT_NUMBER *, int);
 } EctArgs;

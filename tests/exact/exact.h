@@ -33,12 +33,15 @@ typedef struct {
     RefGraph *g;
     Fp **value;                                      /* per node: kept for `keep`, else NULL after the run */
     bool *keep;
+    int *count;                                      /* per node: the rows_count past which its rows hold anything, or -1 */
 } Interpreter;
-Interpreter *interpreter_new(const Plan *plan, const PlanSegment *segment);      /* user_error when the graph text is not legal */
+/* fused: the graph that kernels were made of, whose ids name the arena's buffers, instead of the one the interpreters of ect-rt run.
+   user_error when the text is not legal. */
+Interpreter *interpreter_new(const Plan *plan, const PlanSegment *segment, bool fused);
 /* Computes every node, stores the outputs in t. */
 void interpreter_run(Interpreter *x, const PlanSegment *segment, Tensors *t);
 void interpreter_free(Interpreter *x);
-/* The node a buffer holds when it is written: v<id>, or the name of an output; -1 for other names. */
+/* The node of the fused graph a buffer holds when it is written: v<id>, or the name of an output; -1 for other names. */
 int node_of_buffer(const Interpreter *x, const char *name);
 
 /* ---- kernels ---- */
@@ -61,7 +64,7 @@ typedef struct {
     ExactFn **fn;                                    /* per plan kernel */
     char *const *text;                               /* per plan kernel: its file; NULL where it is not used */
     Touched *touched;                                /* NULL, or per step what it touched (a library made to count) */
-    const Interpreter *check;                        /* NULL, or the values buffers should hold */
+    const Interpreter *check;                        /* NULL, or the fused graph's, with the values buffers should hold */
     Finding finding;
 } Machine;
 /* Runs a segment's steps, in order, on t. Sets m->finding. */

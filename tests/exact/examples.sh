@@ -6,8 +6,10 @@ for f in "$SRC"/examples/*.dsl; do
     [ -f "$f" ] || continue
     name=$(basename "$f" .dsl)
     echo "$name:"
-    plan "$name" "$f"
-    exact "$name" --times 2
+    for precision in f32 bf16; do
+        plan "$name" "$f" --precision $precision
+        exact "$name" --times 2
+    done
     ran=$((ran + 1))
 done
 [ $ran -gt 0 ] || { echo "no examples"; exit 1; }

@@ -102,5 +102,5 @@ FP_INLINE uint64_t fp_threshold(double p) { return fp_real((float)p); }
 typedef struct { Fp v, unused; } FpCell;
 enum { FP_SCALE = sizeof(FpCell) / 4 };
 
-typedef void *FpPointer;                             /* args.h: what a kernel gets where C++ has a pointer that converts */
+typedef void *FpPointer;                             /* args.h: of numbers or of ect_bf16_t */
 #endif

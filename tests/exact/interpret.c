@@ -144,7 +144,7 @@ static void run_view(const RefGraph *g, const RefNode *n, Fp *const *value, Fp *
     free(from);
 }
 
-/* sum, rmax, contract: loops over the result, inside them over what is reduced. */
+/* sum, sqdev, rmax, contract: loops over the result, inside them over what is reduced. */
 static void run_reduce(const RefGraph *g, const RefNode *n, Fp *const *value, Fp *out)
 {
     Loops l = loops_of(&n->shape);
@@ -159,17 +159,45 @@ static void run_reduce(const RefGraph *g, const RefNode *n, Fp *const *value, Fp
     outer.n = n->shape.n;
     int64_t e = 0;
     do {
-        FpWide sum = 0;
+        FpWide sum = 0, squares = 0;
         Fp top = x[w[0].at];
-        int count = 0;
+        int64_t count = 0;
         do {
             Fp v = x[w[0].at];
             sum += n->op == R_contract ? (FpWide)v * y[w[1].at] : v;
-            if (++count % 32 == 0) sum = fp_reduce(sum);
+            if (n->op == R_sqdev) squares += (FpWide)v * v;
+            if (++count % 32 == 0) sum = fp_reduce(sum), squares = fp_reduce(squares);
             top = fp_max(top, v);
         } while (advance(&l, n->shape.n, w, 2));
-        out[e++] = n->op == R_rmax ? top : fp_reduce(sum);
+        Fp s = fp_reduce(sum);
+        out[e++] = n->op == R_rmax ? top : n->op != R_sqdev ? s
+                   : fp_sub(fp_reduce(squares), fp_div(fp_mul(s, s), fp_int(count)));       /* sum x^2 - (sum x)^2 / count */
     } while (advance(&outer, 0, w, 2));
+}
+
+/* Tables of rows: numbers, as kernels hold them. */
+static void run_table(const RefNode *n, const Fp *holds, int64_t rows, Fp *out)
+{
+    int64_t place = 0;
+    for (int wanted = 1; wanted >= 0; wanted--)
+        for (int64_t i = 0; i < rows; i++) {
+            if ((holds[i] != 0) != wanted) continue;
+            if (n->op == R_rows_order) out[place] = fp_int(i);
+            else if (n->op == R_rows_rank) out[i] = fp_int(place);
+            else if (wanted) out[0] = fp_int(place + 1);
+            place++;
+        }
+}
+/* y[n] = x[table[n]], rows past a count as well. */
+static void run_take(const RefGraph *g, const RefNode *n, Fp *const *value, Fp *out)
+{
+    const RefNode *x = &g->node[n->in[0]], *table = &g->node[n->in[1]];
+    Loops l = loops_of(&n->shape);
+    Walk w = walk(&l, &x->shape);
+    int row = shape_axis(&n->shape, table->shape.role[0]);
+    int64_t e = 0;
+    do out[e++] = value[n->in[0]][w.at + w.stride[row] * (fp_signed(value[n->in[1]][l.index[row]]) - l.index[row])];
+    while (advance(&l, 0, &w, 1));
 }
 
 static void run_draw(const Tensors *t, const RefGraph *g, const RefNode *n, Fp *const *value, Fp *out)
@@ -256,19 +284,28 @@ static void store(const PlanSegment *segment, Tensors *t, const RefGraph *g, con
 }
 
 /* ---- the walk ---- */
-Interpreter *interpreter_new(const Plan *plan, const PlanSegment *segment)
+Interpreter *interpreter_new(const Plan *plan, const PlanSegment *segment, bool fused)
 {
     Interpreter *x = xcalloc(1, sizeof *x);
-    char *path = plan_path(plan, segment->graph), *err = NULL, *text = read_file(path, NULL);
+    char *file = xasprintf("%.*s%s", (int)strlen(segment->graph) - 4, segment->graph, fused ? ".fused.txt" : ".txt");
+    char *path = plan_path(plan, file), *err = NULL, *text = read_file(path, NULL);
     if (!text) machine_error("cannot read %s", path);
     x->g = ref_graph_parse(text, plan, &err);
     if (!x->g) user_error("%s is not a valid graph: %s", path, err);
     x->value = xcalloc((size_t)x->g->n, sizeof *x->value);
     x->keep = xcalloc((size_t)x->g->n, sizeof *x->keep);
-    for (int i = 0; i < segment->n_buffers; i++) {
+    x->count = xcalloc((size_t)x->g->n, sizeof *x->count);
+    for (int k = 0; k < x->g->n; k++) {              /* rows past a count stay such until `rows_rank` takes the others */
+        const RefNode *n = &x->g->node[k];
+        x->count[k] = n->op == R_take && n->n_in == 3 ? n->in[2] : -1;
+        for (int i = 0; i < n->n_in && x->count[k] < 0 && n->op != R_take; i++) x->count[k] = x->count[n->in[i]];
+        if (x->count[k] >= 0) x->keep[x->count[k]] = true;
+    }
+    for (int i = 0; i < segment->n_buffers && fused; i++) {
         int k = node_of_buffer(x, segment->buffer[i].name);
         if (k >= 0) x->keep[k] = true;
     }
+    free(file);
     free(text);
     free(path);
     return x;
@@ -290,6 +327,10 @@ static void compute(const PlanSegment *segment, const Tensors *t, const RefGraph
     case R_iota: for (int64_t i = 0; i < n->elements; i++) out[i] = fp_int(i); return;
     case R_draw: run_draw(t, g, n, value, out); return;
     case R_standardize: case R_softmax: user_error("%s: `%s` was not expanded", segment->graph, ref_ops[n->op].name);
+    case R_take: run_take(g, n, value, out); return;
+    case R_rows_order: case R_rows_rank: case R_rows_count:
+        run_table(n, value[n->in[0]], g->node[n->in[0]].elements, out);
+        return;
     default: break;
     }
     if (ref_ops[n->op].cls == REF_E) run_elem(g, n, value, out);
@@ -319,6 +360,7 @@ void interpreter_free(Interpreter *x)
     for (int k = 0; k < x->g->n; k++) free(x->value[k]);
     free(x->value);
     free(x->keep);
+    free(x->count);
     ref_graph_free(x->g);
     free(x);
 }

@@ -146,12 +146,12 @@ static bool guards_whole(const Region *r)
 }
 
 /* ---- what a launch wrote, against the interpreter ---- */
-/* The axes in memory of a slot that is written, from its declaration (`float *restrict const y8 = args->buf[8];`) and the comment
-   behind it. false: the slot is only read. */
+/* The axes in memory of a slot that is written, from its declaration (`float *restrict const y8 = args->buf[8];`, of a launch of
+   several kernels `... = buf[8];`) and the comment behind it. false: the slot is only read. */
 static bool written_layout(const char *text, int slot, PlanShape *s, bool *half)
 {
     char key[32];
-    snprintf(key, sizeof key, "args->buf[%d];", slot);
+    snprintf(key, sizeof key, "buf[%d];", slot);
     const char *at = strstr(text, key), *line = at;
     while (line && line > text && line[-1] != '\n') line--;
     if (!line || strstr(line, "const ") < strstr(line, "*restrict")) return false;
@@ -179,13 +179,20 @@ static bool compare_buffer(const Interpreter *x, int node, const PlanShape *lay,
     const Fp *want = x->value[node];
     if (!want || shape_elements(lay) != n->elements) return true;
     for (int i = 0; i < lay->n; i++) if (shape_axis(&n->shape, lay->role[i]) < 0 && lay->size[i] != 1) return true;
+    int row = -1;
+    int64_t count = 0;                               /* rows past it hold anything */
+    if (x->count[node] >= 0) {
+        const RefNode *c = &x->g->node[x->count[node]];
+        row = shape_axis(&n->shape, x->g->node[c->in[0]].shape.role[0]);
+        count = fp_signed(x->value[x->count[node]][0]);
+    }
     for (int64_t e = 0; e < n->elements; e++) {
         int64_t rest = e, index[PLAN_MAX_AXES] = {0}, o = 0;
         for (int i = lay->n; i--; rest /= lay->size[i])
             if (shape_axis(&n->shape, lay->role[i]) >= 0) index[shape_axis(&n->shape, lay->role[i])] = rest % lay->size[i];
         for (int i = 0; i < n->shape.n; i++) o = o * n->shape.size[i] + index[i];
         Fp got = half ? ((const Fp *)cell)[e] : cell[e].v;
-        if (got == want[o]) continue;
+        if (got == want[o] || (row >= 0 && index[row] >= count)) continue;
         int at = snprintf(what, size, "node %%%d at [", node + 1);
         for (int i = 0; i < n->shape.n && at < (int)size; i++)
             at += snprintf(what + at, size - (size_t)at, "%s%s:%lld", i ? ", " : "", n->shape.role[i], (long long)index[i]);
@@ -208,10 +215,10 @@ static void inspect(Machine *m, const PlanSegment *segment, int step, const Regi
     }
     for (int k = 0; k < s->n_buffers && m->check && !m->finding.found; k++) {
         const PlanBuffer *b = &segment->buffer[s->buffer[k]];
-        int node = node_of_buffer(m->check, b->name);
+        int node = node_of_buffer(m->check, b->name), slot = k % (s->n_buffers / s->instances);
         PlanShape lay;
         bool half;
-        if (node < 0 || !written_layout(m->text[s->kernel], k, &lay, &half)) continue;
+        if (node < 0 || !written_layout(m->text[s->kernel], slot, &lay, &half)) continue;
         m->finding.found = !compare_buffer(m->check, node, &lay, half, buf[s->buffer[k]], what, sizeof what);
     }
     if (m->finding.found)
@@ -233,6 +240,30 @@ static int64_t bytes_marked(const unsigned char *mark, uint64_t units)
     for (uint64_t i = 0; i < units; i++) n += mark[i];
     return n * EXACT_UNIT / FP_SCALE;
 }
+/* The distinct bytes of a launch: of several equal kernels, each counted by itself, as the plan does. Each runs twice, all comparisons
+   of numbers saying no, then yes: what a choice between two values may read is counted, whatever the values are. */
+static Touched count_launch(ExactFn *fn, EctArgs *a, int n_buffers, const ExactRecord *record, int *says)
+{
+    Touched t = {0, 0};
+    int instances = a->instances;
+    a->instances = 1;
+    for (int i = 0; i < instances; i++, a->buf += n_buffers) {
+        for (int how = 0; how < 2; how++) memset(record->marks[how], 0, record->units);
+        for (*says = 0; *says < 2; ++*says) fn(a);
+        t.read += bytes_marked(record->marks[0], record->units);
+        t.written += bytes_marked(record->marks[1], record->units);
+    }
+    return t;
+}
+/* The plan's figures are for all rows: behind a kernel that makes a table of rows, its last buffer, the table becomes that of a
+   condition which always holds. */
+static void want_all_rows(const char *text, FpCell *table)
+{
+    const char *holds = strstr(text, "unsigned char holds[");
+    long rows = holds ? strtol(strchr(holds, '[') + 1, NULL, 10) : 0;
+    if (strstr(text, "\n   computes   rows_count [")) table[0].v = (Fp)rows;
+    else for (long i = 0; i < rows; i++) table[i].v = (Fp)i;
+}
 void machine_run(Machine *m, const PlanSegment *segment, Tensors *t)
 {
     const Plan *plan = m->plan;
@@ -247,6 +278,7 @@ void machine_run(Machine *m, const PlanSegment *segment, Tensors *t)
         shared = MAX(shared, plan->kernel[segment->step[i].kernel].shared);
     }
     FpCell *own = xcalloc((size_t)(scratch / 4 + 1), sizeof *own), *common = xcalloc((size_t)(shared / 4 + 1), sizeof *common);
+    int *says = m->touched ? symbol(m->library, "ect_says") : NULL;
     uint64_t units = (uint64_t)r->cells * sizeof(FpCell) / EXACT_UNIT;
     ExactRecord *record = m->touched ? symbol(m->library, "ect_record") : NULL;
     if (record) *record = (ExactRecord){(char *)r->cell, units, {xcalloc(units, 1), xcalloc(units, 1)}};
@@ -259,23 +291,24 @@ void machine_run(Machine *m, const PlanSegment *segment, Tensors *t)
     for (int i = 0; i < segment->n_steps; i++) {
         const PlanStep *s = &segment->step[i];
         const PlanKernel *k = &plan->kernel[s->kernel];
-        FpPointer bound[PLAN_MAX_AXES * 16], draw[1] = {NULL};
+        FpPointer *bound = xcalloc((size_t)s->n_buffers + 1, sizeof *bound), draw[1] = {NULL};
         unsigned long long key[64];
-        CHECK_BUG(s->n_buffers <= (int)COUNT(bound) && s->n_draws <= (int)COUNT(key));
+        CHECK_BUG(s->n_draws <= (int)COUNT(key));
         for (int j = 0; j < s->n_buffers; j++) bound[j] = buf[s->buffer[j]];
         for (int j = 0; j < s->n_draws; j++) key[j] = draw_key(segment->draw[s->draw[j]].name);
         fill(own, k->scratch / 4, 200 + 2 * (uint64_t)i);            /* what a launch leaves in scratch is nothing to the next */
         fill(common, k->shared / 4, 300 + 2 * (uint64_t)i);
         EctArgs a = {.buf = bound, .scalar = scalar, .key = key, .draw = draw, .step = t->step, .sample0 = t->sample0,
                      .scratch = (char *)own, .scratch_stride = (uint64_t)scratch * FP_SCALE, .shared = (char *)common,
-                     .threads = 1};
+                     .threads = 1, .instances = s->instances};
         memcpy(&a.sgemm, &product, sizeof a.sgemm);
-        for (int how = 0; record && how < 2; how++) memset(record->marks[how], 0, units);
         running = k->name;
-        m->fn[s->kernel](&a);
+        if (record) m->touched[i] = count_launch(m->fn[s->kernel], &a, s->n_buffers / s->instances, record, says);
+        else m->fn[s->kernel](&a);
         running = "";
-        if (record) m->touched[i] = (Touched){bytes_marked(record->marks[0], units), bytes_marked(record->marks[1], units)};
+        if (record) want_all_rows(m->text[s->kernel], bound[s->n_buffers - 1]);
         inspect(m, segment, i, r, buf);
+        free(bound);
     }
     for (int k = 0; k < r->n; k++)
         for (int64_t i = 0; r->area[k].host && i < r->area[k].n; i++) r->area[k].host[i] = r->cell[r->area[k].at + i].v;

@@ -75,7 +75,7 @@ static bool unused(const char *text, const char *at)
 static int matches(const regex_t *r, const char *text, regmatch_t *at, int cap)
 {
     const char *body = strstr(text, "\n{\n"), *declared = body;     /* declared: behind the declarations of buffers */
-    for (const char *c = body; c && (c = strstr(c, "args->buf[")); ) declared = c = strchr(c, '\n');
+    for (const char *c = body; c && (c = strstr(c, "buf[")); ) declared = c = strchr(c, '\n');
     int n = 0;
     regmatch_t m[2];
     for (const char *c = declared; c && *c && n < cap; c += MAX(m[0].rm_eo, 1)) {
@@ -306,7 +306,7 @@ bool plant_faults(const Plan *plan, const PlanProgram *program, const Compiled *
     Library *library = library_new(dir, headers, source, n, false);
     Trial t = {.plan = plan, .program = program, .kernels = kernels};
     for (int salt = 0; salt < SALTS; salt++) {
-        t.x[salt] = interpreter_new(plan, segment);
+        t.x[salt] = interpreter_new(plan, segment, true);
         t.want[salt] = tensors_new(plan, program, (uint64_t)salt, 1);
         tensors_scalars(t.want[salt], segment, 0);
         interpreter_run(t.x[salt], segment, t.want[salt]);

@@ -8,18 +8,16 @@ typedef unsigned int ect_u32;
 typedef unsigned long long ect_u64;
 typedef long long ect_i64;
 
-struct EctPointer {
-    void *p;
-    template <class T> operator T *() const { return (T *)p; }
-};
-
 extern "C" {
 void ect_mark(const void *at, unsigned bytes, int how);
+extern int ect_says;                                 /* when counting: what every comparison of numbers says */
 }
 #ifdef ECT_COUNT
 #define ECT_MARK(at, how) ect_mark(at, sizeof *(at), how)
+#define ECT_SAYS(value) ((void)(value), ect_says != 0)
 #else
 #define ECT_MARK(at, how) ((void)0)
+#define ECT_SAYS(value) (value)
 #endif
 
 /* A number: trivial, so that arrays of it may be cleared by memset. spare: see FpCell. */
@@ -45,6 +43,7 @@ struct EctNumber {
         ECT_MARK(this, 0);
         return v;
     }
+    explicit operator int() const { return (int)fp_signed(get()); }      /* of tables of rows and their counts */
 };
 FP_INLINE EctNumber ect_number(Fp v)
 {
@@ -64,7 +63,7 @@ FP_INLINE EctNumber operator-(const EctNumber &x) { return ect_number(fp_neg(x.g
     FP_INLINE bool operator op(const EctNumber &a, const EctNumber &b) \
     { \
         const int64_t x = fp_signed(a.get()), y = fp_signed(b.get()); \
-        return value; \
+        return ECT_SAYS(value); \
     }
 ECT_COMPARE(<, x < y)
 ECT_COMPARE(<=, x <= y)
@@ -94,8 +93,29 @@ FP_INLINE EctNumber ect_fma(const EctNumber &x, const EctNumber &y, const EctNum
 FP_INLINE EctNumber ect_pow(const EctNumber &x, const EctNumber &y) { return ect_number(fp_pow(x.get(), y.get())); }
 FP_INLINE EctNumber ect_max(const EctNumber &x, const EctNumber &y) { return ect_number(fp_max(x.get(), y.get())); }
 FP_INLINE EctNumber ect_min(const EctNumber &x, const EctNumber &y) { return ect_number(fp_min(x.get(), y.get())); }
-FP_INLINE int ect_isfinite(const EctNumber &x) { return x.get() <= FP_P; }
+FP_INLINE int ect_isfinite(const EctNumber &x) { return ECT_SAYS(x.get() <= FP_P); }
 FP_INLINE EctNumber ect_nan_to_num(const EctNumber &x, const EctNumber &, const EctNumber &) { return x; }
+
+/* ---- reductions of a row ---- */
+static inline __attribute__((unused)) EctNumber ect_row_sum(const EctNumber *row, int count)
+{
+    Fp sum = 0;
+    for (int i = 0; i < count; i++) sum = fp_add(sum, row[i].get());
+    return ect_number(sum);
+}
+static inline __attribute__((unused)) EctNumber ect_row_sqdev(const EctNumber *row, int count)
+{
+    const Fp mean = fp_div(ect_row_sum(row, count).v, fp_int(count));
+    Fp sum = 0;
+    for (int i = 0; i < count; i++) sum = fp_add(sum, fp_mul(fp_sub(row[i].get(), mean), fp_sub(row[i].get(), mean)));
+    return ect_number(sum);
+}
+static inline __attribute__((unused)) EctNumber ect_row_max(const EctNumber *row, int count)
+{
+    Fp top = fp_real(-INFINITY);
+    for (int i = 0; i < count; i++) top = fp_max(top, row[i].get());
+    return ect_number(top);
+}
 
 /* ---- draws ---- */
 FP_INLINE ect_u64 ect_threshold(double p) { return fp_threshold(p); }
@@ -111,7 +131,7 @@ FP_INLINE ect_u64 ect_threshold(const EctNumber &p) { return p.get(); }
 #define ECT_BERNOULLI_ROW(s, n, e, count, per, threshold, out) ECT_DRAW_ROW(s, n, e, count, threshold, out)
 
 #define EXACT_NUMBER EctNumber
-#define EXACT_POINTER EctPointer
+#define EXACT_POINTER EctNumber *
 #include "args.h"
 
 static inline __attribute__((unused)) int omp_get_thread_num(void) { return 0; }

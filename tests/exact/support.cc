@@ -1,9 +1,10 @@
 // What kernels compiled for exact mode call that is no part of their text: the matrix product, the record of loads and stores.
-// Compiled with the kernels into one library; ect_record is set by the tool.
+// Compiled with the kernels into one library; ect_record, ect_says are set by the tool.
 #include "prelude.h"
 
 extern "C" {
 ExactRecord ect_record;
+int ect_says;
 
 void ect_mark(const void *at, unsigned bytes, int how)
 {

@@ -58,27 +58,37 @@ bool tensors_equal(const Tensors *want, const Tensors *got, const PlanSegment *s
 static bool check_program(const Compiled *c, const PlanProgram *p, uint64_t salt)
 {
     Tensors *want = tensors_new(c->plan, p, salt, 1), *got = tensors_new(c->plan, p, salt, 2);
+    Tensors *fused = tensors_new(c->plan, p, salt, 1);
     bool good = true, last = false;
     int64_t values = 0, launches = 0;
     for (int i = 0; i < p->n_segments && good; i++) {
         const PlanSegment *s = &p->segment[i];
-        Interpreter *x = interpreter_new(c->plan, s);
+        Interpreter *plain = interpreter_new(c->plan, s, false), *x = interpreter_new(c->plan, s, true);
         last = i + 1 == p->n_segments;
         for (int turn = s->each ? 1 : 0; turn <= (s->each ? TURNS : 0) && good; turn++) {
             Machine m = {.plan = c->plan, .library = c->library, .fn = c->fn, .text = c->text, .check = x};
             tensors_scalars(want, s, turn);
+            tensors_scalars(fused, s, turn);
             tensors_scalars(got, s, turn);
-            interpreter_run(x, s, want);
+            interpreter_run(plain, s, want);
+            interpreter_run(x, s, fused);
+            if (!tensors_equal(want, fused, s, NULL)) {
+                puts("     so says the graph that the kernels are made of: a pass over graphs is wrong");
+                good = false;
+                break;
+            }
             machine_run(&m, s, got);
             launches += s->n_steps;
             good = !m.finding.beside;
             if (last && turn == (s->each ? TURNS : 0)) values = 0, good &= tensors_equal(want, got, s, &values);
             if (m.finding.found) printf("%s %s\n", good ? "note" : "     first seen:", m.finding.text);
         }
+        interpreter_free(plain);
         interpreter_free(x);
     }
     if (good) printf("ok   %-16s %lld launches, %lld values equal\n", p->name, (long long)launches, (long long)values);
     tensors_free(want);
+    tensors_free(fused);
     tensors_free(got);
     return good;
 }
@@ -98,15 +108,15 @@ static bool count_program(const Compiled *c, const PlanProgram *p, bool *named)
         machine_run(&m, s, t);
         for (int k = 0; k < s->n_steps; k++) {
             const PlanKernel *kernel = &c->plan->kernel[s->step[k].kernel];
-            int64_t bytes = steps[k].read + steps[k].written;
+            int64_t bytes = steps[k].read + steps[k].written, said = kernel->bytes * s->step[k].instances;
             launches++;
-            stated += kernel->bytes;
+            stated += said;
             touched += bytes;
-            if (bytes == kernel->bytes) continue;
+            if (bytes == said) continue;
             wrong++;
             if (!named[s->step[k].kernel])
-                printf("differs %-24s plan %8lld, counted %8lld: %lld read, %lld written\n", kernel->name,
-                       (long long)kernel->bytes, (long long)bytes, (long long)steps[k].read, (long long)steps[k].written);
+                printf("differs %-24s plan %8lld, counted %8lld: %lld read, %lld written\n", kernel->name, (long long)said,
+                       (long long)bytes, (long long)steps[k].read, (long long)steps[k].written);
             named[s->step[k].kernel] = true;
         }
         free(steps);
