@@ -267,14 +267,6 @@ void plan_write(const Backend *b, const PlanOptions *o)
             char *path = xasprintf("graph/%s.txt", sg->name);
             put(&w, path, sg->text, strlen(sg->text));
             free(path);
-            if (!init) {
-                StrBuf fused = {0};
-                graph_print(&fused, m, sg->g);
-                path = xasprintf("graph/%s.fused.txt", sg->name);
-                put(&w, path, fused.s ? fused.s : "", fused.len);
-                free(path);
-                sb_free(&fused);
-            }
             const char *dot = strrchr(sg->name, '.');
             const char *phase = segment_is_update(sg) ? "update" : dot && !strcmp(dot, ".micro") ? "micro" : NULL;
             if (s) sb_puts(j, ",");
