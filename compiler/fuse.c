@@ -128,7 +128,7 @@ static bool belongs(Region *e, Ref q, bool *row)
     const Graph *g = e->g;
     const Node *n = N(g, q), *r = N(g, e->s[0]);
     *row = false;
-    if (e->claimed[q] || e->bound[q] != e->bound[e->s[0]]) return false;
+    if (e->claimed[q] || e->bound[q] != e->bound[e->s[0]] || (g->after && g->after[q] > e->s[0])) return false;
     if (op_info[n->op].cls == OPC_ELEM && e->n_known == 1)
         return node_elements(n) == node_elements(r) && n->n_axes == r->n_axes;
     Place at;

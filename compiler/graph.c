@@ -31,6 +31,7 @@ void graph_drop(Graph *g)
     free(g->out);
     free(g->held);
     free(g->into);
+    free(g->after);
     free(g);
 }
 

@@ -73,6 +73,7 @@ typedef struct Graph {
     Origin at;                                       /* given to nodes as they are made */
     bool *held; Ref *into;                           /* after fuse, per node: held in memory; into: the kernel that computes it, by its first leader, for
                                                         every held node and every reduction */
+    Ref *after;                                      /* per node, 0: none; computed late on purpose: in no kernel with nodes before this one. NULL: none is */
     bool expanded;                                   /* set by expand_composites: verify allows no composite operation from there on */
 } Graph;
 
