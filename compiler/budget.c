@@ -13,7 +13,8 @@ typedef struct {
 } State;
 /* Nodes to make again, all dead at the peak but the first; what is saved there, in elements, and what their kernels cost. */
 typedef struct { int n; Ref set[MAX_SET]; int64_t saved, flops, bytes; double seconds; } Choice;
-typedef struct { const Backend *b; Program *p; PredictDevice cpu; } Budget;
+/* idle: per node of the first graph: making it again once changed nothing. */
+typedef struct { const Backend *b; Program *p; PredictDevice cpu; bool *idle; } Budget;
 
 static int64_t padded(const Buffer *b) { return (buffer_size(b) + 15) / 16 * 16; }
 static bool in_arena(const State *s, Ref r) { return s->l->home[r] >= 0 && s->l->buf[s->l->home[r]].kind == BUF_ARENA; }
@@ -147,7 +148,7 @@ static Choice *choices(const Budget *budget, const State *s, int *n)
         const Buffer *b = &s->l->buf[i];
         Ref r = s->node_of[i];
         if (!r || b->kind != BUF_ARENA || b->first < 0 || b->first >= s->peak || b->last <= s->peak || fixed[r] || used_at(s, i, s->peak)) continue;
-        if (padded(b) * 1000 < s->live[s->peak]) continue;
+        if (padded(b) * 1000 < s->live[s->peak] || budget->idle[s->origin[r]]) continue;
         Choice c = {.saved = padded(b)};
         z.c = &c;
         z.now++;
@@ -342,20 +343,23 @@ static void adopt(Graph *g, Graph *from)
 }
 
 /* One step: the first choice that lowers what is alive at and near the peak. NULL: there is none. */
-static State *step_down(const Budget *c, const State *s, Choice *taken)
+static State *step_down(Budget *c, const State *s, Choice *taken)
 {
     int n, failed = 0;
     Choice *v = choices(c, s, &n);
     State *next = NULL;
     int64_t floor = s->live[s->peak] - s->live[s->peak] / 16;
-    for (int i = 0; i < n && !next && failed < MAX_FAILED; i++, failed++) {
+    for (int i = 0; i < n && failed < MAX_FAILED; i++, failed++) {
         Ref *origin;
         Graph *g = without(s, &v[i], &origin);
         State *t = state_new(c, &s->seg, g, false, origin);
         if (t->live[t->peak] <= s->live[s->peak] && excess(t, floor) < 0.999 * excess(s, floor)) {
             next = t;
             *taken = v[i];
-        } else state_free(t);
+            break;
+        }
+        c->idle[s->origin[v[i].set[0]]] = t->l->n_kernel == s->l->n_kernel && t->live[s->peak] == s->live[s->peak];
+        state_free(t);
     }
     free(v);
     return next;
@@ -366,6 +370,7 @@ static void fit(Budget *c, Program *p, Segment *seg, int64_t bytes)
     c->p = p;
     Graph *g = seg->g;
     Ref *origin = xcalloc(g->n, sizeof *origin);
+    c->idle = xcalloc(g->n, sizeof *c->idle);
     for (Ref r = 1; r < g->n; r++) origin[r] = r;
     State *s = state_new(c, seg, g, true, origin), *least = s;
     /* The steps do not depend on the budget, only where they end does: a smaller one never leaves more. */
@@ -390,6 +395,7 @@ static void fit(Budget *c, Program *p, Segment *seg, int64_t bytes)
     if (!s->borrowed) adopt(g, s->g);
     if (least != s) state_free(least);
     state_free(s);
+    free(c->idle);
 }
 
 void budget(Backend *b, int64_t bytes)

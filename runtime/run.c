@@ -2,6 +2,7 @@
    Assumes plans validated by plan_load. Weights files are session_weights.c's business, the command run_cmd.c's. */
 #include <math.h>
 #include <omp.h>
+#include "runtime/memory.h"
 #include "runtime/rng.h"
 #include "runtime/profile.h"
 #include "runtime/run.h"
@@ -61,6 +62,7 @@ Session *session_open(const Plan *plan, const char *device, int threads)
     s->cls = cls;
     s->threads = threads > 0 ? threads : omp_get_max_threads();
     s->device = cls->open(plan, &(DeviceOptions){.threads = s->threads});
+    s->memory_before = memory_now();
     s->param = new_flat(plan);
     s->set = xcalloc((size_t)plan->n_sets, sizeof *s->set);
     for (int i = 0; i < plan->n_sets; i++) s->set[i] = s->param;
