@@ -171,7 +171,7 @@ static Choice *choices(const Budget *budget, const State *s, int *n)
 /* now: a node of the old graph in the new one; late: as kernels after the peak read it; again: its copy; late_of: by origin, what there is of it
    after the peak already. after: as in Graph, of the new one. */
 typedef struct {
-    const State *s; const Choice *c; Graph *to;
+    const State *s; Graph *to;
     Ref *now, *late, *again, *late_of, *origin, *after; uint32_t cap;
     bool *drop; Ref since;
 } Rewriting;
@@ -267,7 +267,7 @@ static Graph *without(const State *s, const Choice *c, Ref **origin)
     const Graph *g = s->g;
     Ref most = 0;
     for (Ref r = 1; r < g->n; r++) most = MAX(most, s->origin[r]);
-    Rewriting w = {.s = s, .c = c, .to = graph_new(), .now = xcalloc(g->n, sizeof(Ref)), .late = xcalloc(g->n, sizeof(Ref)),
+    Rewriting w = {.s = s, .to = graph_new(), .now = xcalloc(g->n, sizeof(Ref)), .late = xcalloc(g->n, sizeof(Ref)),
                    .again = xcalloc(g->n, sizeof(Ref)), .late_of = xcalloc(most + 1, sizeof(Ref)), .drop = xcalloc(g->n, 1)};
     w.to->at = g->at;
     w.to->expanded = g->expanded;
