@@ -1,5 +1,5 @@
 /* Budget: keeps the arena of every segment within --mem by computing tensors again: one that lies in memory over the peak only because kernels after
-   it read it dies early, and a copy of what makes it runs before those kernels. Assumes fused graphs; what is found is fused anew, lowered and placed. */
+   it read it dies early, and a copy of what makes it runs before those kernels. Assumes fused graphs; every trial is fused, lowered and placed anew. */
 #include "compiler/fuse.h"
 #include "runtime/predict.h"
 
