@@ -140,6 +140,7 @@ static bool belongs(Region *e, Ref q, bool *row)
     *row = false;
     if (e->claimed[q]) return outsider(e, "belongs to another kernel");
     if (e->bound[q] != e->bound[e->s[0]]) return outsider(e, "is wanted for another number of rows");
+    if (g->after && g->after[q] > e->s[0]) return outsider(e, "is computed again later, for want of memory");
     if (op_info[n->op].cls == OPC_ELEM && e->n_known == 1)
         return (node_elements(n) == node_elements(r) && n->n_axes == r->n_axes) || outsider(e, "is of another size");
     Place at;

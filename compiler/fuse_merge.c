@@ -84,6 +84,15 @@ static void set_domain(Merge *m, Kern *k, Ref r)
     }
 }
 
+/* Does one of the two have to wait for what comes after nodes of the other? */
+bool kept_apart(const Graph *g, const Kern *c, const Kern *k)
+{
+    Ref after = 0;
+    for (int i = 0; g->after && i < c->n; i++) after = MAX(after, g->after[c->member[i]]);
+    for (int i = 0; g->after && i < k->n; i++) after = MAX(after, g->after[k->member[i]]);
+    return c->member[0] < after || k->member[0] < after;
+}
+
 /* ---- where a reduction fits ---- */
 /* Can `red` end in kernel k, whose domain's rows and columns are as its kind says? *row: one value for each row of the tile. */
 static bool fits(Merge *m, Kern *k, Ref red, Place *result, bool *row, int *lo, int *hi, int64_t *rows)
@@ -425,7 +434,7 @@ static void find_host(Merge *m, Kern *c)
     int n = 0, cap = 0;
     for (int i = 0; i < m->n; i++) {
         Kern *k = &m->k[i];
-        if (k == c || !k->n || k->kind == K_FIXED || k->bound != c->bound || (c->kind == K_SUMS) != (k->kind == K_SUMS)) continue;
+        if (k == c || !k->n || k->kind == K_FIXED || k->bound != c->bound || (c->kind == K_SUMS) != (k->kind == K_SUMS) || kept_apart(m->g, c, k)) continue;
         int64_t saved = shared_bytes(m, c, k) + (c->kind == K_SUMS && same_maker(m, c, k));
         if (saved > 0) vec_push(choice, n, cap, ((Choice){k, saved}));
     }

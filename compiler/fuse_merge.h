@@ -23,6 +23,7 @@ typedef struct { Graph *g; const Ranks *ranks; Placer placer; int n; Kern *k; in
 
 
 bool no(Merge *m, const char *why);                  /* false, and `why` for explain */
+bool kept_apart(const Graph *g, const Kern *c, const Kern *k);  /* one of the two is computed again after nodes of the other (budget.c) */
 void note_apart(Merge *m, const Kern *c, const Kern *k);         /* for explain: kernel c, which reads what k makes or reads, is not joined; m->why says why */
 Kern *kernel_of(Merge *m, Ref r);                    /* that makes r; NULL when it is made where it is read */
 bool runs_after(Merge *m, Kern *k, const Kern *on);  /* must k run after `on`? */

@@ -118,8 +118,8 @@ void join_products(Merge *m)
             for (int j = 0; j < c->n_leaf && !more; j++) {
                 Kern *k = kernel_of(m, c->leaf[j]);
                 if (!k || k == c || k->kind != K_PRODUCT) continue;
-                m->why = "wanted for another number of rows";
-                more = k->bound == c->bound && try_segment(m, c, k, c->leaf[j]);
+                m->why = k->bound != c->bound ? "wanted for another number of rows" : "computed again later, for want of memory";
+                more = k->bound == c->bound && !kept_apart(m->g, c, k) && try_segment(m, c, k, c->leaf[j]);
                 if (!more) note_apart(m, c, k);
             }
         }

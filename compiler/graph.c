@@ -35,6 +35,7 @@ void graph_drop(Graph *g)
     free(g->notes.rule);
     free(g->notes.stop);
     free(g->notes.apart);
+    free(g->after);
     free(g);
 }
 

@@ -81,6 +81,7 @@ typedef struct Graph {
     bool *held; Ref *into;                           /* after fuse, per node: held in memory; into: the kernel that computes it, by its first leader, for
                                                         every held node and every reduction */
     FusionNotes notes;                               /* by fuse */
+    Ref *after;                                      /* per node, 0: none; computed late on purpose: in no kernel with nodes before this one. NULL: none is */
     bool expanded;                                   /* set by expand_composites: verify allows no composite operation from there on */
 } Graph;
 

@@ -22,6 +22,7 @@ typedef struct {
     Module *m;
     Backend *back;
     bool unfused;                    /* --fusion none */
+    int64_t mem;                     /* --mem; 0: not given */
     bool keep_rows;                  /* --rows keep */
     const char *fusion, *program;    /* explain: what of; in which program, NULL: the first that trains */
     bool graphs_only;                /* --from: graphs without their model; m holds a program for each */
@@ -102,6 +103,7 @@ static void run_fuse(Run *r)
         }
 }
 
+static void run_budget(Run *r) { if (r->mem) budget(r->back, r->mem); }
 static void run_lower(Run *r) { lower(r->back); }
 static void run_group(Run *r) { group(r->back, !r->unfused); }
 static void run_memplan(Run *r) { memplan(r->back); }
@@ -171,7 +173,7 @@ static int walk(Run *r)
         started = started || p->letter == r->from;
         bool order = p->letter == 'L';               /* parameters are laid out for any later entry */
         if ((!started && !order) || (p->letter == 'W' && !r->out)) continue;
-        if (p->letter == 'L' && !r->out && !r->fusion && !(r->dump && strpbrk(r->dump, "LRFOGMH"))) { if (started) break; else continue; }      /* `check` needs no kernels */
+        if (p->letter == 'L' && !r->out && !r->fusion && !(r->dump && strpbrk(r->dump, "LRFBOGMH"))) { if (started) break; else continue; }      /* `check` needs no kernels */
         if ((r->facts & p->needs) != p->needs) die("pass `%s` comes too early", p->name);
         p->run(r);
         r->facts = (r->facts & ~p->breaks) | p->gives;
@@ -248,6 +250,7 @@ static void usage(FILE *to)
           "  --fusion MODE    full (the default), or none: each operation a kernel of its own, its result in memory\n"
           "  --rows HOW       keep: the first branch of `rows` is computed for every row; compact: for those that need it (compact)\n"
           "  --program P      with explain: the program that is looked at (train_step, or the first)\n"
+          "  --mem SIZE       no arena above SIZE bytes (900M, 2G: powers of ten): what does not fit is computed again\n"
           "  -d LETTERS       print what passes leave, to stdout\n"
           "  --from LETTER    MODEL is a graph text (as -d prints it): start at this pass\n"
           "  --help, --version\n"
@@ -279,6 +282,18 @@ static void check_letters(const char *letters)
 
 typedef enum { COMPILE, CHECK, EXPLAIN } Command;
 
+/* "900M": bytes; K, M, G are powers of ten, as in all that is printed. */
+static int64_t size_value(const char *text)
+{
+    static const struct { char letter; double bytes; } UNITS[] = {{'K', 1e3}, {'M', 1e6}, {'G', 1e9}, {'T', 1e12}};
+    char *end;
+    double v = strtod(text, &end);
+    for (size_t i = 0; i < COUNT(UNITS); i++)
+        if (end != text && end[0] == UNITS[i].letter) { v *= UNITS[i].bytes; end++; break; }
+    if (end == text || *end || !(v >= 1) || !(v < 1e18)) user_error("--mem %s: a size, like 900M or 2G (K, M, G, T are powers of ten)", text);
+    return (int64_t)v;
+}
+
 static int compile(int argc, char **argv, Command command)
 {
     Run r = { 0 };
@@ -306,12 +321,14 @@ static int compile(int argc, char **argv, Command command)
             const char *how = option_value(argc, argv, &i, a);
             if (strcmp(how, "keep") && strcmp(how, "compact")) user_error("--rows %s: keep or compact", how);
             r.keep_rows = how[0] == 'k';
+        } else if (!strcmp(a, "--mem") && command == COMPILE) {
+            r.mem = size_value(option_value(argc, argv, &i, a));
         } else if (!strcmp(a, "--from") && command == COMPILE) {
             const char *l = option_value(argc, argv, &i, a);
             if (strlen(l) != 1 || !strchr("XSCRFO", *l)) user_error("--from %s: a graph can enter at X, S, C, R, F or O", l);
             r.from = *l;
         } else if (a[0] == '-' && a[1]) {
-            static const char *const known[] = { "-D", "-d", "-o", "--target", "--precision", "--fusion", "--rows", "--from", "--program", "--help", "--version" };
+            static const char *const known[] = { "-D", "-d", "-o", "--target", "--precision", "--fusion", "--rows", "--mem", "--from", "--program", "--help", "--version" };
             const char *near = suggest(a, known, COUNT(known));
             user_error("unknown option %s\n  help: %s%s%s", a, near ? "did you mean " : "ectc --help", near ? near : "", near ? "?" : "");
         } else if (r.model) user_error("one model at a time: %s and %s", r.model, a);
@@ -321,6 +338,7 @@ static int compile(int argc, char **argv, Command command)
     if (explain && !r.fusion) user_error("what of %s? give --fusion NAME, an instance or FILE.dsl:LINE\n  help: ectc explain %s --fusion enc.32x32_block0", r.model, r.model);
     if (command == COMPILE && !r.out && !r.dump) user_error("nowhere to write: give -o PLAN, or say `ectc check %s`", r.model);
     if (r.from && r.out) user_error("--from reads a graph without its model: there is no plan to write");
+    if (r.mem && r.unfused) user_error("--mem and --fusion none exclude each other: without fusion everything is held");
     if (r.from) read_graphs(&r);
     int status = walk(&r);
     if (check_only && status == EXIT_OK && !r.dump) printf("%s: no errors\n", r.model);

@@ -1,7 +1,9 @@
 /* `ect-rt explain` and `ect-rt devices`: what a plan does and costs, as aligned tables; the JSON is explain_json.c's.
    Assumes plans validated by plan_load. */
+#include <omp.h>
 #include <unistd.h>
 #include "runtime/explain.h"
+#include "runtime/memory.h"
 #include "runtime/options.h"
 #include "runtime/run.h"
 #include "runtime/table.h"
@@ -194,8 +196,16 @@ static void lifetimes(const PlanSegment *s, int *first, int *last)
             last[b] = i;
         }
 }
+/* What `train` is to take beside its data set. */
+static void print_peak(const Plan *p)
+{
+    if (plan_program(p, "train_step"))
+        printf("predicted peak %.1f MB: train with %d threads, without the data set\n", mb((int64_t)memory_training_peak(p, omp_get_max_threads())),
+               omp_get_max_threads());
+}
 static void print_memory(const Plan *p)
 {
+    print_peak(p);
     int64_t flat = p->param_elements * 4;
     printf("flat arrays: parameters %.1f MB, gradient %.1f MB, %d states of %.1f MB\n", mb(flat), mb(flat), p->n_states,
            mb(flat));
@@ -278,6 +288,7 @@ int cmd_explain(int argc, char **argv)
         if (d.cores) printf(", %d", d.cores);
         puts(")");
         print_totals(p, &d);
+        print_peak(p);
         if (!steps) puts("kernels below: all figures are of all calls of a kernel in the program; xN: calls that run it for N sets of buffers");
         for (int i = 0; i < p->n_programs; i++) print_program(p, &p->program[i], &d, steps);
     }

@@ -1,6 +1,8 @@
 /* `ect-rt explain --json`.
    Assumes plans validated by plan_load. */
+#include <omp.h>
 #include "runtime/explain.h"
+#include "runtime/memory.h"
 
 void explain_json_parameters(StrBuf *b, const Plan *p)
 {
@@ -114,7 +116,10 @@ void explain_json(StrBuf *b, const Plan *p, const PredictDevice *d, bool totals,
     }
     sb_puts(b, "},\n \"precision\": ");
     sb_json_string(b, p->precision);
-    sb_printf(b, ", \"device\": \"%s\", \"cores\": %d,\n \"programs\": {", d->name, d->cores);
+    sb_printf(b, ", \"device\": \"%s\", \"cores\": %d,\n ", d->name, d->cores);
+    if (plan_program(p, "train_step"))
+        sb_printf(b, "\"predicted_peak_bytes\": %lld, ", (long long)memory_training_peak(p, omp_get_max_threads()));
+    sb_puts(b, "\"programs\": {");
     for (int i = 0; i < p->n_programs; i++) {
         const PlanProgram *g = &p->program[i];
         ProgramCost c;
