@@ -72,7 +72,8 @@ check-all: all tests
 NIGHT_SEEDS ?= 2000
 NIGHT_FIRST ?= 1001
 check-night: all tests
-	@SRC=$(CURDIR) BUILD=$(CURDIR)/$(B) ECTC=$(CURDIR)/$(B)/ectc NIGHT_SEEDS=$(NIGHT_SEEDS) NIGHT_FIRST=$(NIGHT_FIRST) sh tests/fuzz/long_night.sh
+	@SRC=$(CURDIR) BUILD=$(CURDIR)/$(B) ECTC=$(CURDIR)/$(B)/ectc NIGHT_SEEDS=$(NIGHT_SEEDS) NIGHT_FIRST=$(NIGHT_FIRST) \
+	    sh tests/fuzz/long_night.sh
 # Everything again under AddressSanitizer and UndefinedBehaviorSanitizer; a finding aborts, which no test takes for an expected status. Leaks are no
 # finding: the programs end without freeing what lives as long as they do.
 check-san:

@@ -34,9 +34,8 @@ void group(Backend *b, bool join)
 {
     for (int i = 0; i < b->n_low; i++) {
         Lowered *l = b->low[i].l;
-        if (!b->low[i].owned) continue;
-        if (join) group_segment(l);
-        else for (int j = 0; j < l->n_kernel; j++) l->kernel[j]->hash = kernel_hash(l, l->kernel[j]);
+        for (int j = 0; b->low[i].owned && j < l->n_kernel; j++) l->kernel[j]->hash = kernel_hash(l, l->kernel[j]);
+        if (b->low[i].owned && join) group_segment(l);
     }
 }
 

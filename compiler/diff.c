@@ -9,7 +9,7 @@
 /* A kernel in one program of one plan. */
 typedef struct {
     const KernelJson *k;
-    int calls, mate;                                 /* mate: index of its counterpart in the other plan, -1: none */
+    int calls, runs, mate;                           /* runs: instances of all calls; mate: counterpart in the other plan or -1 */
     double seconds;                                  /* predicted, all calls */
     PlanNames path, line;                            /* of its steps, each once, sorted */
 } Use;
@@ -38,10 +38,12 @@ static bool same_names(const PlanNames *a, const PlanNames *b)
     for (int i = 0; i < a->n; i++) if (strcmp(a->v[i], b->v[i])) return false;
     return true;
 }
-static double kernel_seconds(const PlanJson *p, const KernelJson *k, const PredictDevice *d)
+static double step_seconds(const PlanJson *p, const StepJson *s, const PredictDevice *d)
 {
-    return predict_seconds(d, !strcmp(k->cls, "contract"), strcmp(p->precision, "f32") != 0, (double)k->flops, (double)k->bytes,
-                           NULL);
+    const KernelJson *k = &p->kernel[s->kernel];
+    double n = s->instances;
+    return predict_seconds(d, !strcmp(k->cls, "contract"), strcmp(p->precision, "f32") != 0, n * (double)k->flops,
+                           n * (double)k->bytes, NULL);
 }
 static Side side_of(const PlanJson *p, const ProgramJson *g, const PredictDevice *d)
 {
@@ -58,6 +60,8 @@ static Side side_of(const PlanJson *p, const ProgramJson *g, const PredictDevice
                 at[k] = ++s.n;
             }
             s.use[at[k] - 1].calls++;
+            s.use[at[k] - 1].runs += m->step[q].instances;
+            s.use[at[k] - 1].seconds += step_seconds(p, &m->step[q], d);
             lines[k] += m->step[q].source.n;
         }
     }
@@ -66,10 +70,9 @@ static Side side_of(const PlanJson *p, const ProgramJson *g, const PredictDevice
         int k = (int)(u->k - p->kernel);
         u->path.v = arena_make(p->arena, const char *, u->calls);
         u->line.v = arena_make(p->arena, const char *, lines[k] + 1);
-        u->seconds = u->calls * kernel_seconds(p, u->k, d);
         s.launches += u->calls;
-        s.flops += u->calls * (double)u->k->flops;
-        s.bytes += u->calls * (double)u->k->bytes;
+        s.flops += u->runs * (double)u->k->flops;
+        s.bytes += u->runs * (double)u->k->bytes;
         s.seconds += u->seconds;
     }
     for (int i = 0; g && i < g->n_segments; i++)
@@ -106,7 +109,8 @@ static void match(Side *a, Side *b)
 /* Equal texts may still be counted differently by two compilers, or run more often. */
 static bool unchanged(const Use *a, const Use *b)
 {
-    return same_text(a, b) && a->calls == b->calls && a->k->flops == b->k->flops && a->k->bytes == b->k->bytes;
+    return same_text(a, b) && a->calls == b->calls && a->runs == b->runs && a->k->flops == b->k->flops
+           && a->k->bytes == b->k->bytes;
 }
 static int heaviest_first(const void *a, const void *b)
 {
@@ -164,8 +168,8 @@ static void print_changes(const Side *a, const Change *v, int n)
         table_cell(&t, "%s", v[i].mark);
         cell_two(&t, v[i].a, v[i].b, 3, 1e3 * x->seconds, 1e3 * y->seconds);
         cell_two(&t, v[i].a, v[i].b, 0, x->calls, y->calls);
-        cell_two(&t, v[i].a, v[i].b, 1, (double)x->k->flops / 1e6, (double)y->k->flops / 1e6);
-        cell_two(&t, v[i].a, v[i].b, 2, (double)x->k->bytes / 1e6, (double)y->k->bytes / 1e6);
+        cell_two(&t, v[i].a, v[i].b, 1, x->runs * (double)x->k->flops / 1e6, y->runs * (double)y->k->flops / 1e6);
+        cell_two(&t, v[i].a, v[i].b, 2, x->runs * (double)x->k->bytes / 1e6, y->runs * (double)y->k->bytes / 1e6);
         if (*v[i].mark == '~') table_cell(&t, "%s -> %s", x->k->name, y->k->name);
         else table_cell(&t, "%s", is->k->name);
         table_cell(&t, "%s", is->k->shape);

@@ -60,7 +60,7 @@ static int count_uses(const Graph *g, const Readers *rd, Ref r, const bool *is_o
             *only = w;
             int64_t e = node_elements(N(g, w));
             for (int j = 0; j < N(g, w)->n_in; j++) e = MAX(e, node_elements(N(g, N(g, w)->in[j])));
-            if (N(g, w)->op == OP_contract) e = 0;   /* a stage evaluates each element once */
+            if (N(g, w)->op == OP_contract && !pointwise_contract(g, N(g, w))) e = 0;            /* a stage evaluates each element once */
             *largest = MAX(*largest, e);
         }
         if (n > 1000) break;
@@ -79,7 +79,17 @@ typedef struct {
     ContractPlan plan;                               /* of s[0], a contraction with a matrix leaf; else .leaf is LEAF_LOOPS */
     Ref s[MAX_EPILOGUE]; bool row[MAX_EPILOGUE]; int n;   /* row: one value for each row of the product's tile */
     Place known[1 + MAX_ROW_REDUCTIONS]; int n_known;
+    const char *why, *end; Ref stop;                           /* why the last node asked about does not belong; why the region ends where it does */
 } Region;
+
+const char *node_name(const Graph *g, Ref r)
+{
+    const Node *n = N(g, r);
+    return n->at.file ? arena_printf(g->arena, "%s (%s:%d)", op_info[n->op].name, n->at.file, n->at.line)
+                      : arena_printf(g->arena, "%s", op_info[n->op].name);
+}
+
+static bool outsider(Region *e, const char *why) { e->why = why; return false; }
 
 static bool in_region(const Region *e, Ref r)
 {
@@ -128,29 +138,36 @@ static bool belongs(Region *e, Ref q, bool *row)
     const Graph *g = e->g;
     const Node *n = N(g, q), *r = N(g, e->s[0]);
     *row = false;
-    if (e->claimed[q] || e->bound[q] != e->bound[e->s[0]]) return false;
+    if (e->claimed[q]) return outsider(e, "belongs to another kernel");
+    if (e->bound[q] != e->bound[e->s[0]]) return outsider(e, "is wanted for another number of rows");
+    if (g->after && g->after[q] > e->s[0]) return outsider(e, "is computed again later, for want of memory");
     if (op_info[n->op].cls == OPC_ELEM && e->n_known == 1)
-        return node_elements(n) == node_elements(r) && n->n_axes == r->n_axes;
+        return (node_elements(n) == node_elements(r) && n->n_axes == r->n_axes) || outsider(e, "is of another size");
     Place at;
     placer_know(e->placer, e->known, e->n_known);
     if (op_info[n->op].cls == OPC_ELEM) {
-        if (place_node(e->placer, q, &at) != PLACE_ALIGNED || !place_whole(g, q, &at)) return false;
+        if (place_node(e->placer, q, &at) != PLACE_ALIGNED || !place_whole(g, q, &at)) return outsider(e, "reads it at other places");
         *row = true;
         for (int i = 0; i < n->n_axes; i++) *row &= !at.at[i].role || !column(e, at.at[i].role);
-        if (!*row && (node_elements(n) != node_elements(r) || n->n_axes != r->n_axes)) return false;
+        if (!*row && (node_elements(n) != node_elements(r) || n->n_axes != r->n_axes)) return outsider(e, "is of another size");
         for (int k = 0; k < n->n_in; k++)            /* a row's value may be read elsewhere: what comes from there must not come back */
-            if (!in_region(e, n->in[k]) && place_node(e->placer, n->in[k], &at) == PLACE_FREE && comes_from(e, n->in[k], 0)) return false;
+            if (!in_region(e, n->in[k]) && place_node(e->placer, n->in[k], &at) == PLACE_FREE && comes_from(e, n->in[k], 0))
+                return outsider(e, "reads what another kernel makes of this one's results");
         return true;
     }
-    if (e->n_known > MAX_ROW_REDUCTIONS || !contract_can_host(&e->plan) || n->n_in != 1 || n->a.reduce.n != e->plan.nc) return false;
-    if (place_node(e->placer, n->in[0], &at) != PLACE_ALIGNED || !place_whole(g, n->in[0], &at)) return false;
+    if (n->n_in != 1) return outsider(e, "is a product, which needs all of it");
+    if (e->n_known > MAX_ROW_REDUCTIONS) return outsider(e, "is one reduction too many");
+    if (!contract_can_host(&e->plan)) return outsider(e, "is a sum, and this kernel's tiles have no whole rows");
+    if (n->a.reduce.n != e->plan.nc) return outsider(e, "does not sum over the columns of a tile and nothing else");
+    if (place_node(e->placer, n->in[0], &at) != PLACE_ALIGNED || !place_whole(g, n->in[0], &at)) return outsider(e, "reads it at other places");
     const Node *x = N(g, n->in[0]);
-    if (node_elements(x) != node_elements(r)) return false;
+    if (node_elements(x) != node_elements(r)) return outsider(e, "sums something of another size");
     Place *to = &e->known[e->n_known];
     *to = (Place){.node = q};
     for (int i = 0; i < x->n_axes; i++) {
         bool summed = axis_in(n->a.reduce.n, n->a.reduce.axis, x->axes[i].role);
-        if (at.at[i].div > 1 || at.at[i].mod || column(e, at.at[i].role) != summed) return false;
+        if (at.at[i].div > 1 || at.at[i].mod || column(e, at.at[i].role) != summed)
+            return outsider(e, "does not sum over the columns of a tile and nothing else");
         for (int k = 0; k < n->n_axes; k++)
             if (n->axes[k].role == x->axes[i].role) to->at[k] = at.at[i];
     }
@@ -173,8 +190,13 @@ static void grow(Region *e)
         }
         bool ends = holders == 0 ? e->n_known > 1 : holders == 1 && holder == last && N(e->g, e->s[holder])->type != T_BOOL;
         if (ends && (N(e->g, e->s[e->n - 1])->type != T_BOOL)) closed = e->n;
-        if (!next || !belongs(e, next, &e->row[e->n])) break;
+        if (!next) { e->end = "what reads it is neither element-wise nor a sum of whole rows"; break; }
+        if (!belongs(e, next, &e->row[e->n])) { e->stop = next; e->end = arena_printf(e->g->arena, "its reader %s %s", node_name(e->g, next), e->why); break; }
         e->s[e->n++] = next;
+    }
+    if (closed < e->n) {
+        e->stop = e->s[closed];
+        e->end = arena_printf(e->g->arena, "with its reader %s there would be more than one tensor of this size to keep", node_name(e->g, e->stop));
     }
     e->n = closed;
 }
@@ -219,7 +241,8 @@ static void claim(Graph *g, const Readers *rd, const bool *is_out, Ref *claimed,
     else e.plan.leaf = LEAF_LOOPS;
     e.known[0].node = r;
     for (int i = 0; i < N(g, r)->n_axes; i++) e.known[0].at[i] = (AxisAt){N(g, r)->axes[i].role, 1, 0};
-    if (!partial(g, r)) grow(&e);
+    if (partial(g, r)) e.end = "a big sum is left to the kernel that makes its operand, and is whole when that is done";
+    else grow(&e);
     Ref last = 0, leader = e.s[e.n - 1];
     for (int i = 0; i < e.n; i++) if (!e.row[i]) last = e.s[i];
     bool alone = e.n == 1;
@@ -229,6 +252,12 @@ static void claim(Graph *g, const Readers *rd, const bool *is_out, Ref *claimed,
         g->held[e.s[i]] = (e.s[i] == last && (outside || alone)) || (e.row[i] && outside);
         g->into[e.s[i]] = op_info[N(g, e.s[i])->op].cls == OPC_REDUCE || g->held[e.s[i]] ? leader : 0;
         claimed[e.s[i]] = r;
+        if (i > 0) g->notes.rule[e.s[i]] = !e.row[i] ? "epilogue" : op_info[N(g, e.s[i])->op].cls == OPC_REDUCE
+            ? "epilogue: a tile has whole rows, and this reduces each" : "epilogue: one value for each row";
+        if (!g->held[e.s[i]] || is_out[e.s[i]]) continue;
+        g->notes.stop[e.s[i]] = e.row[i] ? 0 : e.stop;
+        g->notes.held[e.s[i]] = e.row[i] && !alone ? "one value for each row, read outside of its kernel"
+            : arena_printf(g->arena, "it ends %s: %s", alone ? "a kernel" : "an epilogue", e.end ? e.end : "an epilogue has no more places");
     }
 }
 
@@ -236,13 +265,17 @@ void fuse(Graph *g, const Ranks *ranks)
 {
     g->held = xcalloc(g->n, sizeof *g->held);
     g->into = xcalloc(g->n, sizeof *g->into);
+    g->notes = (FusionNotes){.held = xcalloc(g->n, sizeof *g->notes.held), .rule = xcalloc(g->n, sizeof *g->notes.rule),
+                             .stop = xcalloc(g->n, sizeof *g->notes.stop)};
     bool *is_out = xcalloc(g->n, 1);
     for (int i = 0; i < g->n_out; i++) {
         Ref r = g->out[i].ref;
         is_out[r] = true;
         r = output_base(g, r);
         OpClass c = op_info[N(g, r)->op].cls;
-        if (c == OPC_ELEM || c == OPC_REDUCE) is_out[r] = g->held[r] = true;
+        if (c != OPC_ELEM && c != OPC_REDUCE) continue;
+        is_out[r] = g->held[r] = true;
+        g->notes.held[r] = "an output";
     }
     Readers rd;
     readers_build(g, &rd);
@@ -267,7 +300,7 @@ void fuse(Graph *g, const Ranks *ranks)
             c->ops = n->op == OP_draw ? 4 : 0;
             continue;
         }
-        for (int i = 0; i < n->n_in; i++) {
+        for (int i = 0; i < (n->op == OP_take ? 1 : n->n_in); i++) {     /* a table is an index, read once a row */
             const Cost *in = &cost[n->in[i]];
             for (int j = 0; j < in->n; j++) cost_add(c, in->r[j]);
             c->ops += in->ops;
@@ -282,12 +315,20 @@ void fuse(Graph *g, const Ranks *ranks)
         if (cls == OPC_ELEM && !g->held[r] && !claimed[r] && n->type != T_BOOL && n->n_axes > 0) {
             int64_t e = node_elements(n);
             int big = big_loads(g, c, e);
-            g->held[r] = (uses > 1 && (big > 1 || c->ops > 24)) || big >= MAX_BIG || c->ops > MAX_OPS || c->n > MAX_LOADS
-                         || (c->dear && largest >= 4 * e);
+            const char *why = uses > 1 && big > 1 ? arena_printf(g->arena, "read %d times, and made of %d tensors of its size", uses, big)
+                : uses > 1 && c->ops > 24 ? arena_printf(g->arena, "read %d times, and made by %d operations", uses, c->ops)
+                : big >= MAX_BIG ? arena_printf(g->arena, "made of %d tensors of its size", big)
+                : c->ops > MAX_OPS ? arena_printf(g->arena, "made by %d operations, more than a kernel should have in one expression", c->ops)
+                : c->n > MAX_LOADS ? "made of too many tensors"
+                : c->dear && largest >= 4 * e ? "dear (exp, division, root ...), and read for something at least four times its size" : NULL;
+            g->held[r] = why != NULL;
+            g->notes.held[r] = why;
         } else if (cls == OPC_ELEM && n->n_axes == 0 && n->type != T_BOOL && c->ops > 8 && c->n > 0) {
-            g->held[r] = !claimed[r];
+            g->held[r] |= !claimed[r];
+            g->notes.held[r] = g->held[r] ? "one number that takes several operations" : NULL;
         } else if (cls == OPC_TABLE) {
             g->held[r] = true;
+            g->notes.held[r] = "which rows are wanted";
         }
         if (g->held[r] && !g->into[r]) g->into[r] = r;
         if (g->held[r] || g->into[r]) *c = (Cost){1, {r}, 0, false};

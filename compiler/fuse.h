@@ -47,6 +47,9 @@ bool contract_tile(const ContractPlan *p, Sym *axis, int64_t *rows);
 bool of_sums(const Graph *g, Ref r, int depth);      /* depth 0 */
 bool tiny_sum(const Graph *g, Ref r);                /* of up to four partial sums: made where it is read, unless fuse() has given it a kernel */
 
+/* "mul (std/nn.dsl:27)", in the graph's arena: a node as a reason names it */
+const char *node_name(const Graph *g, Ref r);
+
 /* ---- fuse_merge.c ---- */
 void fuse_merge(Graph *g, const Ranks *ranks);
 #endif

@@ -1,26 +1,18 @@
 /* Joins kernels: a reduction moves into the kernel that makes its operand, an element-wise result into one that has its inputs at hand, equal
    sums side by side. Every step saves reads of held tensors (or a launch) and keeps the kernels' dependencies free of circles.
    Assumes held and into as fuse() sets them: every held node and every reduction has a kernel, named by its last node. */
-#include "compiler/fuse.h"
+#include "compiler/fuse_merge.h"
 
-enum { MAX_REDUCTIONS = 6, MAX_STORES = 12, MAX_PLACES = 64, BIG = 8192 };
-typedef enum { K_PASS, K_PRODUCT, K_SUMS, K_FIXED } KernelKind;   /* loops over a domain; matrix product; small sums; joined with nothing */
-typedef struct {
-    Ref leader;
-    KernelKind kind;
-    int n, cap; Ref *member;                         /* ascending */
-    int n_place; Place place[MAX_PLACES];            /* members, and aligned inputs of a pass */
-    ContractPlan *plan;
-    int n_axes; Axis axes[MAX_AXES];                 /* PASS: the domain, outermost first; SUMS: kept axes */
-    int n_red, n_store;
-    bool tiled; int lo, hi; int64_t rows;            /* reductions over domain axes lo..hi-1, the first in pieces of `rows` */
-    int n_leaf, leaf_cap; Ref *leaf;                 /* held nodes of other kernels and inputs that it reads */
-    unsigned seen;
-    Ref bound;                                       /* its rows are wanted up to there only; kernels of two bounds are not joined */
-} Kern;
-typedef struct { Graph *g; const Ranks *ranks; Placer placer; int n; Kern *k; int *of; unsigned now; int *uses; } Merge;   /* of: leader -> kernel */
+bool no(Merge *m, const char *why) { m->why = why; return false; }
 
-static Kern *kernel_of(Merge *m, Ref r) { return m->g->into[r] ? &m->k[m->of[m->g->into[r]]] : NULL; }
+void note_apart(Merge *m, const Kern *c, const Kern *k)
+{
+    FusionNotes *f = &m->g->notes;
+    __typeof__(*f->apart) a = {c->member[0], k->member[0], m->why};
+    vec_push(f->apart, f->n, f->cap, a);
+}
+
+Kern *kernel_of(Merge *m, Ref r) { return m->g->into[r] ? &m->k[m->of[m->g->into[r]]] : NULL; }
 
 static void add_leaf(Kern *k, Ref r)
 {
@@ -63,18 +55,18 @@ static bool depends(Merge *m, Kern *k, const Kern *on)
     return false;
 }
 
-static bool runs_after(Merge *m, Kern *k, const Kern *on)
+bool runs_after(Merge *m, Kern *k, const Kern *on)
 {
     m->now++;
     return depends(m, k, on);
 }
 
-static void add_place(Kern *k, const Place *p)
+void add_place(Kern *k, const Place *p)
 {
     if (k->n_place < MAX_PLACES) k->place[k->n_place++] = *p;
 }
 
-static Place identity(const Graph *g, Ref r)
+Place identity(const Graph *g, Ref r)
 {
     Place p = {.node = r};
     for (int i = 0; i < N(g, r)->n_axes; i++) p.at[i] = (AxisAt){N(g, r)->axes[i].role, 1, 0};
@@ -92,6 +84,15 @@ static void set_domain(Merge *m, Kern *k, Ref r)
     }
 }
 
+/* Does one of the two have to wait for what comes after nodes of the other? */
+bool kept_apart(const Graph *g, const Kern *c, const Kern *k)
+{
+    Ref after = 0;
+    for (int i = 0; g->after && i < c->n; i++) after = MAX(after, g->after[c->member[i]]);
+    for (int i = 0; g->after && i < k->n; i++) after = MAX(after, g->after[k->member[i]]);
+    return c->member[0] < after || k->member[0] < after;
+}
+
 /* ---- where a reduction fits ---- */
 /* Can `red` end in kernel k, whose domain's rows and columns are as its kind says? *row: one value for each row of the tile. */
 static bool fits(Merge *m, Kern *k, Ref red, Place *result, bool *row, int *lo, int *hi, int64_t *rows)
@@ -101,12 +102,14 @@ static bool fits(Merge *m, Kern *k, Ref red, Place *result, bool *row, int *lo, 
     Place at;
     Ref op;
     placer_know(&m->placer, k->place, k->n_place);
-    if (k->n_red >= MAX_REDUCTIONS || k->n_store >= MAX_STORES || !place_operand(&m->placer, red, &at, &op)) return false;
+    if (k->n_red >= MAX_REDUCTIONS) return no(m, "it has as many sums as a kernel can");
+    if (k->n_store >= MAX_STORES) return no(m, "it has as many results as a kernel can");
+    if (!place_operand(&m->placer, red, &at, &op)) return no(m, "what is summed is not read element by element where that kernel has it");
     const Node *x = N(g, op);
     Axis axes[MAX_AXES];
     int na = 0, columns;
     if (k->kind == K_PRODUCT) {
-        if (!contract_can_host(k->plan)) return false;
+        if (!contract_can_host(k->plan)) return no(m, "its tiles have no whole rows");
         for (int i = 0; i < k->plan->nb; i++) axes[na++] = k->plan->bb[i];
         for (int i = 0; i < k->plan->nm; i++) axes[na++] = k->plan->m[i];
         columns = na;
@@ -116,7 +119,7 @@ static bool fits(Merge *m, Kern *k, Ref red, Place *result, bool *row, int *lo, 
         memcpy(axes, k->axes, sizeof axes);
         columns = -1;
     }
-    if (!place_cut(n, x, &at, na, axes, lo, hi, rows)) return false;
+    if (!place_cut(n, x, &at, na, axes, lo, hi, rows)) return no(m, "the summed axes are no block of neighbours in that kernel's loops");
     bool last = true;                                /* the summed block reaches the innermost axis */
     for (int d = *hi; d < na; d++) last &= axes[d].size == 1;
     *row = last;
@@ -124,22 +127,23 @@ static bool fits(Merge *m, Kern *k, Ref red, Place *result, bool *row, int *lo, 
         Sym axis;
         int64_t t;
         if (last) {
-            if (*lo != columns || *rows != axes[*lo].size) return false;
+            if (*lo != columns || *rows != axes[*lo].size) return no(m, "a sum over part of the columns, or over more than them");
         } else {
-            if (*hi != columns || *lo != 1 || k->plan->nb || !contract_tile(k->plan, &axis, &t)) return false;
-            if (k->tiled && k->rows != *rows) return false;
-            if (axis != axes[1].role || (*rows != t && *rows > 4 * t)) return false;
+            if (*hi != columns || *lo != 1 || k->plan->nb || !contract_tile(k->plan, &axis, &t))
+                return no(m, "a sum over rows that are not all rows of a tile");
+            if (k->tiled && k->rows != *rows) return no(m, "another tile: sums over other pieces of the rows are there already");
+            if (axis != axes[1].role || (*rows != t && *rows > 4 * t)) return no(m, "another tile: the rows summed are far more than a tile has");
         }
     } else if (last) {
-        if (*rows != axes[*lo].size) return false;
-        for (int d = 0; k->tiled && d < na; d++) if (d >= k->hi && d < *lo) return false;
-        if (k->tiled && *lo < k->hi) return false;
+        if (*rows != axes[*lo].size) return no(m, "a sum over part of the innermost axes");
+        for (int d = 0; k->tiled && d < na; d++) if (d >= k->hi && d < *lo) return no(m, "another tile: axes lie between the two sums");
+        if (k->tiled && *lo < k->hi) return no(m, "another tile: it sums over axes that the tile's rows have");
     } else {
-        if (*lo == 0 && axes[0].size > 1) return false;
-        if (k->tiled && (k->lo != *lo || k->hi != *hi || k->rows != *rows)) return false;
+        if (*lo == 0 && axes[0].size > 1) return no(m, "it sums over the axis that is shared out among the threads");
+        if (k->tiled && (k->lo != *lo || k->hi != *hi || k->rows != *rows)) return no(m, "another tile: sums over other pieces of the rows are there already");
         int64_t lanes = 1;
         for (int d = *hi; d < na; d++) lanes *= axes[d].size;
-        if (lanes > 2048) return false;
+        if (lanes > 2048) return no(m, "too many columns to keep a sum for each");
     }
     *result = (Place){.node = red};
     for (int i = 0; i < x->n_axes; i++)
@@ -172,49 +176,55 @@ static bool same_maker(Merge *m, Kern *c, Kern *k)
     return false;
 }
 
+const char *circle(Merge *m, Ref r)
+{
+    return arena_printf(m->g->arena, "a circle: %s must be there before, and is made of the other's results", node_name(m->g, r));
+}
+
 /* Would joining make a circle? Everything else that either reads must be there before. */
 static bool circular(Merge *m, Kern *c, Kern *k)
 {
     for (int i = 0; i < c->n_leaf; i++) {
         Kern *from = kernel_of(m, c->leaf[i]);
-        if (from && from != k && runs_after(m, from, k)) return true;
+        if (from && from != k && runs_after(m, from, k)) return no(m, circle(m, c->leaf[i])), true;
     }
     for (int i = 0; i < k->n_leaf; i++) {
         Kern *from = kernel_of(m, k->leaf[i]);
-        if (from && runs_after(m, from, c)) return true;
+        if (from && runs_after(m, from, c)) return no(m, circle(m, k->leaf[i])), true;
     }
     return false;
 }
 
 static int by_ref(const void *a, const void *b) { return *(const Ref *)a < *(const Ref *)b ? -1 : *(const Ref *)a > *(const Ref *)b; }
 
-static void join(Merge *m, Kern *c, Kern *k)
+void join(Merge *m, Kern *c, Kern *k, const char *rule)
 {
-    int ki = (int)(k - m->k);
     for (int i = 0; i < c->n; i++) {
         vec_push(k->member, k->n, k->cap, c->member[i]);
         m->g->into[c->member[i]] = k->leader;
+        if (!m->g->notes.rule[c->member[i]]) m->g->notes.rule[c->member[i]] = rule;
     }
     qsort(k->member, (size_t)k->n, sizeof *k->member, by_ref);
     c->n = 0;
-    (void)ki;
     find_leaves(m, k);
 }
 
 /* ---- candidates ---- */
 static bool try_reduction(Merge *m, Kern *c, Kern *k)
 {
-    if (k->kind != K_PASS && k->kind != K_PRODUCT) return false;
+    if (k->kind != K_PASS && k->kind != K_PRODUCT) return no(m, "that kernel is of sums");
     Place result;
     bool row;
     int lo, hi;
     int64_t rows;
-    if (c->n != 1 || !fits(m, k, c->member[0], &result, &row, &lo, &hi, &rows) || circular(m, c, k)) return false;
+    if (c->n != 1) return no(m, "it ends more than one sum already");
+    if (!fits(m, k, c->member[0], &result, &row, &lo, &hi, &rows) || circular(m, c, k)) return false;
     if (!row) { k->tiled = true; k->lo = lo; k->hi = hi; k->rows = rows; }
     k->n_red++;
     k->n_store++;
     add_place(k, &result);
-    join(m, c, k);
+    join(m, c, k, k->kind == K_PRODUCT ? (row ? "epilogue: the sum of each row's columns" : "epilogue: sums over the rows of a tile")
+                                       : row ? "one pass: summed where it is made, for each row" : "one pass: summed where it is made, for each column of a task");
     return true;
 }
 
@@ -233,27 +243,29 @@ static bool try_map(Merge *m, Kern *c, Kern *k)
     const Graph *g = m->g;
     Ref r = c->member[0];
     const Node *n = N(g, r);
-    if (c->n != 1 || k->n_store >= MAX_STORES || (k->kind != K_PASS && k->kind != K_PRODUCT)) return false;
+    if (c->n != 1) return no(m, "it has results or sums of its own");
+    if (k->n_store >= MAX_STORES) return no(m, "it has as many results as a kernel can");
+    if (k->kind != K_PASS && k->kind != K_PRODUCT) return no(m, "that kernel is of sums");
     int64_t domain = 1;
     if (k->kind == K_PRODUCT) domain = node_elements(N(g, k->place[0].node));
     else for (int i = 0; i < k->n_axes; i++) domain *= k->axes[i].size;
-    if (node_elements(n) != domain) return false;
+    if (node_elements(n) != domain) return no(m, "of another size than that kernel's loops");
     placer_know(&m->placer, k->place, k->n_place);
     Place at;
-    if (place_node(&m->placer, r, &at) == PLACE_ALIGNED) return false;          /* known: cannot be */
+    if (place_node(&m->placer, r, &at) == PLACE_ALIGNED) return no(m, "it is there");          /* known: cannot be */
     PlaceIs is = PLACE_FREE;
     Place all = {.node = r};
     for (int i = 0; i < n->n_in; i++) {              /* r itself counts as loaded: its operands are asked */
         Place in;
         PlaceIs s = place_node(&m->placer, n->in[i], &in);
-        if (s == PLACE_CROSSED) return false;
+        if (s == PLACE_CROSSED) return no(m, "it reads what that kernel has at other elements: a window, a sum, a change of axes");
         if (s == PLACE_FREE) continue;
         is = s;
         const Node *x = N(g, n->in[i]);
         for (int j = 0; j < x->n_axes; j++) {
             AxisAt *t = &all.at[axis_index(n, x->axes[j].role)];
             if (!in.at[j].role) continue;
-            if (t->role && (t->role != in.at[j].role || t->div != in.at[j].div || t->mod != in.at[j].mod)) return false;
+            if (t->role && (t->role != in.at[j].role || t->div != in.at[j].div || t->mod != in.at[j].mod)) return no(m, "its operands lie at different elements");
             *t = in.at[j];
         }
     }
@@ -261,12 +273,12 @@ static bool try_map(Merge *m, Kern *c, Kern *k)
         all = identity(g, r);                        /* it reads nothing element by element, but runs over the same axes */
         is = PLACE_ALIGNED;
     }
-    if (is != PLACE_ALIGNED || !place_whole(g, r, &all)) return false;
-    for (int i = 0; i < n->n_axes; i++) if (all.at[i].div > 1 || all.at[i].mod) return false;
+    if (is != PLACE_ALIGNED || !place_whole(g, r, &all)) return no(m, "it reads nothing there that gives all its axes");
+    for (int i = 0; i < n->n_axes; i++) if (all.at[i].div > 1 || all.at[i].mod) return no(m, "its axes are pieces of that kernel's");
     if (circular(m, c, k)) return false;
     k->n_store++;
     add_place(k, &all);
-    join(m, c, k);
+    join(m, c, k, k->kind == K_PRODUCT ? "epilogue: made element by element of what is at hand" : "one pass: made element by element of what is at hand");
     return true;
 }
 
@@ -274,16 +286,18 @@ static bool try_map(Merge *m, Kern *c, Kern *k)
 static bool try_sums(Merge *m, Kern *c, Kern *k)
 {
     const Graph *g = m->g;
-    if (k->kind != K_SUMS || c->kind != K_SUMS || k->n_red + c->n_red > MAX_REDUCTIONS || k->n_store + c->n_store > MAX_STORES) return false;
+    if (k->n_red + c->n_red > MAX_REDUCTIONS) return no(m, "together they have more sums than a kernel can");
+    if (k->n_store + c->n_store > MAX_STORES) return no(m, "together they have more results than a kernel can");
     Ref rc = 0, rk = 0;
     for (int i = 0; i < c->n; i++) if (op_info[N(g, c->member[i])->op].cls == OPC_REDUCE) rc = c->member[i];
     for (int i = 0; i < k->n && !rk; i++) if (op_info[N(g, k->member[i])->op].cls == OPC_REDUCE) rk = k->member[i];
     const Node *x = N(g, rc), *y = N(g, rk);
-    if (!same_axis_set(x->n_axes, x->axes, y) || x->a.reduce.n != y->a.reduce.n) return false;
+    if (!same_axis_set(x->n_axes, x->axes, y) || x->a.reduce.n != y->a.reduce.n) return no(m, "sums with other axes");
     const Node *xo = N(g, whole_operand(g, x)), *yo = N(g, whole_operand(g, y));
     for (int i = 0; i < x->a.reduce.n; i++) {
         const Axis *a = find_axis(xo, x->a.reduce.axis[i]), *b = find_axis(yo, x->a.reduce.axis[i]);
-        if (!axis_in(y->a.reduce.n, y->a.reduce.axis, x->a.reduce.axis[i]) || !a || !b || a->size != b->size) return false;
+        if (!axis_in(y->a.reduce.n, y->a.reduce.axis, x->a.reduce.axis[i]) || !a || !b || a->size != b->size)
+            return no(m, "sums over other axes");
     }
     Kern operands = {.leader = rc, .n = 1, .member = &rc};   /* what the sum itself reads must not come from k */
     find_leaves(m, &operands);
@@ -293,141 +307,24 @@ static bool try_sums(Merge *m, Kern *c, Kern *k)
         bad |= from && from != c && runs_after(m, from, k);
     }
     free(operands.leaf);
-    if (bad || circular(m, c, k)) return false;
+    if (bad) return no(m, "a circle: what it sums comes from the other's results");
+    if (circular(m, c, k)) return false;
     if (runs_after(m, c, k)) {                       /* an epilogue of c reads k's results: element by element */
         placer_know(&m->placer, k->place, k->n_place);
         for (int i = 0; i < c->n; i++) {
             if (op_info[N(g, c->member[i])->op].cls == OPC_REDUCE) continue;
             for (int j = 0; j < N(g, c->member[i])->n_in; j++) {
                 Place at;
-                if (place_node(&m->placer, N(g, c->member[i])->in[j], &at) == PLACE_CROSSED) return false;
+                if (place_node(&m->placer, N(g, c->member[i])->in[j], &at) == PLACE_CROSSED)
+                    return no(m, "it reads the other's results at other elements");
             }
         }
     }
     k->n_red += c->n_red;
     k->n_store += c->n_store;
     for (int i = 0; i < c->n_place; i++) add_place(k, &c->place[i]);
-    join(m, c, k);
+    join(m, c, k, "sums side by side");
     return true;
-}
-
-/* ---- several products in one accumulator ---- */
-static Ref product_of(const Graph *g, const Kern *k)
-{
-    for (int i = 0; i < k->n; i++)
-        if (N(g, k->member[i])->op == OP_contract && !pointwise_contract(g, N(g, k->member[i]))) return k->member[i];
-    return 0;
-}
-
-/* Is r = product + (what does not have it), element by element, with nothing else reading what lies between? stop: a held node that is looked into. */
-static bool adds_to(const Merge *m, Ref r, Ref product, Ref stop)
-{
-    const Graph *g = m->g;
-    const Node *n = N(g, r);
-    if (r == product) return m->uses[r] == 1;
-    if (m->uses[r] != 1 || (g->into[r] && r != stop)) return false;
-    if (n->op == OP_rename) return adds_to(m, n->in[0], product, stop);
-    if (n->op == OP_add) return adds_to(m, n->in[0], product, stop) || adds_to(m, n->in[1], product, stop);
-    return n->op == OP_sub && adds_to(m, n->in[0], product, stop);
-}
-
-/* Does the epilogue that ends in r add two products before anything else is done to either? */
-static bool adds_both(const Merge *m, Ref r, Ref x, Ref y, Ref stop, bool top, int depth)
-{
-    const Graph *g = m->g;
-    const Node *n = N(g, r);
-    if (depth > 60 || (!top && g->into[r] && r != stop) || (op_info[n->op].cls != OPC_ELEM && n->op != OP_rename)) return false;
-    if (n->op == OP_add)
-        for (int k = 0; k < 2; k++)
-            if (adds_to(m, n->in[k], x, stop) && adds_to(m, n->in[1 - k], y, stop)) return true;
-    for (int k = 0; k < n->n_in; k++)
-        if (adds_both(m, n->in[k], x, y, stop, false, depth + 1)) return true;
-    return false;
-}
-
-/* Product kernel c adds its product to what kernel k made: one kernel with two K segments, without the tensor between. */
-static bool try_segment(Merge *m, Kern *c, Kern *k, Ref between)
-{
-    enum { MAX_SEGMENTS = 40 };
-    Graph *g = m->g;
-    Ref x = product_of(g, k), y = product_of(g, c), root = 0;
-    if (c->n != 2 || !x || !y || !c->plan || !k->plan || c->plan->leaf == LEAF_TAPS_OUT || k->plan->leaf == LEAF_TAPS_OUT) return false;
-    int products = 0;
-    for (int i = 0; i < k->n; i++) {
-        bool product = N(g, k->member[i])->op == OP_contract;
-        if (!product && k->member[i] != between) return false;
-        products += product;
-    }
-    root = c->member[0] == y ? c->member[1] : c->member[0];
-    if (products >= MAX_SEGMENTS || op_info[N(g, root)->op].cls != OPC_ELEM || m->uses[between] != 1) return false;
-    if (c->plan->leaf != LEAF_GEMM && k->plan->leaf != LEAF_GEMM) return false;
-    if (c->plan->nb || k->plan->nb || (c->plan->leaf != LEAF_GEMM && products > 1)) return false;
-    if (!adds_both(m, root, x, y, between, true, 0)) return false;
-    for (int i = 0; i < c->n_leaf; i++) {
-        Kern *from = kernel_of(m, c->leaf[i]);
-        if (from && from != k && runs_after(m, from, k)) return false;
-    }
-    Place px = identity(g, x), py = identity(g, y), ax, ay;             /* rows and columns must be the same axes */
-    bool held = g->held[between];
-    g->held[between] = false;
-    Ref into = g->into[between], root_into = g->into[root];
-    g->into[between] = g->into[root] = 0;
-    placer_know(&m->placer, &px, 1);
-    bool ok = place_node(&m->placer, root, &ax) == PLACE_ALIGNED && place_whole(g, root, &ax);
-    placer_know(&m->placer, &py, 1);
-    ok = ok && place_node(&m->placer, root, &ay) == PLACE_ALIGNED && place_whole(g, root, &ay);
-    g->into[root] = root_into;
-    const Node *n = N(g, root);
-    for (int i = 0; ok && i < n->n_axes; i++) {
-        bool row_x = false, row_y = false;
-        for (int q = 0; q < k->plan->nm; q++) row_x |= k->plan->m[q].role == ax.at[i].role;
-        for (int q = 0; q < c->plan->nm; q++) row_y |= c->plan->m[q].role == ay.at[i].role;
-        ok = n->axes[i].size == 1 || row_x == row_y;
-    }
-    if (!ok) {
-        g->held[between] = held;
-        g->into[between] = into;
-        return false;
-    }
-    if (between == x) g->into[x] = into;
-    for (int i = 0; i < k->n; i++)                   /* `between` is computed where the root is */
-        if (k->member[i] == between && between != x) { memmove(&k->member[i], &k->member[i + 1], sizeof *k->member * (size_t)(k->n - i - 1)); k->n--; break; }
-    Ref anchor = x;
-    if (c->plan->leaf != LEAF_GEMM) {
-        ContractPlan *t = k->plan;
-        k->plan = c->plan;
-        c->plan = t;
-        anchor = y;
-    }
-    join(m, c, k);
-    if (k->leader == between) {                      /* it leads no more */
-        k->leader = root;
-        m->of[root] = (int)(k - m->k);
-        for (int i = 0; i < k->n; i++) g->into[k->member[i]] = root;
-    }
-    k->n_store = 1;
-    k->n_place = 0;
-    Place own = identity(g, anchor), at = {.node = root};
-    add_place(k, &own);
-    const Place *pa = anchor == x ? &ax : &ay;
-    memcpy(at.at, pa->at, sizeof at.at);
-    add_place(k, &at);
-    return true;
-}
-
-static void join_products(Merge *m)
-{
-    for (int i = 0; i < m->n; i++) {
-        Kern *c = &m->k[i];
-        for (bool more = true; more && c->n;) {
-            more = false;
-            if (c->kind != K_PRODUCT) break;
-            for (int j = 0; j < c->n_leaf && !more; j++) {
-                Kern *k = kernel_of(m, c->leaf[j]);
-                more = k && k != c && k->kind == K_PRODUCT && k->bound == c->bound && try_segment(m, c, k, c->leaf[j]);
-            }
-        }
-    }
 }
 
 static void place_pass(Merge *m, Kern *k, Ref domain)
@@ -537,15 +434,23 @@ static void find_host(Merge *m, Kern *c)
     int n = 0, cap = 0;
     for (int i = 0; i < m->n; i++) {
         Kern *k = &m->k[i];
-        if (k == c || !k->n || k->kind == K_FIXED || k->bound != c->bound || (c->kind == K_SUMS) != (k->kind == K_SUMS)) continue;
+        if (k == c || !k->n || k->kind == K_FIXED || k->bound != c->bound || (c->kind == K_SUMS) != (k->kind == K_SUMS) || kept_apart(m->g, c, k)) continue;
         int64_t saved = shared_bytes(m, c, k) + (c->kind == K_SUMS && same_maker(m, c, k));
         if (saved > 0) vec_push(choice, n, cap, ((Choice){k, saved}));
     }
-    qsort(choice, (size_t)n, sizeof *choice, by_saving);
+    for (int i = 0; i < c->n_leaf; i++) {            /* those that are not even tried */
+        Kern *k = kernel_of(m, c->leaf[i]);
+        if (!k || k == c || !k->n) continue;
+        m->why = k->kind == K_FIXED ? "it takes in nothing more (loops, row reductions or a table)"
+            : k->bound != c->bound ? "wanted for another number of rows" : "small sums are ended side by side in kernels of their own, when all parts are there";
+        if (k->kind == K_FIXED || k->bound != c->bound || (c->kind == K_SUMS) != (k->kind == K_SUMS)) note_apart(m, c, k);
+    }
+    if (n) qsort(choice, (size_t)n, sizeof *choice, by_saving);
     bool reduction = op_info[N(m->g, c->member[0])->op].cls == OPC_REDUCE;
     for (int i = 0; i < n && i < TRIES; i++) {
         Kern *k = choice[i].k;
         if (c->kind == K_SUMS ? try_sums(m, c, k) : reduction ? try_reduction(m, c, k) : try_map(m, c, k)) break;
+        note_apart(m, c, k);
     }
     free(choice);
 }
@@ -555,13 +460,19 @@ static void release(Merge *m)
 {
     Graph *g = m->g;
     bool *needed = xcalloc(g->n, 1);
-    for (int i = 0; i < g->n_out; i++) needed[output_base(g, g->out[i].ref)] = true;
+    Kern outputs = {0};                              /* those that are views are copied from what they look at */
+    m->placer.now++;
+    for (int i = 0; i < g->n_out; i++) collect(m, &outputs, g->out[i].ref, false);
+    m->placer.now++;
+    for (int j = 0; j < outputs.n_leaf; j++) needed[outputs.leaf[j]] = true;
+    free(outputs.leaf);
     for (int i = 0; i < m->n; i++) {
         find_leaves(m, &m->k[i]);
         for (int j = 0; j < m->k[i].n_leaf; j++) needed[m->k[i].leaf[j]] = true;
     }
     for (int i = 0; i < m->n; i++)
         for (int j = 0; m->k[i].n > 1 && j < m->k[i].n; j++) g->held[m->k[i].member[j]] &= needed[m->k[i].member[j]];
+    for (Ref r = 1; r < g->n; r++) if (!g->held[r]) g->notes.held[r] = NULL;
     free(needed);
 }
 

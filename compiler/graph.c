@@ -31,6 +31,11 @@ void graph_drop(Graph *g)
     free(g->out);
     free(g->held);
     free(g->into);
+    free(g->notes.held);
+    free(g->notes.rule);
+    free(g->notes.stop);
+    free(g->notes.apart);
+    free(g->after);
     free(g);
 }
 

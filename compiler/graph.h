@@ -65,6 +65,13 @@ typedef struct Node {
 
 typedef struct Module Module;
 
+/* Why fusion decided as it did, for `ectc explain --fusion`; the texts are constants or in the graph's arena. */
+typedef struct {
+    const char **held, **rule;                       /* per node: why it is held in memory; the rule that put it into its kernel */
+    Ref *stop;                                       /* the reader that `held` speaks of, if it does */
+    int n, cap; struct { Ref reader, maker; const char *why; } *apart;   /* why the kernels of two nodes are not one; the last of a pair counts */
+} FusionNotes;
+
 typedef struct Graph {
     Arena *arena;
     Node *node; uint32_t n, cap;                     /* node[0] is unused */
@@ -73,6 +80,8 @@ typedef struct Graph {
     Origin at;                                       /* given to nodes as they are made */
     bool *held; Ref *into;                           /* after fuse, per node: held in memory; into: the kernel that computes it, by its first leader, for
                                                         every held node and every reduction */
+    FusionNotes notes;                               /* by fuse */
+    Ref *after;                                      /* per node, 0: none; computed late on purpose: in no kernel with nodes before this one. NULL: none is */
     bool expanded;                                   /* set by expand_composites: verify allows no composite operation from there on */
 } Graph;
 

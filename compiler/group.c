@@ -5,7 +5,7 @@
 
 enum { SMALL = 8 << 20, MAX_INSTANCES = 64 };        /* bytes */
 
-typedef struct { int n_in, in_cap; int *in; int waits, readers; bool small, done; } Job;
+typedef struct { int n_in, in_cap; int *in; int waits, readers; bool small, late, done; } Job;   /* late: computes again, so not before its place */
 
 static bool is_stored(const Kernel *k, int slot)
 {
@@ -67,24 +67,31 @@ void group_segment(Lowered *l)
     for (int i = 0; i < l->n_kernel; i++) {
         Kernel *k = l->kernel[i];
         k->hash = kernel_hash(l, k);
-        p.job[i].small = k->bytes <= SMALL && !k->n_draw;
+        for (int q = 0; q < k->n_nodes && l->g->after; q++) p.job[i].late |= l->g->after[k->nodes[q]] != 0;
+        p.job[i].small = k->bytes <= SMALL && !k->n_draw && !p.job[i].late;
     }
     for (int i = 0; i < l->n_kernel; i++) {          /* one of a kind needs not wait */
         bool twin = false;
-        for (int j = 0; j < l->n_kernel && !twin && p.job[i].small; j++) twin = j != i && l->kernel[j]->hash == l->kernel[i]->hash;
+        for (int j = 0; j < l->n_kernel && !twin && p.job[i].small; j++) twin = j != i && p.job[j].small && l->kernel[j]->hash == l->kernel[i]->hash;
         p.job[i].small &= twin;
     }
     int left = l->n_kernel;
     while (left > 0) {
-        int next = -1, wanted = -1, last = -1;       /* a kernel that need not wait; a small one that others wait for; any */
+        int next = -1, wanted = -1, last = -1, late = -1;      /* a kernel that need not wait; a small one that others wait for; any */
+        bool open = false;                           /* something before is still to run */
         for (int i = 0; i < l->n_kernel && next < 0; i++) {
             const Job *j = &p.job[i];
-            if (j->done || j->waits) continue;
-            if (!j->small) next = i;
+            if (j->done) continue;
+            bool first = !open;
+            open |= !j->small;
+            if (j->waits) continue;
+            if (j->late && !first) late = late < 0 ? i : late;
+            else if (!j->small) next = i;
             else if (j->readers) wanted = i;         /* the latest: what was ready before has waited without harm */
             else if (last < 0) last = i;
         }
         int before = p.n;
+        if (next < 0 && wanted < 0) next = late;
         if (next >= 0) {
             p.order[p.n++] = l->kernel[next];
             run(&p, next);

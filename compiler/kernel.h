@@ -168,6 +168,7 @@ int64_t axes_product(const Axis *v, int n);
 /* layout.c  L */ Backend *layout(Module *m);                                  /* params_order; the backend every later pass works on */
 /* regroup.c R */ void regroup(Graph *g, const Module *m, const Layout *params);
 /* fuse.c    F */ void fuse(Graph *g, const Ranks *ranks);       /* fills held and into */
+/* budget.c  B */ void budget(Backend *b, int64_t bytes);     /* arenas of at most so many bytes, by computing again; exits 1 when that cannot be */
 /* lower.c   O */ void lower(Backend *b);                                      /* fused graphs to kernels in execution order */
 /* group.c   G */ void group(Backend *b, bool join);                           /* join: equal small kernels as one launch; the final order */
 /* memplan.c M */ void memplan(Backend *b);                                    /* arena offsets, peak */

@@ -2,6 +2,7 @@
    Assumes commands leave located errors in dsl/loc.h; they are printed here, and exit statuses decided. */
 #include "compiler/diff.h"
 #include "compiler/elaborate.h"
+#include "compiler/explain_fusion.h"
 #include "compiler/plan_write.h"
 #include "compiler/report.h"
 #include <errno.h>
@@ -21,7 +22,9 @@ typedef struct {
     Module *m;
     Backend *back;
     bool unfused;                    /* --fusion none */
+    int64_t mem;                     /* --mem; 0: not given */
     bool keep_rows;                  /* --rows keep */
+    const char *fusion, *program;    /* explain: what of; in which program, NULL: the first that trains */
     bool graphs_only;                /* --from: graphs without their model; m holds a program for each */
 } Run;
 
@@ -100,6 +103,7 @@ static void run_fuse(Run *r)
         }
 }
 
+static void run_budget(Run *r) { if (r->mem) budget(r->back, r->mem); }
 static void run_lower(Run *r) { lower(r->back); }
 static void run_group(Run *r) { group(r->back, !r->unfused); }
 static void run_memplan(Run *r) { memplan(r->back); }
@@ -169,13 +173,14 @@ static int walk(Run *r)
         started = started || p->letter == r->from;
         bool order = p->letter == 'L';               /* parameters are laid out for any later entry */
         if ((!started && !order) || (p->letter == 'W' && !r->out)) continue;
-        if (p->letter == 'L' && !r->out && !(r->dump && strpbrk(r->dump, "LRFOGMH"))) { if (started) break; else continue; }      /* `check` needs no kernels */
+        if (p->letter == 'L' && !r->out && !r->fusion && !(r->dump && strpbrk(r->dump, "LRFBOGMH"))) { if (started) break; else continue; }      /* `check` needs no kernels */
         if ((r->facts & p->needs) != p->needs) die("pass `%s` comes too early", p->name);
         p->run(r);
         r->facts = (r->facts & ~p->breaks) | p->gives;
         if (wanted(r, p->letter) && !(p->letter == 'E' && diag_count())) dump(r, p);
         if (diag_count()) break;
     }
+    if (r->fusion && !diag_count()) explain_fusion(r->back, r->program, r->fusion, stdout);
     return finish(r, EXIT_OK);
 }
 
@@ -235,6 +240,7 @@ static void usage(FILE *to)
           "       ectc fmt [--check | -w] FILE...                        canonical text to stdout; --check: exit 1 if it differs; -w: rewrite\n"
           "       ectc diff [--check] [--totals] [--device D] PLAN1 PLAN2  kernels, bytes and predicted times of two plans; --check: exit 1 if they differ\n"
           "       ectc explain [CODE]                                    the page of an error code, or the list of codes\n"
+          "       ectc explain MODEL.dsl --fusion NAME [options]         which kernels compute an instance or FILE.dsl:LINE, what is held, and why\n"
           "       ectc report PLAN -o FILE.html                          a plan as one page: text, graph, kernels, memory, predicted times\n"
           "\n"
           "  -o PLAN          directory to write; an existing plan there is replaced\n"
@@ -243,6 +249,8 @@ static void usage(FILE *to)
           "  --precision P    f32, or bf16: activations and operands of the network's contractions in 2 bytes\n"
           "  --fusion MODE    full (the default), or none: each operation a kernel of its own, its result in memory\n"
           "  --rows HOW       keep: the first branch of `rows` is computed for every row; compact: for those that need it (compact)\n"
+          "  --program P      with explain: the program that is looked at (train_step, or the first)\n"
+          "  --mem SIZE       no arena above SIZE bytes (900M, 2G: powers of ten): what does not fit is computed again\n"
           "  -d LETTERS       print what passes leave, to stdout\n"
           "  --from LETTER    MODEL is a graph text (as -d prints it): start at this pass\n"
           "  --help, --version\n"
@@ -272,15 +280,32 @@ static void check_letters(const char *letters)
     }
 }
 
-static int compile(int argc, char **argv, bool check_only)
+typedef enum { COMPILE, CHECK, EXPLAIN } Command;
+
+/* "900M": bytes; K, M, G are powers of ten, as in all that is printed. */
+static int64_t size_value(const char *text)
+{
+    static const struct { char letter; double bytes; } UNITS[] = {{'K', 1e3}, {'M', 1e6}, {'G', 1e9}, {'T', 1e12}};
+    char *end;
+    double v = strtod(text, &end);
+    for (size_t i = 0; i < COUNT(UNITS); i++)
+        if (end != text && end[0] == UNITS[i].letter) { v *= UNITS[i].bytes; end++; break; }
+    if (end == text || *end || !(v >= 1) || !(v < 1e18)) user_error("--mem %s: a size, like 900M or 2G (K, M, G, T are powers of ten)", text);
+    return (int64_t)v;
+}
+
+static int compile(int argc, char **argv, Command command)
 {
     Run r = { 0 };
+    bool check_only = command == CHECK, explain = command == EXPLAIN;
     for (int i = 0; i < argc; i++) {
         const char *a = argv[i];
         if (!strcmp(a, "-D")) add_define(&r, option_value(argc, argv, &i, a));
         else if (!strncmp(a, "-D", 2)) add_define(&r, a + 2);
-        else if (!strcmp(a, "-d")) check_letters(r.dump = option_value(argc, argv, &i, a));
-        else if (!strcmp(a, "-o") && !check_only) r.out = option_value(argc, argv, &i, a);
+        else if (!strcmp(a, "-d") && !explain) check_letters(r.dump = option_value(argc, argv, &i, a));
+        else if (!strcmp(a, "-o") && command == COMPILE) r.out = option_value(argc, argv, &i, a);
+        else if (!strcmp(a, "--fusion") && explain) r.fusion = option_value(argc, argv, &i, a);
+        else if (!strcmp(a, "--program") && explain) r.program = option_value(argc, argv, &i, a);
         else if (!strcmp(a, "--precision") && !check_only) {
             const char *t = option_value(argc, argv, &i, a);
             if (strcmp(t, "f32") && strcmp(t, "bf16")) user_error("--precision %s: there are f32 and bf16", t);
@@ -296,20 +321,24 @@ static int compile(int argc, char **argv, bool check_only)
             const char *how = option_value(argc, argv, &i, a);
             if (strcmp(how, "keep") && strcmp(how, "compact")) user_error("--rows %s: keep or compact", how);
             r.keep_rows = how[0] == 'k';
-        } else if (!strcmp(a, "--from") && !check_only) {
+        } else if (!strcmp(a, "--mem") && command == COMPILE) {
+            r.mem = size_value(option_value(argc, argv, &i, a));
+        } else if (!strcmp(a, "--from") && command == COMPILE) {
             const char *l = option_value(argc, argv, &i, a);
             if (strlen(l) != 1 || !strchr("XSCRFO", *l)) user_error("--from %s: a graph can enter at X, S, C, R, F or O", l);
             r.from = *l;
         } else if (a[0] == '-' && a[1]) {
-            static const char *const known[] = { "-D", "-d", "-o", "--target", "--precision", "--fusion", "--rows", "--from", "--help", "--version" };
+            static const char *const known[] = { "-D", "-d", "-o", "--target", "--precision", "--fusion", "--rows", "--mem", "--from", "--program", "--help", "--version" };
             const char *near = suggest(a, known, COUNT(known));
             user_error("unknown option %s\n  help: %s%s%s", a, near ? "did you mean " : "ectc --help", near ? near : "", near ? "?" : "");
         } else if (r.model) user_error("one model at a time: %s and %s", r.model, a);
         else r.model = a;
     }
-    if (!r.model) user_error("no model given\n  help: ectc models/unet_ect.dsl -o plan");
-    if (!check_only && !r.out && !r.dump) user_error("nowhere to write: give -o PLAN, or say `ectc check %s`", r.model);
+    if (!r.model) user_error("no model given\n  help: ectc %s", explain ? "explain models/unet_ect.dsl --fusion enc.32x32_block0" : "models/unet_ect.dsl -o plan");
+    if (explain && !r.fusion) user_error("what of %s? give --fusion NAME, an instance or FILE.dsl:LINE\n  help: ectc explain %s --fusion enc.32x32_block0", r.model, r.model);
+    if (command == COMPILE && !r.out && !r.dump) user_error("nowhere to write: give -o PLAN, or say `ectc check %s`", r.model);
     if (r.from && r.out) user_error("--from reads a graph without its model: there is no plan to write");
+    if (r.mem && r.unfused) user_error("--mem and --fusion none exclude each other: without fusion everything is held");
     if (r.from) read_graphs(&r);
     int status = walk(&r);
     if (check_only && status == EXIT_OK && !r.dump) printf("%s: no errors\n", r.model);
@@ -363,12 +392,16 @@ int main(int argc, char **argv)
     }
     if (argc < 2) return usage(stderr), EXIT_USER;
     if (!strcmp(argv[1], "explain")) {
+        for (int i = 2; i < argc; i++) {
+            size_t n = strlen(argv[i]);
+            if (!strcmp(argv[i], "--fusion") || (n > 4 && !strcmp(argv[i] + n - 4, ".dsl"))) return compile(argc - 2, argv + 2, EXPLAIN);
+        }
         if (argc > 3) user_error("explain takes one code\n  help: ectc explain E0203");
         return explain_code(argc > 2 ? argv[2] : NULL, stdout);
     }
     if (!strcmp(argv[1], "report")) return report_command(argc - 2, argv + 2);
     if (!strcmp(argv[1], "diff")) return diff_plans(argc - 2, argv + 2);
     if (!strcmp(argv[1], "fmt")) return format(argc - 2, argv + 2);
-    if (!strcmp(argv[1], "check")) return compile(argc - 2, argv + 2, true);
-    return compile(argc - 1, argv + 1, false);
+    if (!strcmp(argv[1], "check")) return compile(argc - 2, argv + 2, CHECK);
+    return compile(argc - 1, argv + 1, COMPILE);
 }

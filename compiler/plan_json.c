@@ -128,6 +128,10 @@ static void read_step(Reader *r, const json_t *o, StepJson *s, const SegmentJson
     if (r->err) return;
     s->kernel = (int)k;
     s->buffer = indices(r, o, "buffers", true, g->n_buffers);
+    int64_t n = number(r, o, "instances", 1);
+    if (n < 1 || n > MAX_LIST || s->buffer.n % n)
+        bad(r, "%d buffers do not share out among %lld instances", s->buffer.n, (long long)n);
+    s->instances = (int)MAX(1, MIN(n, MAX_LIST));
     s->node = indices(r, o, "nodes", false, 1 << 30);
     s->at = text(r, o, "at", "");
     s->path = text(r, o, "path", "");

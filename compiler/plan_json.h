@@ -24,7 +24,7 @@ typedef struct {
     int first, last;                                 /* steps of its life, those that use it; -1 when none does */
 } BufferJson;
 typedef struct {
-    int kernel;                                      /* index into the plan's kernels */
+    int kernel, instances;                           /* index into the plan's kernels; how many of it are one launch */
     PlanIndices buffer, node;                        /* indices into the segment's buffers; nodes of the graph text */
     const char *at, *path;                           /* "file:line"; instance path; "" if none */
     PlanNames source;                                /* lines of all it computes; when the plan does not say: `at` alone */

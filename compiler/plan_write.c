@@ -52,7 +52,7 @@ static const char *const buf_kind[] = {"input", "output", "carry", "param", "gra
 static void json_segment(Writer *w, Lowered *l, const Segment *s, const char *phase)
 {
     StrBuf *j = &w->j;
-    sb_printf(j, "\n      {\"name\": \"%s\", \"graph\": \"graph/%s.txt\", ", s->name, s->name);
+    sb_printf(j, "\n      {\"name\": \"%s\", \"graph\": \"graph/%s.txt\", \"fused\": \"graph/%s.fused.txt\", ", s->name, s->name, s->name);
     json_field(j, "phase", phase);
     sb_puts(j, ", ");
     json_field(j, "each", s->each);
@@ -223,7 +223,8 @@ static double predict(const PredictDevice *d, const Lowered *l, bool half)
     double s = 0;
     for (int i = 0; i < l->n_kernel; i++) {
         const Kernel *k = l->kernel[i];
-        s += predict_seconds(d, k->cls == KERNEL_CONTRACT, half, (double)k->flops, (double)k->bytes, NULL);
+        double n = 1 + k->n_member;
+        s += predict_seconds(d, k->cls == KERNEL_CONTRACT, half, n * (double)k->flops, n * (double)k->bytes, NULL);
     }
     return s;
 }

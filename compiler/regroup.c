@@ -326,6 +326,7 @@ static Ref split_node(Graph *g, const Node *old, Ref id, const Ref *in, void *ct
     Map mo, mn, *m = NULL;                           /* the operand's map in the old graph, and in the new one */
     Node v, nx;
     Ref part[3] = {in[0], old->n_in == 2 ? in[1] : 0};
+    Ref there[3];                                    /* the operands in that space, when all can be brought there */
     int k = big == old->in[0] ? 0 : 1;
     if (map_of(og, big, &mo) && map_of(g, in[k], &mn)) {
         Node n = *old;
@@ -334,8 +335,9 @@ static Ref split_node(Graph *g, const Node *old, Ref id, const Ref *in, void *ct
         nx = *mn.x;
         mn.v = &v;
         mn.x = &nx;
-        if (same_map(&mo, &mn) && operands_to_source(g, &n, k, &mn, part)) {
+        if (same_map(&mo, &mn) && operands_to_source(g, &n, k, &mn, there)) {
             m = &mn;
+            memcpy(part, there, sizeof(Ref) * (size_t)old->n_in);
             big = mo.v->in[0];
         }
     }

@@ -92,7 +92,7 @@ static json_t *same_segment(json_t *kept, const json_t *segment, const json_t *g
         if (json_equal(json_object_get(segment, "steps"), json_object_get(o, "steps")) &&
             json_equal(json_object_get(segment, "buffers"), json_object_get(o, "buffers")) &&
             json_equal(json_object_get(segment, "draws"), json_object_get(o, "draws")) &&
-            json_equal(graph, json_object_get(texts, json_string_value(json_object_get(o, "graph"))))) return o;
+            json_equal(graph, json_object_get(texts, json_string_value(json_object_get(o, "fused"))))) return o;
     return NULL;
 }
 
@@ -104,7 +104,7 @@ static json_t *graphs(const Plan *p, json_t *root)
     json_array_foreach(json_object_get(root, "programs"), i, program)
         json_array_foreach(json_object_get(program, "segments"), k, segment) {
             if (!json_array_size(json_object_get(segment, "steps"))) continue;
-            const char *file = json_string_value(json_object_get(segment, "graph"));
+            const char *file = json_string_value(json_object_get(segment, "fused"));
             json_t *text = plan_text(p, file);
             json_t *same = same_segment(kept, segment, text, texts);
             if (same) {

@@ -39,6 +39,11 @@ const char *blas_name(void)
     return name;
 }
 
+uint64_t blas_workspace(void)
+{
+    return blas_sgemm() == sgemm_loops ? 0 : 2 << 20;                /* 0.3 to 1 MB for the shapes of convolutions, 2 for large products */
+}
+
 void sgemm_loops(int order, int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a, int lda, const float *b,
                  int ldb, float beta, float *c, int ldc)
 {

@@ -2,10 +2,12 @@
    Assumes plans validated by plan_load. */
 #include "runtime/cost.h"
 
-double kernel_seconds(const Plan *p, const PlanKernel *k, const PredictDevice *d, PredictBound *bound)
+double step_seconds(const Plan *p, const PlanStep *s, const PredictDevice *d, PredictBound *bound)
 {
-    return predict_seconds(d, !strcmp(k->cls, "contract"), strcmp(p->precision, "f32") != 0, (double)k->flops, (double)k->bytes,
-                           bound);
+    const PlanKernel *k = &p->kernel[s->kernel];
+    double n = s->instances;
+    return predict_seconds(d, !strcmp(k->cls, "contract"), strcmp(p->precision, "f32") != 0, n * (double)k->flops,
+                           n * (double)k->bytes, bound);
 }
 
 /* Adds a text to a list that had room for it from the start. */
@@ -43,19 +45,28 @@ void cost_of(ProgramCost *c, const Plan *p, const PlanProgram *g, const PredictD
         *u = (KernelUse){.kernel = k, .launches = launches[k]};
         u->path = xmalloc(room * sizeof *u->path);
         u->line = xmalloc(room * sizeof *u->line);
-        u->seconds = launches[k] * kernel_seconds(p, &p->kernel[k], d, &u->bound);
-        c->seconds += u->seconds;
-        if (p->kernel[k].issued_bytes < 0 || c->issued_bytes < 0) c->issued_bytes = -1;
-        else c->issued_bytes += launches[k] * p->kernel[k].issued_bytes;
     }
-    if (!c->n) c->issued_bytes = -1;
     for (int i = 0; i < g->n_segments; i++)
         for (int k = 0; k < g->segment[i].n_steps; k++) {
             const PlanStep *s = &g->segment[i].step[k];
             KernelUse *u = &c->use[at[s->kernel]];
+            PredictBound bound;
+            u->seconds += step_seconds(p, s, d, &bound);
+            if (s->instances > u->most) u->bound = bound;
+            u->runs += s->instances;
+            u->most = MAX(u->most, s->instances);
+            u->least = u->least ? MIN(u->least, s->instances) : s->instances;
             add_once(u->path, &u->n_paths, s->path);
             add_once(u->line, &u->n_lines, s->at);
         }
+    if (!c->n) c->issued_bytes = -1;
+    for (int i = 0; i < c->n; i++) {
+        const KernelUse *u = &c->use[i];
+        const PlanKernel *k = &p->kernel[u->kernel];
+        c->seconds += u->seconds;
+        if (k->issued_bytes < 0 || c->issued_bytes < 0) c->issued_bytes = -1;
+        else c->issued_bytes += u->runs * k->issued_bytes;
+    }
     qsort(c->use, (size_t)c->n, sizeof *c->use, slowest_first);
     free(launches);
     free(at);

@@ -1,5 +1,5 @@
 /* What a program of a plan costs by its kernels, before it runs: launches, FLOPs, bytes, predicted seconds.
-   A segment that repeats is counted once. */
+   A segment that repeats is counted once; a launch of several instances does its kernel's work as often. */
 #ifndef ECT_COST_H
 #define ECT_COST_H
 #include "runtime/plan.h"
@@ -8,8 +8,9 @@
 /* One kernel text in one program. */
 typedef struct {
     int kernel, launches;                            /* index into the plan's kernels; steps that run it */
+    int runs, least, most;                           /* instances of all launches together, of the smallest, of the largest */
     double seconds;                                  /* predicted, all launches */
-    PredictBound bound;
+    PredictBound bound;                              /* of the largest launch */
     int n_paths, n_lines;
     const char **path, **line;                       /* its steps' instances, "file:line" of results; each once, in order */
 } KernelUse;
@@ -21,8 +22,8 @@ typedef struct {
     double seconds;
 } ProgramCost;
 
-/* Predicted seconds of one launch on d. */
-double kernel_seconds(const Plan *p, const PlanKernel *k, const PredictDevice *d, PredictBound *bound);
+/* Predicted seconds of a step on d: one launch with the work of all its instances. bound may be NULL. */
+double step_seconds(const Plan *p, const PlanStep *s, const PredictDevice *d, PredictBound *bound);
 void cost_of(ProgramCost *c, const Plan *p, const PlanProgram *g, const PredictDevice *d);
 void cost_free(ProgramCost *c);
 #endif

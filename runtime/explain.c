@@ -1,7 +1,9 @@
 /* `ect-rt explain` and `ect-rt devices`: what a plan does and costs, as aligned tables; the JSON is explain_json.c's.
    Assumes plans validated by plan_load. */
+#include <omp.h>
 #include <unistd.h>
 #include "runtime/explain.h"
+#include "runtime/memory.h"
 #include "runtime/options.h"
 #include "runtime/run.h"
 #include "runtime/table.h"
@@ -39,22 +41,23 @@ static void print_steps(const Plan *p, const PlanSegment *s, const PredictDevice
         StrBuf b = {0};
         for (int q = 0; q < st->n_buffers; q++) {
             const PlanBuffer *f = &s->buffer[st->buffer[q]];
-            sb_printf(&b, "%s%s:%lld", q ? " " : "",
+            sb_printf(&b, "%s%s:%lld%s", q ? " " : "",
                       *f->name               ? f->name
                       : f->kind == BUF_PARAM ? "param"
                                              : "-",
-                      (long long)f->elements);
+                      (long long)f->elements, f->half ? ":bf16" : "");
             if (q == 7 && st->n_buffers > 8) {
                 sb_printf(&b, " +%d", st->n_buffers - 8);
                 break;
             }
         }
         table_cell(&t, "%d", i);
-        table_cell(&t, "%s", k->name);
+        if (st->instances > 1) table_cell(&t, "%s x%d", k->name, st->instances);
+        else table_cell(&t, "%s", k->name);
         table_cell(&t, "%s", k->cls);
-        table_cell(&t, "%.1f", (double)k->flops / 1e6);
-        table_cell(&t, "%.2f", mb(k->bytes));
-        table_cell(&t, "%.3f", 1e3 * kernel_seconds(p, k, d, NULL));
+        table_cell(&t, "%.1f", st->instances * (double)k->flops / 1e6);
+        table_cell(&t, "%.2f", mb(st->instances * k->bytes));
+        table_cell(&t, "%.3f", 1e3 * step_seconds(p, st, d, NULL));
         table_cell(&t, "%s", st->at ? st->at : "");
         table_cell(&t, "%s", st->path ? st->path : "");
         table_cell(&t, "%s", b.s ? b.s : "");
@@ -83,11 +86,13 @@ static void print_kernels(const Plan *p, const ProgramCost *c)
         const PlanKernel *k = &p->kernel[u->kernel];
         table_cell(&t, "%.3f", 1e3 * u->seconds);
         table_cell(&t, "%.1f%%", 100 * u->seconds / c->seconds);
-        table_cell(&t, "%d", u->launches);
+        if (u->most == 1) table_cell(&t, "%d", u->launches);
+        else if (u->most == u->least) table_cell(&t, "%d x%d", u->launches, u->most);
+        else table_cell(&t, "%d x%d..%d", u->launches, u->least, u->most);
         table_cell(&t, "%s", k->cls);
-        table_cell(&t, "%.1f", (double)k->flops / 1e6);
-        table_cell(&t, "%.2f", mb(k->bytes));
-        if (issued) table_cell(&t, "%.2f", mb(k->issued_bytes));
+        table_cell(&t, "%.1f", u->runs * (double)k->flops / 1e6);
+        table_cell(&t, "%.2f", mb(u->runs * k->bytes));
+        if (issued) table_cell(&t, "%.2f", mb(u->runs * k->issued_bytes));
         table_cell(&t, "%s", predict_bound_name[u->bound]);
         table_cell(&t, "%s", k->name);
         table_cell(&t, "%s", k->shape);
@@ -191,8 +196,16 @@ static void lifetimes(const PlanSegment *s, int *first, int *last)
             last[b] = i;
         }
 }
+/* What `train` is to take beside its data set. */
+static void print_peak(const Plan *p)
+{
+    if (plan_program(p, "train_step"))
+        printf("predicted peak %.1f MB: train with %d threads, without the data set\n", mb((int64_t)memory_training_peak(p, omp_get_max_threads())),
+               omp_get_max_threads());
+}
 static void print_memory(const Plan *p)
 {
+    print_peak(p);
     int64_t flat = p->param_elements * 4;
     printf("flat arrays: parameters %.1f MB, gradient %.1f MB, %d states of %.1f MB\n", mb(flat), mb(flat), p->n_states,
            mb(flat));
@@ -203,13 +216,14 @@ static void print_memory(const Plan *p)
             int *first = xmalloc(((size_t)s->n_buffers + 1) * sizeof *first),
                 *last = xmalloc(((size_t)s->n_buffers + 1) * sizeof *last);
             lifetimes(s, first, last);
-            Table t = {.columns = 4, .align = "lrrl"};
-            static const char *const head[] = {"  buffer", "bytes", "offset", "steps"};
+            Table t = {.columns = 5, .align = "lrlrl"};
+            static const char *const head[] = {"  buffer", "bytes", "type", "offset", "steps"};
             table_head(&t, head);
             for (int b = 0; b < s->n_buffers; b++) {
                 if (s->buffer[b].kind != BUF_ARENA) continue;
                 table_cell(&t, "  %s", s->buffer[b].name);
                 table_cell(&t, "%lld", (long long)s->buffer[b].elements * (s->buffer[b].half ? 2 : 4));
+                table_cell(&t, "%s", s->buffer[b].half ? "bf16" : "f32");
                 table_cell(&t, "%lld", (long long)s->buffer[b].offset * 4);
                 table_cell(&t, "%d .. %d", first[b], last[b]);
             }
@@ -274,7 +288,8 @@ int cmd_explain(int argc, char **argv)
         if (d.cores) printf(", %d", d.cores);
         puts(")");
         print_totals(p, &d);
-        if (!steps) puts("kernels below: ms and share are of all calls, MFLOP and MB of one");
+        print_peak(p);
+        if (!steps) puts("kernels below: all figures are of all calls of a kernel in the program; xN: calls that run it for N sets of buffers");
         for (int i = 0; i < p->n_programs; i++) print_program(p, &p->program[i], &d, steps);
     }
     plan_free(p);

@@ -1,6 +1,8 @@
 /* `ect-rt explain --json`.
    Assumes plans validated by plan_load. */
+#include <omp.h>
 #include "runtime/explain.h"
+#include "runtime/memory.h"
 
 void explain_json_parameters(StrBuf *b, const Plan *p)
 {
@@ -38,8 +40,8 @@ static void json_segment(StrBuf *b, const Plan *p, const PlanSegment *s, bool me
         if (s->buffer[i].kind != BUF_ARENA) continue;
         sb_puts(b, comma ? ",\n     {\"name\": " : "\n     {\"name\": ");
         sb_json_string(b, s->buffer[i].name);
-        sb_printf(b, ", \"offset\": %lld, \"bytes\": %lld}", (long long)s->buffer[i].offset * 4,
-                  (long long)s->buffer[i].elements * (s->buffer[i].half ? 2 : 4));
+        sb_printf(b, ", \"type\": \"%s\", \"offset\": %lld, \"bytes\": %lld}", s->buffer[i].half ? "bf16" : "f32",
+                  (long long)s->buffer[i].offset * 4, (long long)s->buffer[i].elements * (s->buffer[i].half ? 2 : 4));
         comma = true;
     }
     for (int i = 0; !memory && i < s->n_steps; i++) {
@@ -49,6 +51,7 @@ static void json_segment(StrBuf *b, const Plan *p, const PlanSegment *s, bool me
         sb_json_string(b, s->step[i].at ? s->step[i].at : "");
         sb_puts(b, ", \"path\": ");
         sb_json_string(b, s->step[i].path ? s->step[i].path : "");
+        if (s->step[i].instances > 1) sb_printf(b, ", \"instances\": %d", s->step[i].instances);
         sb_putc(b, '}');
     }
     sb_puts(b, "]}");
@@ -74,8 +77,8 @@ static void json_kernels(StrBuf *b, const Plan *p, const ProgramCost *c)
         sb_json_string(b, k->cls);
         sb_puts(b, ", \"shape\": ");
         sb_json_string(b, k->shape);
-        sb_printf(b, ", \"launches\": %d, \"flops\": %lld, \"bytes\": %lld", u->launches, (long long)k->flops,
-                  (long long)k->bytes);
+        sb_printf(b, ", \"launches\": %d, \"runs\": %d, \"flops\": %lld, \"bytes\": %lld", u->launches, u->runs,
+                  (long long)k->flops, (long long)k->bytes);
         json_issued(b, k->issued_bytes);
         sb_printf(b, ", \"predicted_s\": %.9g, \"bound\": \"%s\"", u->seconds, predict_bound_name[u->bound]);
         json_strings(b, "at", u->line, u->n_lines);
@@ -113,7 +116,10 @@ void explain_json(StrBuf *b, const Plan *p, const PredictDevice *d, bool totals,
     }
     sb_puts(b, "},\n \"precision\": ");
     sb_json_string(b, p->precision);
-    sb_printf(b, ", \"device\": \"%s\", \"cores\": %d,\n \"programs\": {", d->name, d->cores);
+    sb_printf(b, ", \"device\": \"%s\", \"cores\": %d,\n ", d->name, d->cores);
+    if (plan_program(p, "train_step"))
+        sb_printf(b, "\"predicted_peak_bytes\": %lld, ", (long long)memory_training_peak(p, omp_get_max_threads()));
+    sb_puts(b, "\"programs\": {");
     for (int i = 0; i < p->n_programs; i++) {
         const PlanProgram *g = &p->program[i];
         ProgramCost c;

@@ -1,4 +1,4 @@
-/* jit.h through the system's C compiler: groups of kernels to objects in parallel (or all as one file), one shared object, dlopen.
+/* jit.h through the system's C compiler: groups of kernels to objects in parallel, or all as one file; one shared object, dlopen.
    Assumes gcc or clang options; a private temporary folder holds everything and is removed before returning. */
 #include "runtime/jit.h"
 #include "cache/cache.h"

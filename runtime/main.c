@@ -1,5 +1,6 @@
 /* ect-rt: the command table.
    Each command parses its own options and answers --help. */
+#include <malloc.h>
 #include "cache/cache.h"
 #include "runtime/run.h"
 #include <unistd.h>
@@ -32,6 +33,7 @@ static void short_spin(char **argv)
 
 int main(int argc, char **argv)
 {
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);              /* fixed: what large arrays took goes back when they are freed, as the prediction counts */
     prog_name = "ect-rt";
     short_spin(argv);
     if (argc < 2) {

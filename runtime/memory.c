@@ -1,6 +1,7 @@
 /* memory.h: reads /proc and the control group's files.
    Assumes that what is not readable sets no limit. */
 #include "runtime/memory.h"
+#include "runtime/blas.h"
 #include <limits.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -71,6 +72,12 @@ uint64_t memory_peak(void)
     return getrusage(RUSAGE_SELF, &u) ? 0 : (uint64_t)u.ru_maxrss * 1024;
 }
 
+uint64_t memory_now(void)
+{
+    uint64_t v = field_in("/proc/self/status", "VmRSS:");
+    return v == UINT64_MAX ? 0 : v;
+}
+
 static uint64_t tensors_bytes(const PlanTensor *t, int n, const int *skip)
 {
     uint64_t sum = 0;
@@ -81,17 +88,38 @@ static uint64_t tensors_bytes(const PlanTensor *t, int n, const int *skip)
 
 void memory_add_program(MemoryNeed *need, const Plan *plan, const PlanProgram *program, int threads)
 {
+    enum { KERNEL_CODE = 16 << 10 };                 /* resident bytes of a compiled kernel, with what the linker keeps: measured */
+    bool matrix = false, *used = xcalloc((size_t)plan->n_kernels + 1, 1);
     for (int i = 0; i < program->n_segments; i++) {
         const PlanSegment *g = &program->segment[i];
         need->arena = MAX(need->arena, (uint64_t)g->peak_bytes);
         for (int k = 0; k < g->n_steps; k++) {
             const PlanKernel *kernel = &plan->kernel[g->step[k].kernel];
-            need->scratch = MAX(need->scratch, (uint64_t)kernel->scratch * (uint64_t)threads + (uint64_t)kernel->shared);
+            need->scratch = MAX(need->scratch, ((uint64_t)kernel->scratch + 63) / 64 * 64 * (uint64_t)threads);
+            need->shared = MAX(need->shared, (uint64_t)kernel->shared);
+            need->code += used[g->step[k].kernel] ? 0 : KERNEL_CODE;
+            used[g->step[k].kernel] = true;
+            matrix |= !strcmp(kernel->cls, "contract");
         }
     }
     need->tensors += tensors_bytes(program->input, program->n_inputs, NULL)
                    + tensors_bytes(program->output, program->n_outputs, program->output_param)
                    + tensors_bytes(program->carry, program->n_carries, NULL);
+    free(used);
+    if (matrix) need->library = MAX(need->library, (uint64_t)threads * blas_workspace());
+}
+
+void memory_add_training(MemoryNeed *need, const Plan *plan, int threads, bool accumulate, bool sampling, bool validating)
+{
+    static const char *const PROGRAMS[] = {"train_step", "sample", "loss"};
+    const bool wanted[] = {true, sampling, validating};
+    memory_add_weights(need, plan, true);
+    if (accumulate) need->gradient *= 2;
+    for (size_t i = 0; i < COUNT(PROGRAMS); i++) {
+        const PlanProgram *p = plan_program(plan, PROGRAMS[i]);
+        if (p && wanted[i]) memory_add_program(need, plan, p, threads);
+        if (p && !i) need->tensors += tensors_bytes(p->input, p->n_inputs, NULL);
+    }
 }
 
 void memory_add_weights(MemoryNeed *need, const Plan *plan, bool training)
@@ -106,7 +134,14 @@ void memory_add_weights(MemoryNeed *need, const Plan *plan, bool training)
 
 uint64_t memory_total(const MemoryNeed *n)
 {
-    return n->weights + n->gradient + n->states + n->sets + n->arena + n->tensors + n->scratch;
+    return n->weights + n->gradient + n->states + n->sets + n->arena + n->tensors + n->scratch + n->shared + n->library + n->code;
+}
+
+uint64_t memory_training_peak(const Plan *plan, int threads)
+{
+    MemoryNeed need = {0};
+    memory_add_training(&need, plan, threads, false, plan_program(plan, "sample") != NULL, false);
+    return memory_total(&need);
 }
 
 void memory_check(const MemoryNeed *need, uint64_t other, const Plan *plan)
@@ -128,5 +163,5 @@ void memory_check(const MemoryNeed *need, uint64_t other, const Plan *plan)
                   (double)total / mb, (double)have / mb, limit, (double)(total - have) / mb, (double)need->weights / mb,
                   (double)need->gradient / mb, (double)(need->states + need->sets) / mb, (long long)plan->batch,
                       (double)need->arena / mb,
-                  (double)need->tensors / mb, (double)need->scratch / mb, (double)other / mb, help);
+                  (double)need->tensors / mb, (double)(need->scratch + need->shared + need->library + need->code) / mb, (double)other / mb, help);
 }

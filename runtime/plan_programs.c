@@ -194,6 +194,8 @@ static void read_segment(PlanReader *r, const json_t *o, PlanSegment *seg, Scope
     seg->name = plan_str(r, o, "name");
     plan_at(r, "segment `%.100s`", seg->name);
     seg->graph = plan_file(r, o, "graph", "graph/");
+    if (json_object_get(o, "fused")) plan_file(r, o, "fused", "graph/");
+    else if (json_array_size(json_object_get(o, "steps"))) plan_bad(r, "`fused` is missing");
     const char *phase = plan_str_or_null(r, o, "phase");
     seg->phase = !phase                     ? PHASE_NONE
                  : !strcmp(phase, "micro")  ? PHASE_MICRO

@@ -95,10 +95,10 @@ static Rows rows_of(const Profile *p, Grouping by)
             const char *keys[] = {[BY_CLASS] = kernel->cls, [BY_KERNEL] = kernel->name, [BY_SOURCE] = at,
                                   [BY_SEGMENT] = p->timed[i].segment->name};
             const char *key = keys[by];
-            double calls = (double)t->calls;
+            double calls = (double)t->calls, runs = calls * s->instances;
             Row r = {.key = key, .cls = kernel->cls, .shape = kernel->shape, .at = at, .calls = t->calls, .seconds = t->seconds,
-                     .predicted = calls * kernel_seconds(p->plan, kernel, &p->device, NULL),
-                     .flops = calls * (double)kernel->flops, .bytes = calls * (double)kernel->bytes};
+                     .predicted = calls * step_seconds(p->plan, s, &p->device, NULL),
+                     .flops = runs * (double)kernel->flops, .bytes = runs * (double)kernel->bytes};
             int q = 0;
             while (q < out.n && strcmp(out.v[q].key, key)) q++;
             if (q < out.n) add(&out.v[q], &r);
@@ -220,6 +220,7 @@ static void json_steps(StrBuf *b, const Profile *p)
             sb_json_string(b, s->step[k].at ? s->step[k].at : "");
             sb_puts(b, ", \"path\": ");
             sb_json_string(b, s->step[k].path ? s->step[k].path : "");
+            if (s->step[k].instances > 1) sb_printf(b, ", \"instances\": %d", s->step[k].instances);
             sb_printf(b, ", \"calls\": %lld, \"seconds\": %.9g}", (long long)p->timed[i].time[k].calls,
                       p->timed[i].time[k].seconds);
         }

@@ -1,7 +1,9 @@
 /* Sessions: open a plan on a device, hold weights and state, run programs segment by segment.
    Assumes plans validated by plan_load. Weights files are session_weights.c's business, the command run_cmd.c's. */
+#include <malloc.h>
 #include <math.h>
 #include <omp.h>
+#include "runtime/memory.h"
 #include "runtime/rng.h"
 #include "runtime/profile.h"
 #include "runtime/run.h"
@@ -61,6 +63,8 @@ Session *session_open(const Plan *plan, const char *device, int threads)
     s->cls = cls;
     s->threads = threads > 0 ? threads : omp_get_max_threads();
     s->device = cls->open(plan, &(DeviceOptions){.threads = s->threads});
+    malloc_trim(0);                                  /* what reading the plan took and freed */
+    s->memory_before = memory_now();
     s->param = new_flat(plan);
     s->set = xcalloc((size_t)plan->n_sets, sizeof *s->set);
     for (int i = 0; i < plan->n_sets; i++) s->set[i] = s->param;
@@ -360,5 +364,6 @@ void session_init(Session *s)
         param_scatter(&s->plan->param[i], session_output(r, p, s->plan->param[i].name), s->param);
     r->vars = NULL;
     session_close(r);
+    malloc_trim(0);                                  /* its outputs are many arrays below the threshold of mmap */
     for (int i = 1; i < s->plan->n_sets; i++) if (s->set[i] != s->param) memcpy(s->set[i], s->param, flat_bytes(s->plan));
 }

@@ -24,6 +24,7 @@ typedef struct {
     uint64_t seed, step, seen;                       /* step: the update being made, 1 in the first; seen: images before it */
     Vars *vars;
     ProgramState *program_state;                     /* per plan program: outputs, carries */
+    uint64_t memory_before;                          /* resident bytes when the device was open and nothing allocated yet */
     Profile *profile;                                /* NULL, or where the times of steps go; the caller's */
 } Session;
 

@@ -69,6 +69,7 @@ static void put_metrics(Loop *l, uint64_t step, double validation)
     for (size_t i = 0; i < COUNT(SCALARS); i++)
         if (session_value(t->s, SCALARS[i], &v)) jput_real(&b, SCALARS[i], v);
     jput_real(&b, "memory_mb", (double)memory_peak() / 1048576);
+    jput_int(&b, "memory_growth_bytes", (int64_t)(memory_peak() - MIN(memory_peak(), t->s->memory_before)));
     if (t->feed.held && isfinite(validation)) jput_real(&b, "validation_loss", validation);
     jput_end(&b);
     log_line(t->metrics, t->metrics_path, b.s);

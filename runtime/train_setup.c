@@ -303,7 +303,8 @@ static void write_config(Train *t, uint64_t need)
     jput_int(&b, "steps", (int64_t)t->total_steps);
     jput_int(&b, "images", (int64_t)(t->total_steps * t->per_step));
     jput_int(&b, "parameters", parameter_count(p));
-    jput_int(&b, "memory_bytes", (int64_t)need);
+    jput_int(&b, "memory_bytes", (int64_t)(need + t->feed.bytes));
+    jput_int(&b, "predicted_peak_bytes", (int64_t)need);
     jput_int(&b, "checkpoint_every", o->checkpoint_every);
     jput_int(&b, "keep", o->keep);
     jput_int(&b, "sample_every", o->sample_every);
@@ -346,7 +347,7 @@ static void print_config(Train *t, uint64_t need)
     log_row("length", "%llu steps, %llu images", (unsigned long long)t->total_steps,
         (unsigned long long)(t->total_steps * t->per_step));
     log_row("seed", "%lld", (long long)t->s->seed);
-    log_row("device", "%s, %d threads, %.0f MB needed", t->s->cls->name, t->s->threads, (double)need / 1048576);
+    log_row("device", "%s, %d threads, %.0f MB needed", t->s->cls->name, t->s->threads, (double)(need + t->feed.bytes) / 1048576);
     log_row("run", "%s", t->dir);
     fflush(stdout);
     sb_free(&b);
@@ -355,16 +356,9 @@ static void print_config(Train *t, uint64_t need)
 static uint64_t check_memory(const Train *t, int threads)
 {
     MemoryNeed need = {0};
-    memory_add_weights(&need, t->plan, true);
-    static const char *const PROGRAMS[] = {"train_step", "sample", "loss"};
-    bool wanted[] = {true, t->can_sample, t->feed.held != NULL};
-    for (size_t i = 0; i < COUNT(PROGRAMS); i++) {
-        const PlanProgram *p = plan_program(t->plan, PROGRAMS[i]);
-        if (p && wanted[i]) memory_add_program(&need, t->plan, p, threads);
-    }
-    /* The data set is in memory already; the loader keeps one batch ahead. */
-    memory_check(&need, 0, t->plan);
-    return memory_total(&need) + t->feed.bytes;
+    memory_add_training(&need, t->plan, threads, t->o.accumulate > 1, t->can_sample, t->feed.held != NULL);
+    memory_check(&need, 0, t->plan);                 /* the data set is in memory already */
+    return memory_total(&need);
 }
 
 void train_setup(Train *t, int argc, char **argv)

@@ -18,14 +18,14 @@ const showTime = s => scaled(s, [[1, "s"], [1e-3, "ms"], [1e-6, "µs"]]);
 const showCount = (n, one, many = one + "s") => `${n} ${n === 1 ? one : many}`;
 const showPercent = x => !(x > 0) ? "0 %" : x < 0.001 ? "<0.1 %" : (100 * x).toFixed(x < 0.1 ? 1 : 0) + " %";
 
-/* ---- time on a device: the roofline of runtime/predict.c ---- */
-function partsOn(d, k) {
+/* ---- time of a launch on a device: the roofline of runtime/predict.c ---- */
+function partsOn(d, s) {
   const half = PLAN.precision && PLAN.precision !== "f32";
-  return { compute: k.flops / (k.class !== "contract" ? d.element : half ? d.matrix_half : d.matrix_f32),
-    memory: k.bytes / d.bytes, launch: d.launch };
+  return { compute: s.flops / (s.k.class !== "contract" ? d.element : half ? d.matrix_half : d.matrix_f32),
+    memory: s.bytes / d.bytes, launch: d.launch };
 }
-const timeOn = (d, k) => { const t = partsOn(d, k); return Math.max(t.compute, t.memory) + t.launch; };
-const boundBy = (d, k) => Object.entries(partsOn(d, k)).reduce((a, b) => b[1] > a[1] ? b : a)[0];
+const timeOn = (d, s) => { const t = partsOn(d, s); return Math.max(t.compute, t.memory) + t.launch; };
+const boundBy = (d, s) => Object.entries(partsOn(d, s)).reduce((a, b) => b[1] > a[1] ? b : a)[0];
 
 /* ---- graph texts (docs/graph.md) ---- */
 const HEX = /-?0x([\da-f]+)(?:\.([\da-f]*))?p([-+]?\d+)/g;
@@ -33,9 +33,9 @@ const decimal = text => text.replace(HEX, (all, whole, part = "", power) => {
   const x = parseInt(whole + part, 16) * 2 ** (power - 4 * part.length);
   return String(+(all[0] === "-" ? -x : x).toPrecision(7));
 });
-/* id, operation, attributes and operands, shape, bool, file, line, column, instance path */
+/* id, operation, attributes and operands, shape, bool, held, into, file, line, column, instance path */
 const QUOTED = String.raw`"(?:[^"\\]|\\.)*"`;
-const NODE = new RegExp(String.raw`^%(\d+) = (\w+) ?(.*?) ?(\[[^\]]*\])( bool)?` +
+const NODE = new RegExp(String.raw`^%(\d+) = (\w+) ?(.*?) ?(\[[^\]]*\])( bool)?( held)?(?: into %(\d+))?` +
   String.raw`(?: @(${QUOTED}|[^\s"]+?):(\d+)(?::(\d+))?)?(?: (${QUOTED}))?$`);
 const quoted = s => s && s[0] === '"' ? JSON.parse(s) : s || "";
 const VIEWS = new Set(["rename", "rearrange", "slice", "pick", "pad", "concat", "repeat", "window", "unwindow", "expand"]);
@@ -52,7 +52,7 @@ function readGraph(text) {
     g.nodes.set(+m[1], {
       id: +m[1], op: m[2], text: decimal(m[3].replace(/ ?%\d+/g, "").trim()), shape: m[4],
       in: [...bare.matchAll(/%(\d+)/g)].map(x => +x[1]),
-      file: quoted(m[6]), line: +m[7] || 0, path: quoted(m[9]), steps: [], backward: false,
+      held: !!m[6], file: quoted(m[8]), line: +m[9] || 0, path: quoted(m[11]), steps: [], backward: false,
     });
   }
   markBackward(g);
@@ -73,7 +73,8 @@ function markBackward(g) {
 }
 
 /* ---- kernels: slots read and written, from the C text's own declarations ---- */
-const SLOT = /^[ \t]*(const )?[\w ]+\*[^=;/\n]*?(\w+) = (?:\([^)]*\)\s*)?args->buf\[(\d+)\];(?:\s*\/\* (\[[^\]]*\]))?/gm;
+/* A text that loops over instances takes them from `buf`, the share of one. */
+const SLOT = /^[ \t]*(const )?[\w ]+\*[^=;/\n]*?(\w+) = (?:\([^)]*\)\s*)?(?:args->)?buf\[(\d+)\];(?:\s*\/\* (\[[^\]]*\]))?/gm;
 function kernelInfo(k) {
   if (k.slots) return k;
   k.text = DATA.kernels[k.file] || "";
@@ -94,7 +95,7 @@ function openProgram(program) {
   const P = { name: program.name, program, steps: [], buffers: [], segments: [], lines: new Map(), flops: 0, bytes: 0, peak: 0 };
   for (const seg of program.segments) {
     const from = seg.same_as ? segmentByName.get(seg.same_as) : seg, base = P.steps.length,
-      graph = readGraph(DATA.graphs[from.graph] || "");
+      graph = readGraph(DATA.graphs[from.fused] || "");
     const S = { name: seg.name, index: P.segments.length, each: seg.each, base, graph, peak: seg.peak_bytes,
       draws: from.draws, n: from.steps.length };
     const buffers = from.buffers.map((b, i) => ({ b, i, S, steps: [],
@@ -102,7 +103,10 @@ function openProgram(program) {
     from.steps.forEach((s, i) => {
       const k = kernelInfo(PLAN.kernels[s.kernel]), nodes = s.nodes.map(id => graph.nodes.get(id)).filter(Boolean);
       const step = { n: base + i, S, s, k, nodes, path: s.path || "", backward: nodes.some(n => n.backward),
-        buffers: s.buffers.map(q => buffers[q]) };
+        instances: s.instances || 1, buffers: s.buffers.map(q => buffers[q]) };
+      step.flops = step.instances * k.flops;
+      step.bytes = step.instances * k.bytes;
+      step.slots = step.buffers.map((q, i) => k.slots[i % (step.buffers.length / step.instances)]);
       for (const n of nodes) n.steps.push(step);
       for (const q of new Set(step.buffers)) q.steps.push(step);
       for (const line of s.source) P.lines.get(line)?.push(step) ?? P.lines.set(line, [step]);

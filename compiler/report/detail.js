@@ -56,7 +56,7 @@ function overview(view) {
   body.push(h("h4", {}, "Where the time goes"), shares([...by(s => s.k.class).map(([c, v]) => [c, v]),
     ...(back.length ? [["forward", P.steps.filter(s => !s.backward), "forward"], ["backward", back, "backward"]] : [])],
       view.total));
-  body.push(h("h4", {}, "Bound by"), shares(by(s => boundBy(view.device, s.k)), view.total));
+  body.push(h("h4", {}, "Bound by"), shares(by(s => boundBy(view.device, s)), view.total));
   body.push(h("h4", {}, "Longest launches"), topSteps(P.steps, view, 12));
   body.push(h("h4", {}, "Configuration"), h("dl", { class: "facts tight" }, PLAN.config.map(c => fact(c[0], c[1]))));
   return { title: "Overview", body };
@@ -79,8 +79,8 @@ function lineDetail(view) {
     back.length ? `${steps.length - back.length} forward, ${back.length} backward` : ""),
     fact("together", showTime(time),
       `${showPercent(time / view.total)} of ${view.P.name} on ${view.device.what}, other lines of these kernels included`),
-    fact("arithmetic", showFlops(steps.reduce((a, s) => a + s.k.flops, 0))),
-      fact("moved", showBytes(steps.reduce((a, s) => a + s.k.bytes, 0)))));
+    fact("arithmetic", showFlops(steps.reduce((a, s) => a + s.flops, 0))),
+      fact("moved", showBytes(steps.reduce((a, s) => a + s.bytes, 0)))));
   for (const [name, v] of [["Forward", steps.filter(s => !s.backward)], ["Backward", back]])
     if (v.length) body.push(h("h4", {}, name,
       h("small", {}, ` ${v.length > 30 ? "30 longest of " : ""}${showCount(v.length, "kernel")}`)), topSteps(v, view, 30));
@@ -88,7 +88,7 @@ function lineDetail(view) {
 }
 
 function bufferRow(step, q, slot) {
-  const info = step.k.slots[slot], b = q.b;
+  const info = step.slots[slot], b = q.b;
   const writes = info ? info.writes : b.kind === "arena" && q.from === step.n;
   const own = b.shape && b.roles ? `[${b.roles.map((r, i) => `${r}:${b.shape[i]}`).join(", ")}]` : "";
   const shape = own || info?.layout || q.node?.shape || "";
@@ -97,7 +97,8 @@ function bufferRow(step, q, slot) {
   return h("tr", { class: writes ? "writes" : "" }, h("td", {}, writes ? "writes" : "reads"),
     h("td", {}, h("code", {}, b.name || (param ? param.name : b.kind)),
       h("small", {}, kind, " ", h("code", {}, shape))),
-    h("td", { class: "num" }, showBytes(bufferBytes(b)), h("small", {}, q.from !== undefined ? `#${q.from} to #${q.to}` : "")));
+    h("td", { class: "num" }, showBytes(bufferBytes(b)),
+      h("small", {}, b.type || "f32", q.from !== undefined ? ` #${q.from} to #${q.to}` : "")));
 }
 /* A node that no kernel computes: a parameter, an input, a constant. */
 function nodeDetail(view) {
@@ -110,23 +111,26 @@ function nodeDetail(view) {
 }
 
 function stepDetail(view) {
-  const s = view.step, k = s.k, same = view.P.steps.filter(x => x.k === k), title = `#${s.n} ${k.stem}`;
-  const lives = new Set(s.buffers);
+  const s = view.step, k = s.k, same = view.P.steps.filter(x => x.k === k), title = `#${s.n} ${k.stem}${times(s)}`;
+  const lives = new Set(s.buffers), n = s.instances, each = s.buffers.length / n;
   const body = [h("p", { class: "lead" }, h("span", { class: "pill " + k.class }, k.class),
     h("span", { class: "pill " + (s.backward ? "backward" : "forward") }, s.backward ? "backward" : "forward"),
     h("code", {}, s.path || s.S.name))];
   body.push(h("dl", { class: "facts" },
     fact("predicted", showTime(s.time),
-      `${showPercent(s.time / view.total)} of ${view.P.name}; bound by ${boundBy(view.device, k)} on ${view.device.what}`),
-    fact("arithmetic", showFlops(k.flops), `${(k.flops / Math.max(1, k.bytes)).toFixed(1)} FLOP/byte`),
-      fact("moved", showBytes(k.bytes), k.issued_bytes >= 0 ? `${showBytes(k.issued_bytes)} with re-reads` : ""),
+      `${showPercent(s.time / view.total)} of ${view.P.name}; bound by ${boundBy(view.device, s)} on ${view.device.what}`),
+    fact("arithmetic", showFlops(s.flops), `${(k.flops / Math.max(1, k.bytes)).toFixed(1)} FLOP/byte`),
+      fact("moved", showBytes(s.bytes), k.issued_bytes >= 0 ? `${showBytes(n * k.issued_bytes)} with re-reads` : ""),
+    n > 1 ? fact("launch of", `${n} instances`, `${showFlops(k.flops)}, ${showBytes(k.bytes)} each`) : [],
     k.scratch || k.shared ? fact("scratch", showBytes(k.scratch), `a thread; ${showBytes(k.shared)} a launch`) : [],
     k.computes ? fact("computes", k.computes.replace(/ +/g, " ")) : [], k.leaf ? fact("leaf", k.leaf) : [],
     fact("lines", s.s.source.map(x => [lineLink(x), " "]).flat()),
     s.s.draws.length ? fact("draws", s.s.draws.map(d => s.S.draws[d].name).join(", ")) : [],
-    fact("instances", same.length > 1 ? stepLinks(same, s) : "this one")));
+    fact("launches", same.length > 1 ? stepLinks(same, s) : "this one")));
   body.push(h("h4", {}, "Buffers", h("small", {}, ` ${showCount(lives.size, "buffer")}`)),
-    h("div", { class: "wide" }, h("table", { class: "buffers" }, h("tbody", {}, s.buffers.map((q, i) => bufferRow(s, q, i))))));
+    h("div", { class: "wide" }, h("table", { class: "buffers" }, h("tbody", {}, s.buffers.flatMap((q, i) => [
+      n > 1 && i % each === 0 ? h("tr", { class: "instance" }, h("th", { colspan: "3" }, `instance ${i / each + 1} of ${n}`)) :
+        null, bufferRow(s, q, i)])))));
   body.push(h("h4", {}, k.file), h("pre", { class: "code" }, coloured(k.text, C_TOKENS)));
   return { title, body };
 }

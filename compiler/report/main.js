@@ -7,7 +7,7 @@ const view = { P: null, device: null, step: null, line: null, node: null, marked
 
 function setTimes() {
   view.total = 0;
-  for (const s of view.P.steps) view.total += s.time = timeOn(view.device, s.k);
+  for (const s of view.P.steps) view.total += s.time = timeOn(view.device, s);
 }
 function drawTotals() {
   const P = view.P;

@@ -102,15 +102,15 @@ function groupRow(view, g, depth) {
   g.row = row;
   return open ? [row, ...groupRows(view, g, depth + 1)] : [row];
 }
-const nodeText = n => [`%${n.id} = ${n.op}`, n.text, ...n.in.map(x => "%" + x), n.shape, n.file &&
-  `  ${n.file}:${n.line}`].filter(Boolean).join(" ");
+const nodeText = n => [`%${n.id} = ${n.op}`, n.text, ...n.in.map(x => "%" + x), n.shape, n.held && "held in memory",
+  n.file && `  ${n.file}:${n.line}`].filter(Boolean).join(" ");
 function nodeRow(n, depth) {
   const kind = SOURCES.has(n.op) ? " source" : VIEWS.has(n.op) ? " view" : "";
   const row = h("div", { class: "node" + kind + (n.backward ? " backward" : ""), style: `--d:${depth}`, title: nodeText(n) },
     h("span", { class: "id" }, "%" + n.id), h("b", {}, n.op), h("span", { class: "attr" }, n.text),
       h("span", { class: "in" }, n.in.map(x => "%" + x).join(" ")),
     h("span", { class: "grow" }), h("span", { class: "shape" }, n.shape),
-    n.steps.length ? h("span", { class: "chip" }, "#" + n.steps[0].n + (n.steps.length > 1 ? ` +${n.steps.length - 1}` : "")) :
+    n.steps.length ? h("span", { class: "chip" + (n.held ? " held" : "") }, "#" + n.steps[0].n + (n.steps.length > 1 ? ` +${n.steps.length - 1}` : "")) :
       h("span", { class: "chip none" }, "–"));
   row.node = n;
   n.row = row;
@@ -144,13 +144,14 @@ function markGraph(view, scroll) {
 
 /* ---- kernels ---- */
 /* The end of a path tells more than its beginning: the ellipsis is on the left. */
-const stemAndPath = s => h("span", { class: "two", title: s.path }, h("b", {}, s.k.stem), h("span", { class: "path" },
+const times = s => s.instances > 1 ? ` ×${s.instances}` : "";
+const stemAndPath = s => h("span", { class: "two", title: s.path }, h("b", {}, s.k.stem + times(s)), h("span", { class: "path" },
   s.path.replace(/^model\./, "")));
 const COLUMNS = [
   { key: "n", head: "#", of: s => s.n, show: s => String(s.n), cls: "num dim" },
   { key: "kernel", head: "kernel", of: s => s.k.name, show: s => stemAndPath(s), cls: "name" },
-  { key: "flops", head: "FLOP", of: s => s.k.flops, show: s => showFlops(s.k.flops).replace("FLOP", ""), cls: "num" },
-  { key: "bytes", head: "bytes", of: s => s.k.bytes, show: s => showBytes(s.k.bytes), cls: "num" },
+  { key: "flops", head: "FLOP", of: s => s.flops, show: s => showFlops(s.flops).replace("FLOP", ""), cls: "num" },
+  { key: "bytes", head: "bytes", of: s => s.bytes, show: s => showBytes(s.bytes), cls: "num" },
   { key: "time", head: "time", of: s => s.time, show: s => [h("span", { class: "share" }, s.share), showTime(s.time)],
     cls: "num time" },
 ];

@@ -17,20 +17,26 @@ function selfTest() {
     check("every kernel has its text", PLAN.kernels.every(k => (DATA.kernels[k.file] || "").includes(k.name)));
     for (const k of PLAN.kernels) kernelInfo(k);
     check("every launch's slots are declared in its kernel's text",
-      P().steps.every(s => s.buffers.every((q, i) => s.k.slots[i])));
-    check("every launch reads and writes as its text says", P().steps.every(s => s.buffers.some((q, i) => s.k.slots[i]?.writes) &&
-      s.buffers.every((q, i) => !s.k.slots[i]?.writes || !["input", "param"].includes(q.b.kind))));
+      P().steps.every(s => s.slots.length && s.slots.every(x => x)));
+    check("every launch reads and writes as its text says", P().steps.every(s => s.slots.some(x => x?.writes) &&
+      s.buffers.every((q, i) => !s.slots[i]?.writes || !["input", "param"].includes(q.b.kind))));
     check("every arena buffer is written first", P().buffers.every(q => q.from === undefined ||
-      P().steps[q.from].k.slots[P().steps[q.from].buffers.indexOf(q)]?.writes));
+      P().steps[q.from].slots[P().steps[q.from].buffers.indexOf(q)]?.writes));
+    check("a launch's slots are its kernel's, once for each instance", P().steps.every(s =>
+      s.slots.length === s.instances * s.k.slots.filter(x => x).length));
+    check("launches sum up to the program", P().steps.reduce((a, s) => a + s.flops, 0) === P().flops &&
+      P().steps.reduce((a, s) => a + s.bytes, 0) === P().bytes);
     check("every source line is shown", [...P().lines.keys()].every(l => FILES.some(f => l.startsWith(f.name + ":") &&
       +l.slice(f.name.length + 1) <= f.lines.length)));
     check("every node but parameters, inputs and constants has a kernel",
       P().segments.every(S => [...S.graph.nodes.values()].every(n => n.steps.length ||
       ["param", "input", "const"].includes(n.op))));
+    check("every node of a launch is in the graph", P().steps.every(s => s.nodes.length === s.s.nodes.length));
     check("peak within the arena", P().segments.every(S => !S.n || S.live[S.top] <= S.peak));
     check("no overlap in memory", !P().buffers.some((a, i) => a.from !== undefined && P().buffers.some((b, j) => j > i &&
       b.from !== undefined && b.S === a.S && a.from <= b.to &&
-      b.from <= a.to && a.b.offset < b.b.offset + b.b.elements && b.b.offset < a.b.offset + a.b.elements)));
+      b.from <= a.to && 4 * a.b.offset < 4 * b.b.offset + bufferBytes(b.b) &&
+      4 * b.b.offset < 4 * a.b.offset + bufferBytes(a.b))));
 
     check("lines have kernels", P().lines.size > 0);
     const line = [...P().lines].find(([, v]) => v.some(s => s.backward) && v.some(s => !s.backward)) || [...P().lines][0] ||
@@ -45,7 +51,8 @@ function selfTest() {
     click(last.row);
     check("a kernel marks its lines", onLines().sort().join() === [...last.s.source].sort().join());
     check("a kernel shows its text", document.querySelector("#detail pre.code").textContent === DATA.kernels[last.k.file]);
-    check("a kernel lists its buffers", document.querySelectorAll("#detail .buffers tr").length === last.buffers.length);
+    check("a kernel lists its buffers", document.querySelectorAll("#detail .buffers tr:not(.instance)").length ===
+      last.buffers.length);
     check("a kernel marks its nodes", [...document.querySelectorAll("#graph .node.on")].some(e => e.node.steps.includes(last)));
     press("ArrowUp");
     check("arrow goes to the kernel before", view.step === P().steps[Math.max(0, last.n - 1)] && rows("tr.on").length === 1);

@@ -8,6 +8,9 @@
 #   text draws        the paths of all draws of the dsl block before it
 #   text parameters   its parameters in storage order
 #   text source       lines that stand so in models/ or dsl/std/
+#   text fusion       first a command `ectc explain MODEL --fusion NAME ...`, then lines of what it prints, in order or not; numbers of kernels and
+#                     tensors, and hashes, may differ; `...` stands for lines left out
+#   c excerpt MODEL   lines of the kernels that are generated of it, the comment "..." for lines left out; compared with --kernel only
 #   c kernel          the first convolution of models/shapes.dsl as it is printed; compared with --kernel only, for its text changes with the compiler
 # `check.sh --update FILE.md` writes what is into the `text` and `c kernel` blocks.
 set -eu
@@ -50,6 +53,23 @@ truth() {
     esac
 }
 
+# The command's first line in $1, run where the models are; numbers that any change of the compiler moves are masked in both.
+masked() { sed -E 's/_[0-9a-f]{12}/_H/g; s/(^| )v[0-9]+( |$)/\1vN\2/g; s/kernel [0-9]+/kernel N/g; s/ of [0-9]+  / of N  /'; }
+check_fusion() {
+    sed -n '1s/^ectc //p' "$1" >"$tmp/command"
+    # shellcheck disable=SC2046
+    (cd "$SRC" && "$ECTC" $(cat "$tmp/command")) >"$tmp/told" 2>&1 || fail "the command fails:" "$tmp/told"
+    masked <"$tmp/told" | sort -u >"$tmp/there"
+    sed 1d "$1" | grep -vx '\.\.\.' | grep . | masked | grep -vxFf "$tmp/there" >"$tmp/out" && fail "not what is printed:" "$tmp/out"
+    [ "$(grep -c . "$1")" -gt 3 ] || fail "no excerpt"
+}
+check_excerpt() {
+    [ -d "$tmp/of-$(basename "$2" .dsl)" ] || "$ECTC" "$SRC/$2" -o "$tmp/of-$(basename "$2" .dsl)" >"$tmp/out" 2>&1 || fail "no plan:" "$tmp/out"
+    cat "$tmp/of-$(basename "$2" .dsl)"/kernels/*.c >"$tmp/there"
+    grep -v '^ *\(/\* \.\.\. \*/\)*$' "$1" | grep -vxFf "$tmp/there" >"$tmp/out" && fail "not in a kernel of $2:" "$tmp/out"
+    [ -s "$1" ] || fail "no excerpt"
+}
+
 check_model() {
     status=0
     (cd "$tmp/work" && "$ECTC" check "$model") >"$tmp/out" 2>&1 || status=$?
@@ -69,7 +89,7 @@ for doc; do
     : >"$tmp/blocks/list"
     line=0
     awk -v dir="$tmp/blocks" -f "$SRC/tests/docs/extract.awk" "$doc" >"$tmp/out" 2>&1 || fail "cannot be cut into blocks:" "$tmp/out"
-    while read -r line language word _; do
+    while read -r line language word rest; do
         block=$tmp/blocks/$line.$language
         case $language,$word in
         dsl,*)
@@ -83,6 +103,8 @@ for doc; do
             truth "$word" >"$tmp/blocks/$line.truth"
             [ -n "$update" ] || diff -u "$block" "$tmp/blocks/$line.truth" >"$tmp/out" || fail "the page (-), and what is (+):" "$tmp/out"
             ;;
+        text,fusion) check_fusion "$block" ;;
+        c,excerpt) [ -z "$kernel" ] || check_excerpt "$block" "$rest" ;;
         text,source)
             cat "$SRC"/models/*.dsl "$SRC"/dsl/std/*.dsl >"$tmp/sources"
             grep -vxFf "$tmp/sources" "$block" >"$tmp/out" && fail "not in models/ or dsl/std/:" "$tmp/out"

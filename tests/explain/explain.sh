@@ -23,18 +23,18 @@ for device in cpu h200 a100; do
         sort -gr times >sorted
         same times sorted
         for what in bytes flops; do
-            json $device.json "$at/by_kernel/*/launches" >launches
-            json $device.json "$at/by_kernel/*/$what" | paste launches - | awk '{ s += $1 * $2 } END { print s }' >sum
+            json $device.json "$at/by_kernel/*/runs" >runs
+            json $device.json "$at/by_kernel/*/$what" | paste runs - | awk '{ s += $1 * $2 } END { print s }' >sum
             close "$(cat sum)" "$(json $device.json $at/$what)" "$program: $what"
         done
     done
 done
 # The predictions are the roofline of docs/inspection.md on the table's figures.
-for what in class launches flops bytes predicted_s; do json h200.json "programs/*/by_kernel/*/$what" >h200.$what; done
-paste h200.class h200.launches h200.flops h200.bytes h200.predicted_s | awk '{
-        compute = $3 / ($1 == "contract" ? 50e12 : 30e12); memory = $4 / 4.3e12
-        d = $2 * ((compute > memory ? compute : memory) + 3e-6) - $5
-        if (!(d <= 1e-8 * $5 && -d <= 1e-8 * $5)) { print "predicted", $0; bad = 1 } }
+for what in class launches runs flops bytes predicted_s; do json h200.json "programs/*/by_kernel/*/$what" >h200.$what; done
+paste h200.class h200.launches h200.runs h200.flops h200.bytes h200.predicted_s | awk '{
+        compute = $4 / ($1 == "contract" ? 50e12 : 30e12); memory = $5 / 4.3e12
+        d = $3 * (compute > memory ? compute : memory) + $2 * 3e-6 - $6
+        if (!(d <= 1e-8 * $6 && -d <= 1e-8 * $6)) { print "predicted", $0; bad = 1 } }
     END { exit bad || NR < 20 }' || fail "predictions for h200"
 [ "$(json cpu.json programs/loss/predicted_s)" != "$(json h200.json programs/loss/predicted_s)" ] ||
     fail "cpu and h200 predict the same"
@@ -61,24 +61,52 @@ grep -q "^ *$((steps - 1))  [a-z]*_[0-9a-f]*  " out.txt || fail "step $((steps -
 expect 0 "$ECTRT" explain plan --totals --json
 cp out.txt totals.json
 [ "$(json totals.json programs/loss/bytes)" = "$(json cpu.json programs/loss/bytes)" ] || fail "totals"
-expect 0 "$ECTRT" explain plan --totals
-grep -q 'denoise .* -  ' out.txt || fail "issued bytes the plan does not have"
-
-# A plan that says what is re-read: the column is there; a prediction for 2-byte operands is another one.
+# Bytes with re-reads: shown where the plan says them for every kernel, a dash where it does not.
 cp -r plan issued
-sed -i 's/"shared": \([0-9]*\)/"shared": \1, "issued_bytes": 5000000/' issued/plan.json
+sed -i 's/"issued_bytes": [0-9]*/"issued_bytes": 5000000/' issued/plan.json
+grep -q '"issued_bytes": 5000000' issued/plan.json || fail "the plan does not say issued_bytes"
+cp -r plan silent
+sed -i 's/"issued_bytes": [0-9]*, //' silent/plan.json
+! grep -q issued_bytes silent/plan.json || fail "issued_bytes are still there"
+expect 0 "$ECTRT" explain silent --totals
+grep -q 'denoise .* -  ' out.txt || fail "issued bytes the plan does not have"
+expect 0 "$ECTRT" explain silent --program denoise
+! grep -q 'issued  *bound' out.txt || fail "a column of bytes the plan does not have"
 expect 0 "$ECTRT" explain issued --program denoise
-says 'issued'
-grep -q ' 5\.00 ' out.txt || fail "no issued bytes"
+grep -q 'issued  *bound' out.txt || fail "no column of issued bytes"
+awk '$2 ~ /%$/ { s += $7 } END { exit !(s > 0 && s % 5 == 0) }' out.txt || fail "no issued bytes"
 expect 0 "$ECTRT" explain issued --totals --json
 cp out.txt issued.json
-[ "$(json issued.json programs/denoise/issued_bytes)" = $((5000000 * steps)) ] || fail "sum of issued bytes"
+runs=$(json cpu.json 'programs/denoise/by_kernel/*/runs' | total)
+[ "$(json issued.json programs/denoise/issued_bytes)" = $((5000000 * runs)) ] || fail "sum of issued bytes"
+# A prediction for 2-byte operands is another one.
 cp -r plan half
 sed -i '1s/"precision": "f32"/"precision": "bf16"/' half/plan.json
 expect 0 "$ECTRT" explain half --device h200 --totals --json
 cp out.txt half.json
 awk -v a="$(json half.json programs/loss/predicted_s)" -v b="$(json h200.json programs/loss/predicted_s)" \
     'BEGIN { exit !(a + 0 < b + 0 && a > 0) }' || fail "2-byte operands are not faster"
+
+# Launches of several instances, buffers of 2 bytes.
+expect 0 "$ECTC" "$SRC/models/shapes.dsl" -o shapes -D channels=16 -D batch=4 --precision bf16
+expect 0 "$ECTRT" explain shapes --json --program grad
+cp out.txt shapes.json
+at=programs/grad
+more=$(json shapes.json "$at/segments/*/steps/*/instances" | awk '{ s += $1 - 1 } END { print s + 0 }')
+[ "$more" -gt 0 ] || fail "no launch of several instances"
+[ "$(json shapes.json "$at/by_kernel/*/runs" | total)" = $(($(json shapes.json $at/kernels) + more)) ] || fail "runs"
+expect 0 "$ECTRT" explain shapes --program grad
+grep -q '^ *[0-9.]*  *[0-9.]*%  *1 x[1-9]' out.txt || fail "calls of several instances"
+expect 0 "$ECTRT" explain shapes --program grad --steps
+[ "$(sed -n 's/^ *[0-9]*  [a-z]*_[0-9a-f]* x\([0-9]*\)  .*/\1/p' out.txt | awk '{ s += $1 - 1 } END { print s }')" = "$more" ] ||
+    fail "instances of steps"
+grep -q ':bf16 ' out.txt || fail "types of buffers"
+expect 0 "$ECTRT" explain shapes --program grad --memory
+awk '$3 == "bf16" { s += $2 } END { print s + 0 }' out.txt >said
+awk '/"name": "grad", "graph"/ { on = 1 } on && /"steps": / { exit }
+    on && /"type": "bf16"/ { match($0, /"elements": [0-9]+/); s += 2 * substr($0, RSTART + 12, RLENGTH - 12) } END { print s }' \
+    shapes/plan.json >held
+[ "$(cat held)" -gt 0 ] && same said held
 
 expect 1 "$ECTRT" explain plan --device h20
 says 'did you mean `h200`?'

@@ -10,8 +10,8 @@ static void mark(Scope *sc, int i)
     for (int k = 0; k < sc->v[i].n_deps; k++) mark(sc, sc->v[i].dep[k]);
 }
 
-/* What of value `i` fits to `main`: the mean over axes that main does not have, or has in another size, times a factor, so that what lies in
-   single elements is not lost in it. */
+/* What of value `i` fits to `main`: the mean over axes that main does not have, or has in another size, times a factor,
+   so that what lies in single elements is not lost in it. */
 static char *fitted(Scope *sc, int i, const Shape *main)
 {
     const Shape *s = &sc->v[i].s;
@@ -95,9 +95,10 @@ void block_make(Gen *g, int block, const Shape *in)
 
 static Shape input_shape(Choices *c)
 {
-    static const int small[] = {2, 1, 3, 2}, any[] = {4, 3, 5, 1, 6, 8, 2, 7, 9, 12, 16, 33}, side[] = {4, 5, 3, 6, 1, 8, 7, 2};
+    static const int small[] = {2, 1, 3, 2}, any[] = {4, 8, 3, 5, 16, 6, 1, 12, 7, 9, 2, 33},
+                     side[] = {4, 5, 6, 3, 8, 7, 1, 9, 2};
     Shape s = {1, {{0, small[choose(c, COUNT(small))]}}};
-    int axes = choose(c, 5);                         /* mostly an image */
+    int axes = choose(c, 6);                         /* mostly an image */
     s.a[s.n++] = (RoleSize){1, any[choose(c, COUNT(any))]};
     if (axes != 1) s.a[s.n++] = (RoleSize){2, side[choose(c, COUNT(side))]};
     if (axes != 1 && axes != 2) s.a[s.n++] = (RoleSize){3, side[choose(c, COUNT(side))]};
@@ -131,7 +132,8 @@ char *generate(ProgramPlan *p)
     const Shape *y = &g.out[0];
     int how = choose(c, 4), optimizer = choose(c, COUNT(optimizers)), extras = choose(c, 8);
     sb_puts(&b, "import std.optim\n");
-    if (streams) sb_printf(&b, "stream %s\n", streams == STREAM_NOISE ? "noise" : streams == STREAM_MASK ? "mask" : "noise, mask");
+    if (streams)
+        sb_printf(&b, "stream %s\n", streams == STREAM_NOISE ? "noise" : streams == STREAM_MASK ? "mask" : "noise, mask");
     for (int k = 1; k < BLOCKS; k++) {
         bool used = false;
         for (int i = 0; i < sc.n; i++) used |= sc.v[i].live && sc.v[i].applies == k;
@@ -140,7 +142,10 @@ char *generate(ProgramPlan *p)
     const int rows = in.a[0].size;
     char *type = shape_text(&in), *row_type = shape_text(&row), *out = shape_text(y);
     const char *args = t && x ? "x, t" : t ? "t" : x ? "x" : "";
-    char *decl = t && x ? xasprintf("x: [%s], t: [%s]", type, row_type) : t ? xasprintf("t: [%s]", row_type) : x ? xasprintf("x: [%s]", type) : xstrdup("");
+    char *decl = t && x ? xasprintf("x: [%s], t: [%s]", type, row_type)
+                 : t    ? xasprintf("t: [%s]", row_type)
+                 : x    ? xasprintf("x: [%s]", type)
+                        : xstrdup("");
     sb_printf(&b, "block Net()(%s) -> [%s] {\n%s}\nuse net = Net()\n", decl, out, net.s);
     /* The loss reads x, and gives one number for each image whatever the network gives. */
     char *ldecl = t ? xasprintf("x: [%s], t: [%s]", type, row_type) : xasprintf("x: [%s]", type);

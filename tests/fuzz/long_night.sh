@@ -1,6 +1,6 @@
 #!/bin/sh
-# Random programs by the thousand, with `make check-night` only: NIGHT_SEEDS of them from NIGHT_FIRST on, two processes side by side, every tenth
-# batch with kernels at the optimisation that users have. Failing texts, reduced, go to BUILD/fuzz.
+# Random programs by the thousand, with `make check-night` only: NIGHT_SEEDS of them from NIGHT_FIRST on, two processes at once,
+# every tenth batch with kernels at the optimisation that users have. Failing texts, reduced, go to BUILD/fuzz.
 . "$SRC/tests/fuzz/lib"
 [ -n "${NIGHT_SEEDS-}" ] || { echo "runs with make check-night"; exit 77; }
 FUZZ_KEEP=${FUZZ_KEEP:-$BUILD/fuzz}

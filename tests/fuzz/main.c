@@ -1,4 +1,4 @@
-/* fuzz: random model texts from seeds, compiled fused and unfused and compared with the interpreters by tests/tools/agree; what fails is reduced.
+/* fuzz: random model texts from seeds, compiled fused and unfused; tests/tools/agree compares; what fails is reduced.
    Assumes ectc, ect-rt and tests-tools/agree in one build folder. */
 #include "tests/tools/tool.h"
 #include "tests/fuzz/fuzz.h"
@@ -13,7 +13,7 @@ typedef struct {
     int n_extra;
     char **extra;                                    /* more options of ectc */
 } Settings;
-static bool verbose, stop;
+static bool verbose, stop, compile_only;         /* compile_only: while what ectc refuses is reduced */
 static Settings set = {.seconds = "120", .level = "-O1"};
 
 /* Runs a command under a time limit; what it printed is appended to the log. Returns the exit status, 128 + N for signal N. */
@@ -54,7 +54,7 @@ static Verdict check(const char *model, char **log)
             sb_printf(&b, "exit status %d%s\n", status, i ? " with --fusion none" : "");
         }
     }
-    if (v == GOOD) {
+    if (v == GOOD && !compile_only) {
         Args a = {0};
         char *agree = xasprintf("%s/tests-tools/agree", bin_dir);
         const char *fixed[] = {"/usr/bin/env", "timeout", "300", agree, "--scaled", "--bin", bin_dir, full, none};
@@ -112,7 +112,9 @@ static bool check_seed(uint64_t seed, bool reducing)
         if (reducing) {
             free(log);
             free(text);
+            compile_only = v == REFUSED || v == COMPILER;
             p = reduce(p, fails_alike, &v, atof(set.seconds));
+            compile_only = false;
             plan_replay(p);
             text = generate(p);
             check_text(text, &log);
@@ -123,7 +125,8 @@ static bool check_seed(uint64_t seed, bool reducing)
         printf("\n");
         if (set.keep) {
             char *path = xasprintf("%s/seed-%llu.dsl", set.keep, (unsigned long long)seed);
-            if (!make_dirs(set.keep) || !write_file_atomic(path, text, strlen(text))) machine_error("cannot write %s: %s", path, strerror(errno));
+            if (!make_dirs(set.keep) || !write_file_atomic(path, text, strlen(text)))
+                machine_error("cannot write %s: %s", path, strerror(errno));
             printf("kept: %s\n", path);
             free(path);
         }
@@ -203,7 +206,8 @@ int main(int argc, char **argv)
         fflush(stdout);
     }
     int ran = files.n;
-    for (uint64_t i = 0; seeded && i < count && !(stop && failed); i++, ran++) failed += !check_seed(seed + i, atof(set.seconds) > 0);
+    for (uint64_t i = 0; seeded && i < count && !(stop && failed); i++, ran++)
+        failed += !check_seed(seed + i, atof(set.seconds) > 0);
     printf("%d programs, %d failed, %.0f s\n", ran, failed, now_seconds() - began);
     return failed ? EXIT_USER : EXIT_OK;
 }

@@ -4,7 +4,10 @@
 #include <math.h>
 
 /* ---- operands ---- */
-static int any_value(Ctx *k) { return k->sc->n - 1 - (choose(k->c, 4) < 3 ? choose(k->c, MIN(k->sc->n, 3)) : choose(k->c, k->sc->n)); }
+static int any_value(Ctx *k)
+{
+    return k->sc->n - 1 - (choose(k->c, 4) < 3 ? choose(k->c, MIN(k->sc->n, 3)) : choose(k->c, k->sc->n));
+}
 
 int partner(Ctx *k, bool exact)
 {
@@ -21,7 +24,7 @@ int role_choose(Ctx *k) { return choose(k->c, k->sc->v[k->x].s.n); }
 
 int size_choose(Ctx *k)
 {
-    static const int sizes[] = {3, 2, 4, 1, 5, 6, 7, 8, 9, 16, 17};
+    static const int sizes[] = {4, 3, 8, 2, 5, 1, 6, 16, 7, 9, 12, 17, 33};
     return sizes[choose(k->c, COUNT(sizes))];
 }
 
@@ -44,26 +47,69 @@ static char *some_roles(Ctx *k, Shape *left, int64_t *product, int but)
 }
 
 /* ---- element by element ---- */
-/* text: $ is x, % its partner. Size: factor * x^power, or for pairs s: sum, p: product, a: like x. `exact`: for operands that compare
-   alike everywhere; `moves`: and the result is such a value. */
-static const struct { const char *text; double factor, power; bool exact, moves; } one[] = {
-    {"tanh($)", 0.6, 0, 0, 0}, {"-$", 1, 1, 0, 1}, {"0.7 * $ + 0.3", 0.8, 1, 0, 0}, {"sigmoid($)", 0.5, 0, 0, 0},
-    {"$ * sigmoid($)", 0.6, 1, 0, 0}, {"sin($)", 0.6, 0, 0, 0}, {"cos($)", 0.7, 0, 0, 0}, {"erf($)", 0.6, 0, 0, 0},
-    {"1 - $", 1, 0.5, 0, 0}, {"$ / 3", 0.33, 1, 0, 0}, {"$^2", 1, 2, 0, 0}, {"$ * $ * $", 1, 3, 0, 0}, {"$^3", 1, 3, 0, 0},
-    {"exp(-$^2)", 0.6, 0, 0, 0}, {"exp(0.5 * sin($))", 1, 0, 0, 0}, {"1 / (1 + $^2)", 0.6, 0, 0, 0}, {"log(1 + $^2)", 0.5, 1, 0, 0},
-    {"sqrt(0.5 + $^2)", 1, 0.5, 0, 0}, {"(1 + $^2)^-0.5", 0.7, 0, 0, 0}, {"(1.5 + sin($))^1.5", 1.8, 0, 0, 0}, {"2^tanh($)", 1, 0, 0, 0},
-    {"$ + stop($)", 2, 1, 0, 0}, {"stop(tanh($))", 0.6, 0, 0, 0}, {"f32($)", 1, 1, 0, 1}, {"nan_to_num($, nan = 1, inf = 2)", 1, 1, 0, 1},
-    {"$ * (1 + erf($ / sqrt(2))) / 2", 0.6, 1, 0, 0}, {"$ - $ * $ / 4", 1, 1, 0, 0}, {"stop($) * $", 1, 2, 0, 0},
-    {"abs($)", 1, 1, 1, 1}, {"max(0, $)", 0.5, 1, 1, 1}, {"min($, 0.25)", 0.5, 1, 1, 1}, {"max(-0.5, min(0.5, $))", 0.4, 0, 1, 1},
-    {"floor(4 * $)", 2, 1, 1, 1}, {"sign($) + $", 1, 0.5, 1, 0}, {"stop(bf16($))", 1, 1, 1, 1}, {"$ // 0.25", 2, 1, 1, 1},
-    {"where($ > 0.125, $, 0.5 * $)", 0.8, 1, 1, 0}, {"where(isfinite($), $, 0)", 1, 1, 1, 1},
+/* text: $ is x, % its partner. Size: factor * x^power, or for pairs s: sum, p: product, a: like x. `exact`: for operands that
+   compare alike everywhere; `moves`: and the result is such a value. */
+static const struct { const char *text; double factor, power; bool exact, moves;
+} one[] = {
+    {"tanh($)", 0.6, 0, 0, 0},
+    {"-$", 1, 1, 0, 1},
+    {"0.7 * $ + 0.3", 0.8, 1, 0, 0},
+    {"sigmoid($)", 0.5, 0, 0, 0},
+    {"$ * sigmoid($)", 0.6, 1, 0, 0},
+    {"sin($)", 0.6, 0, 0, 0},
+    {"cos($)", 0.7, 0, 0, 0},
+    {"erf($)", 0.6, 0, 0, 0},
+    {"1 - $", 1, 0.5, 0, 0},
+    {"$ / 3", 0.33, 1, 0, 0},
+    {"$^2", 1, 2, 0, 0},
+    {"$ * $ * $", 1, 3, 0, 0},
+    {"$^3", 1, 3, 0, 0},
+    {"exp(-$^2)", 0.6, 0, 0, 0},
+    {"exp(0.5 * sin($))", 1, 0, 0, 0},
+    {"1 / (1 + $^2)", 0.6, 0, 0, 0},
+    {"log(1 + $^2)", 0.5, 1, 0, 0},
+    {"sqrt(0.5 + $^2)", 1, 0.5, 0, 0},
+    {"(1 + $^2)^-0.5", 0.7, 0, 0, 0},
+    {"(1.5 + sin($))^1.5", 1.8, 0, 0, 0},
+    {"2^tanh($)", 1, 0, 0, 0},
+    {"$ + stop($)", 2, 1, 0, 0},
+    {"stop(tanh($))", 0.6, 0, 0, 0},
+    {"f32($)", 1, 1, 0, 1},
+    {"nan_to_num($, nan = 1, inf = 2)", 1, 1, 0, 1},
+    {"$ * (1 + erf($ / sqrt(2))) / 2", 0.6, 1, 0, 0},
+    {"$ - $ * $ / 4", 1, 1, 0, 0},
+    {"stop($) * $", 1, 2, 0, 0},
+    {"abs($)", 1, 1, 1, 1},
+    {"max(0, $)", 0.5, 1, 1, 1},
+    {"min($, 0.25)", 0.5, 1, 1, 1},
+    {"max(-0.5, min(0.5, $))", 0.4, 0, 1, 1},
+    {"floor(4 * $)", 2, 1, 1, 1},
+    {"sign($) + $", 1, 0.5, 1, 0},
+    {"stop(bf16($))", 1, 1, 1, 1},
+    {"$ // 0.25", 2, 1, 1, 1},
+    {"where($ > 0.125, $, 0.5 * $)", 0.8, 1, 1, 0},
+    {"where(isfinite($), $, 0)", 1, 1, 1, 1},
 };
-static const struct { const char *text; char size; bool exact, moves; } two[] = {
-    {"$ + %", 's', 0, 0}, {"$ * %", 'p', 0, 0}, {"$ - %", 's', 0, 0}, {"% - 0.5 * $", 's', 0, 0}, {"$ / (1.5 + tanh(%))", 'a', 0, 0},
-    {"$ * sigmoid(%)", 'a', 0, 0}, {"tanh(%) * $", 'a', 0, 0}, {"$ + stop(%)", 's', 0, 0}, {"$ * % + %", 's', 0, 0},
-    {"($ + %) * ($ - %)", 's', 0, 0}, {"sigmoid(%)^(1 + sigmoid($))", 'a', 0, 0}, {"$ / sqrt(1 + $^2 + %^2)", 'a', 0, 0},
-    {"max($, %)", 's', 1, 1}, {"min($, %)", 's', 1, 1}, {"where($ > %, $, 2 * %)", 's', 1, 0}, {"max(%, $, 0)", 's', 1, 1},
-    {"where($ <= % && !(% < 0.25) || $ == %, %, 0.5)", 's', 1, 1}, {"where($ != %, $, 1)", 'a', 1, 0},
+static const struct { const char *text; char size; bool exact, moves;
+} two[] = {
+    {"$ + %", 's', 0, 0},
+    {"$ * %", 'p', 0, 0},
+    {"$ - %", 's', 0, 0},
+    {"% - 0.5 * $", 's', 0, 0},
+    {"$ / (1.5 + tanh(%))", 'a', 0, 0},
+    {"$ * sigmoid(%)", 'a', 0, 0},
+    {"tanh(%) * $", 'a', 0, 0},
+    {"$ + stop(%)", 's', 0, 0},
+    {"$ * % + %", 's', 0, 0},
+    {"($ + %) * ($ - %)", 's', 0, 0},
+    {"sigmoid(%)^(1 + sigmoid($))", 'a', 0, 0},
+    {"$ / sqrt(1 + $^2 + %^2)", 'a', 0, 0},
+    {"max($, %)", 's', 1, 1},
+    {"min($, %)", 's', 1, 1},
+    {"where($ > %, $, 2 * %)", 's', 1, 0},
+    {"max(%, $, 0)", 's', 1, 1},
+    {"where($ <= % && !(% < 0.25) || $ == %, %, 0.5)", 's', 1, 1},
+    {"where($ != %, $, 1)", 'a', 1, 0},
 };
 
 static char *filled(const char *text, const char *x, const char *y)
@@ -83,7 +129,8 @@ void kind_element(Ctx *k)
     const Val *x = &sc->v[k->x];
     int i = choose(k->c, COUNT(one));
     if (one[i].exact && !x->exact) i %= 8;
-    value_add(sc, x->s, one[i].factor * pow(x->size, one[i].power), one[i].moves && x->exact, "%s", filled(one[i].text, value_use(sc, k->x), ""));
+    value_add(sc, x->s, one[i].factor * pow(x->size, one[i].power), one[i].moves && x->exact, "%s",
+              filled(one[i].text, value_use(sc, k->x), ""));
 }
 
 static void kind_pair(Ctx *k)
@@ -122,27 +169,48 @@ static void kind_linear(Ctx *k)
     Scope *sc = k->sc;
     Val x = sc->v[k->x];
     int r = x.s.a[role_choose(k)].role, o = role_fresh(&x.s, NULL, 0), size = size_choose(k);
+    if (choose(k->c, 4)) {                           /* mostly over the longest axis: enough work for a matrix product */
+        int best = 0;
+        for (int i = 1; i < x.s.n; i++)
+            if (x.s.a[i].size > x.s.a[best].size) best = i;
+        r = x.s.a[best].role;
+        size = MAX(size, 4);
+    }
     Shape w = {2, {{o, size}, x.s.a[shape_find(&x.s, r)]}}, y = shape_without(&x.s, r);
     int other = choose(k->c, 4) == 3 && x.s.n > 1 ? x.s.a[role_choose(k)].role : r, how = choose(k->c, 3);
     if (other != r && how == 2) y = shape_without(&y, other);
     if (other != r) w.a[w.n++] = x.s.a[shape_find(&x.s, other)];
     bool back = choose(k->c, 2) == 0;
-    if (y.n == MAX_ROLES || shape_count(&y) * size > MAX_ELEMENTS || shape_count(&x.s) * size > MAX_WORK) { kind_element(k); return; }
+    if (y.n == MAX_ROLES || shape_count(&y) * size > MAX_ELEMENTS || shape_count(&x.s) * size > MAX_WORK) {
+        kind_element(k);
+        return;
+    }
     y = shape_with(&y, back ? r : o, size);
     double fan = (double)shape_count(&w) / size;
     const char *p = param_use(sc, &w), *nx = value_use(sc, k->x);
     char *over = other != r && how == 2 ? xasprintf("%s,%s", role_name(r), role_name(other)) : xstrdup(role_name(r));
     char *ren = back ? xasprintf("[%s as %s]", role_name(o), role_name(r)) : xstrdup("");
     double summed = other != r && how != 2 ? (double)w.a[1].size : fan;
-    value_add(sc, y, x.size * sqrt(summed / fan), false, how == 1 ? "sum[%s](%s * %s)%s" : "sum[%s](%s * %s)%s", over, how == 1 ? nx : p, how == 1 ? p : nx, ren);
+    value_add(sc, y, x.size * sqrt(summed / fan), false, how == 1 ? "sum[%s](%s * %s)%s" : "sum[%s](%s * %s)%s", over,
+              how == 1 ? nx : p, how == 1 ? p : nx, ren);
 }
 
 /* ---- reductions, products of two values ---- */
 static void kind_reduce(Ctx *k)
 {
-    static const struct { const char *text; bool keeps; } how[] = {
-        {"mean[%](#)", 0}, {"sum[%](#)", 0}, {"stop(max[%](#))", 0}, {"stop(min[%](#))", 0}, {"mean[%](#^2)", 0}, {"sqrt(mean[%](#^2) + 0.1)", 0},
-        {"# - mean[%](#)", 1}, {"# / sqrt(mean[%](#^2) + 0.1)", 1}, {"standardize[%](#, 0.1)", 1}, {"softmax[%](#)", 1}, {"softmax[%](2 * #) * #", 1},
+    static const struct { const char *text; bool keeps;
+    } how[] = {
+        {"mean[%](#)", 0},
+        {"sum[%](#)", 0},
+        {"stop(max[%](#))", 0},
+        {"stop(min[%](#))", 0},
+        {"mean[%](#^2)", 0},
+        {"sqrt(mean[%](#^2) + 0.1)", 0},
+        {"# - mean[%](#)", 1},
+        {"# / sqrt(mean[%](#^2) + 0.1)", 1},
+        {"standardize[%](#, 0.1)", 1},
+        {"softmax[%](#)", 1},
+        {"softmax[%](2 * #) * #", 1},
     };
     Scope *sc = k->sc;
     Val x = sc->v[k->x];
@@ -157,7 +225,11 @@ static void kind_reduce(Ctx *k)
         else if (*t == '#') sb_puts(&b, nx);
         else sb_putc(&b, *t);
     }
-    double size = i == 1 ? x.size * sqrt((double)count) : i < 4 ? x.size : i == 8 || i == 7 ? 0.9 : i > 8 ? MAX(0.06, 1.0 / (double)count) : x.size;
+    double size = i == 1             ? x.size * sqrt((double)count)
+                  : i < 4            ? x.size
+                  : i == 8 || i == 7 ? 0.9
+                  : i > 8            ? MAX(0.06, 1.0 / (double)count)
+                                     : x.size;
     value_add(sc, how[i].keeps ? x.s : left, size, false, "%s", b.s);
 }
 
@@ -208,11 +280,15 @@ static void kind_attention(Ctx *k)
     int pi = role_choose(k), ci = role_choose(k);
     if (ci == pi) ci = (pi + 1) % x.s.n;
     int p = x.s.a[pi].role, c = x.s.a[ci].role, q = role_fresh(&x.s, NULL, 0);
-    if (shape_count(&x.s) * x.s.a[pi].size > MAX_WORK || shape_count(&x.s) / x.s.a[ci].size * x.s.a[pi].size > MAX_ELEMENTS) { kind_element(k); return; }
+    if (shape_count(&x.s) * x.s.a[pi].size > MAX_WORK || shape_count(&x.s) / x.s.a[ci].size * x.s.a[pi].size > MAX_ELEMENTS) {
+        kind_element(k);
+        return;
+    }
     Shape w = {1, {x.s.a[ci]}};
     const char *nx = value_use(sc, k->x), *P = role_name(p), *Q = role_name(q), *C = role_name(c);
     const char *scale = choose(k->c, 2) ? param_use(sc, &w) : "0.7";
-    char *key = xasprintf("%s[%s as %s]", nx, P, Q), *soft = xasprintf("softmax[%s](sum[%s](%s * %s * %s) / sqrt(%s.%s))", Q, C, nx, scale, key, nx, C);
+    char *key = xasprintf("%s[%s as %s]", nx, P, Q),
+         *soft = xasprintf("softmax[%s](sum[%s](%s * %s * %s) / sqrt(%s.%s))", Q, C, nx, scale, key, nx, C);
     value_add(sc, x.s, 0.7 * x.size, false, "sum[%s](%s * %s)", Q, soft, key);
 }
 
@@ -259,7 +335,8 @@ static void kind_where(Ctx *k)
     }
     const char *nx = value_use(sc, k->x);
     Shape both;
-    if (z != k->x && shape_join(&s, &sc->v[z].s, &both)) value_add(sc, both, x.size, false, "where(%s, %s, 0.5 * %s)", cond, nx, value_use(sc, z));
+    if (z != k->x && shape_join(&s, &sc->v[z].s, &both))
+        value_add(sc, both, x.size, false, "where(%s, %s, 0.5 * %s)", cond, nx, value_use(sc, z));
     else value_add(sc, s, x.size, false, "where(%s, %s, 0.5 * sin(%s))", cond, nx, nx);
 }
 
@@ -282,9 +359,12 @@ static void kind_rows(Ctx *k)
     const char *nx = value_use(sc, k->x);
     switch (choose(k->c, 4)) {
     case 0: value_add(sc, x.s, x.size, false, "rows %s > 0 { %s * sqrt(%s) } else { %s }", nt, nx, nt, nx); break;
-    case 1: value_add(sc, x.s, x.size, false, "rows %s > 0.25 { stop(tanh(%s)) * log(%s) } else { 0.5 * %s }", nt, nx, nt, nx); break;
+    case 1:
+        value_add(sc, x.s, x.size, false, "rows %s > 0.25 { stop(tanh(%s)) * log(%s) } else { 0.5 * %s }", nt, nx, nt, nx);
+        break;
     case 2: value_add(sc, x.s, x.size, false, "rows !(%s > 0) { 0.3 } else { %s / (0.5 + %s) }", nt, nx, nt); break;
-    default: value_add(sc, x.s, x.size, false, "rows %s > 0 && %s < 0.75 { sin(%s) / sqrt(%s) } else { cos(%s) }", nt, nt, nx, nt, nx);
+    default:
+        value_add(sc, x.s, x.size, false, "rows %s > 0 && %s < 0.75 { sin(%s) / sqrt(%s) } else { cos(%s) }", nt, nt, nx, nt, nx);
     }
 }
 
@@ -296,7 +376,9 @@ static void kind_iota(Ctx *k)
     int r = role_choose(k), size = size_choose(k), f = role_fresh(&x.s, NULL, 0);
     if (choose(k->c, 2) && x.s.n < MAX_ROLES && shape_count(&x.s) * size <= MAX_ELEMENTS)
         value_add(sc, shape_with(&x.s, f, size), 0.7, false, "sin(%s * (iota[%s: %d] + 1) / 2)", nx, role_name(f), size);
-    else value_add(sc, x.s, hypot(x.size, 0.2), false, "%s + iota[%s: %d] / %d", nx, role_name(x.s.a[r].role), x.s.a[r].size, x.s.a[r].size);
+    else
+        value_add(sc, x.s, hypot(x.size, 0.2), false, "%s + iota[%s: %d] / %d", nx, role_name(x.s.a[r].role), x.s.a[r].size,
+                  x.s.a[r].size);
 }
 
 /* ---- blocks ---- */
@@ -330,16 +412,20 @@ static void kind_apply(Ctx *k)
     const char *ny = value_use(sc, y), *stream = g->streams[b] & STREAM_MASK ? "mask" : "noise";
     bool shared = how == 2 && g->streams[b];
     int at = sc->n;
-    sb_printf(&sc->text, shared ? "  share %s {\n    let l%d = b%d(%s)\n    let r%d = b%d(%s)\n  }\n" : "%.0s  let l%d = b%d(%s)\n  let r%d = b%d(%s)\n",
+    sb_printf(&sc->text,
+              shared ? "  share %s {\n    let l%d = b%d(%s)\n    let r%d = b%d(%s)\n  }\n"
+                     : "%.0s  let l%d = b%d(%s)\n  let r%d = b%d(%s)\n",
               stream, at, b, nx, at, b, ny);
     value_add(sc, g->out[b], 1.2 * g->out_size[b], false, "l%d - 0.5 * r%d", at, at);
 }
 
 /* ---- all kinds ---- */
 static void (*const kinds[])(Ctx *) = {
-    kind_element, kind_pair, kind_pair, kind_pair, kind_scale, kind_linear, kind_linear, kind_window, kind_window, kind_window, kind_reduce, kind_reduce, kind_reduce,
-    kind_contract, kind_contract, kind_attention, kind_rearrange, kind_rearrange, kind_index, kind_index, kind_concat, kind_draw, kind_draw, kind_where, kind_rows,
-    kind_iota, kind_apply, kind_apply, kind_element,
+    kind_element,   kind_pair,   kind_pair,   kind_pair,     kind_scale,    kind_linear,    kind_linear,
+    kind_linear,    kind_window, kind_window, kind_window,   kind_conv,     kind_conv,      kind_conv,
+    kind_reduce,    kind_reduce, kind_reduce, kind_contract, kind_contract, kind_attention, kind_rearrange,
+    kind_rearrange, kind_index,  kind_index,  kind_concat,   kind_draw,     kind_draw,      kind_where,
+    kind_rows,      kind_iota,   kind_apply,  kind_apply,    kind_apply,    kind_element,
 };
 
 void statement(Gen *g, Scope *sc, int block, Choices *c)

@@ -3,7 +3,8 @@
 #include "tests/fuzz/fuzz.h"
 #include <math.h>
 
-static const char *const roles[] = {"n", "c", "h", "w", "a", "b", "d", "e", "f", "g", "i", "j", "l", "m", "o", "p", "q", "r", "s", "u"};
+static const char *const roles[] = {"n", "c", "h", "w", "a", "b", "d", "e", "f", "g",
+                                    "i", "j", "l", "m", "o", "p", "q", "r", "s", "u"};
 
 const char *role_name(int role) { return roles[role]; }
 
@@ -80,7 +81,12 @@ void value_add(Scope *sc, Shape s, double size, bool exact, const char *fmt, ...
     va_end(ap);
     CHECK_BUG(sc->n < (int)COUNT(sc->v));
     Val *v = &sc->v[sc->n];
-    *v = (Val){.name = xasprintf("v%d", sc->n), .s = s, .size = size, .exact = exact, .n_deps = sc->n_deps, .streams = sc->streams,
+    *v = (Val){.name = xasprintf("v%d", sc->n),
+               .s = s,
+               .size = size,
+               .exact = exact,
+               .n_deps = sc->n_deps,
+               .streams = sc->streams,
                .applies = sc->applies};
     memcpy(v->dep, sc->dep, sizeof v->dep);
     if (!(size >= 0.05 && size <= 3)) {

@@ -10,7 +10,8 @@ void kind_window(Ctx *k)
     Scope *sc = k->sc;
     Val x = sc->v[k->x];
     int how = choose(k->c, 7), taps = MIN(1 + choose(k->c, 2), x.s.n), first = role_choose(k);
-    int width = widths[choose(k->c, COUNT(widths))], stride = strides[choose(k->c, COUNT(strides))], dil = dilations[choose(k->c, COUNT(dilations))];
+    int width = widths[choose(k->c, COUNT(widths))], stride = strides[choose(k->c, COUNT(strides))],
+        dil = dilations[choose(k->c, COUNT(dilations))];
     int reach = dil * (width - 1) + 1, pad = (int[]){reach / 2, 0, 1, reach - 1}[choose(k->c, 4)];
     Shape y = x.s;
     StrBuf by = {0}, over = {0};
@@ -25,8 +26,10 @@ void kind_window(Ctx *k)
         sb_printf(&over, "%s%s", t ? "," : "", role_name(tap[t].role));
         area *= width;
     }
-    for (int t = 0; t < taps; t++) y.a[(first + t) % x.s.n].size = (x.s.a[(first + t) % x.s.n].size + 2 * pad - reach) / stride + 1;
-    char *options = xasprintf("pad = %d%s%s", pad, stride > 1 ? xasprintf(", stride = %d", stride) : "", dil > 1 ? xasprintf(", dilation = %d", dil) : "");
+    for (int t = 0; t < taps; t++)
+        y.a[(first + t) % x.s.n].size = (x.s.a[(first + t) % x.s.n].size + 2 * pad - reach) / stride + 1;
+    char *options = xasprintf("pad = %d%s%s", pad, stride > 1 ? xasprintf(", stride = %d", stride) : "",
+                              dil > 1 ? xasprintf(", dilation = %d", dil) : "");
     int64_t count = shape_count(&y);
     if (count > MAX_ELEMENTS || count * area > MAX_WORK) { kind_element(k); return; }
     Shape w = {0};
@@ -46,7 +49,8 @@ void kind_window(Ctx *k)
             const char *p = param_use(sc, &w), *nx = value_use(sc, k->x), *C = role_name(cr), *O = role_name(o);
             const char *i = renamed ? role_name(in) : C;
             char *from = renamed ? xasprintf("%s[%s as %s]", nx, C, i) : xstrdup(nx);
-            value_add(sc, shape_with(&y, cr, size), x.size, false, "sum[%s,%s](%s * window(%s; %s; %s))[%s as %s]", i, over.s, p, from, by.s, options, O, C);
+            value_add(sc, shape_with(&y, cr, size), x.size, false, "sum[%s,%s](%s * window(%s; %s; %s))[%s as %s]", i, over.s, p,
+                      from, by.s, options, O, C);
             return;
         }
     }
@@ -56,7 +60,8 @@ void kind_window(Ctx *k)
             if (choose(k->c, 2) == 0) w.a[w.n++] = y.a[i];
         for (int t = 0; t < taps; t++) w.a[w.n++] = tap[t];
         const char *p = param_use(sc, &w);
-        value_add(sc, y, x.size * sqrt((double)area) * 0.5, false, "sum[%s](window(%s; %s; %s) * %s)", over.s, nx, by.s, options, p);
+        value_add(sc, y, x.size * sqrt((double)area) * 0.5, false, "sum[%s](window(%s; %s; %s) * %s)", over.s, nx, by.s, options,
+                  p);
     } else if (how == 4) value_add(sc, y, x.size * 0.7, false, "mean[%s](window(%s; %s; %s))", over.s, nx, by.s, options);
     else if (how == 5) value_add(sc, y, x.size, false, "stop(max[%s](window(%s; %s; %s)))", over.s, nx, by.s, options);
     else if (choose(k->c, 2) || y.n + taps > MAX_ROLES || count * area > MAX_ELEMENTS) {
@@ -69,9 +74,35 @@ void kind_window(Ctx *k)
     }
 }
 
-/* ---- rearrange ---- */
-typedef struct { const char *text; RoleSize r; } Piece;
+/* A convolution as networks have them, large enough for a matrix product: all channels, two axes, the size kept, a bias. */
+void kind_conv(Ctx *k)
+{
+    static const int channels[] = {8, 4, 5, 16, 7, 9}, widths[] = {3, 1, 5};
+    Scope *sc = k->sc;
+    Val x = sc->v[k->x];
+    int size = channels[choose(k->c, COUNT(channels))], width = widths[choose(k->c, COUNT(widths))], at[3], n = 0,
+        turn = choose(k->c, 2);
+    for (int i = 0; i < x.s.n && n < 3; i++)
+        if (x.s.a[i].role) at[n++] = i;              /* channels, height, width: the first axes that are not n */
+    if (n < 3) { kind_element(k); return; }
+    if (turn && x.s.a[at[2]].size > x.s.a[at[0]].size) { int a = at[0]; at[0] = at[2]; at[2] = a; }
+    RoleSize c = x.s.a[at[0]], h = x.s.a[at[1]], v = x.s.a[at[2]];
+    int64_t count = shape_count(&x.s) / c.size * size;
+    if (count > MAX_ELEMENTS || count * c.size * width * width > 2 * MAX_WORK) { kind_element(k); return; }
+    int o = role_fresh(&x.s, NULL, 0), i = role_fresh(&x.s, NULL, o), kh = role_fresh(&x.s, NULL, i),
+        kw = role_fresh(&x.s, NULL, kh);
+    Shape w = {4, {{o, size}, {i, c.size}, {kh, width}, {kw, width}}}, b = {1, {{c.role, size}}};
+    const char *p = param_use(sc, &w), *nx = value_use(sc, k->x), *I = role_name(i), *KH = role_name(kh), *KW = role_name(kw),
+               *C = role_name(c.role);
+    char *in = turn ? xasprintf("window(tanh(%s)[%s as %s]; %s by %s:%d, %s by %s:%d; pad = %d)", nx, C, I, role_name(h.role), KH,
+                                width, role_name(v.role), KW, width, width / 2)
+                    : xasprintf("window(%s[%s as %s]; %s by %s:%d, %s by %s:%d; pad = %d)", nx, C, I, role_name(h.role), KH,
+                                width, role_name(v.role), KW, width, width / 2);
+    value_add(sc, shape_with(&x.s, c.role, size), x.size, false, "sum[%s,%s,%s](%s * %s)[%s as %s] + %s", I, KH, KW, p, in,
+              role_name(o), C, param_use(sc, &b));
+}
 
+/* ---- rearrange ---- */
 static int smallest_factor(int size, bool other)
 {
     int f = 0;
@@ -87,7 +118,7 @@ static char *axes_list(int n, char *const *text)
     return b.s;
 }
 
-/* Splits an axis, merges two, moves a factor from one axis to another, or changes the order; a group norm is a split, a norm and back. */
+/* Splits an axis, merges two, moves a factor from one to another, or changes the order; group norm: a split, a norm and back. */
 void kind_rearrange(Ctx *k)
 {
     Scope *sc = k->sc;
@@ -111,12 +142,15 @@ void kind_rearrange(Ctx *k)
             if (g.a[i].role && choose(k->c, 3) < 2) sb_printf(&over, ",%s", role_name(g.a[i].role));
         from[r] = xasprintf("%s:(%s:%d %s)", nr, A, f, B);
         StrBuf mid = {0};
-        for (int i = 0; i < x.s.n; i++) sb_printf(&mid, "%s%s", i ? ", " : "", i == r ? xasprintf("%s, %s", A, B) : role_name(x.s.a[i].role));
+        for (int i = 0; i < x.s.n; i++)
+            sb_printf(&mid, "%s%s", i ? ", " : "", i == r ? xasprintf("%s, %s", A, B) : role_name(x.s.a[i].role));
         const char *nx = value_use(sc, k->x);
-        sb_printf(&sc->text, "  let g%d = standardize[%s](rearrange(%s: [%s] -> [%s]), 0.1)\n", sc->n, over.s, nx, axes_list(x.s.n, from), mid.s);
+        sb_printf(&sc->text, "  let g%d = standardize[%s](rearrange(%s: [%s] -> [%s]), 0.1)\n", sc->n, over.s, nx,
+                  axes_list(x.s.n, from), mid.s);
         for (int i = 0; i < x.s.n; i++) to[i] = i == r ? xasprintf("%s:(%s %s)", nr, A, B) : xstrdup(role_name(x.s.a[i].role));
         Shape w = {1, {x.s.a[r]}};
-        value_add(sc, x.s, 0.8, false, "rearrange(g%d: [%s] -> [%s]) * %s", sc->n, mid.s, axes_list(x.s.n, to), param_use(sc, &w));
+        value_add(sc, x.s, 0.8, false, "rearrange(g%d: [%s] -> [%s]) * %s", sc->n, mid.s, axes_list(x.s.n, to),
+                  param_use(sc, &w));
         return;
     }
     for (int j = 0; j < x.s.n; j++) {                /* output axes, from `turn` on */
@@ -146,7 +180,8 @@ void kind_rearrange(Ctx *k)
     }
     y.n = n;
     if (how == 0 || how == 3) from[r] = xasprintf("%s:(%s:%d %s)", nr, A, f, B);
-    value_add(sc, y, x.size, x.exact, "rearrange(%s: [%s] -> [%s])", value_use(sc, k->x), axes_list(x.s.n, from), axes_list(n, to));
+    value_add(sc, y, x.size, x.exact, "rearrange(%s: [%s] -> [%s])", value_use(sc, k->x), axes_list(x.s.n, from),
+              axes_list(n, to));
 }
 
 /* ---- pick, slice, rename, repeat ---- */
@@ -181,14 +216,17 @@ void kind_concat(Ctx *k)
 {
     Scope *sc = k->sc;
     Val x = sc->v[k->x];
-    int at = role_choose(k), r = x.s.a[at].role, size = x.s.a[at].size, y = -1, start = choose(k->c, sc->n), how = choose(k->c, 4);
+    int at = role_choose(k), r = x.s.a[at].role, size = x.s.a[at].size, y = -1, start = choose(k->c, sc->n),
+        how = choose(k->c, 4);
     const char *nr = role_name(r), *nx = value_use(sc, k->x);
     Shape rest = shape_without(&x.s, r), all = rest;
     for (int i = 0; i < sc->n && y < 0 && how < 2; i++) {
         int j = (sc->n - 1 - start - i + 2 * sc->n) % sc->n;
         int has = shape_find(&sc->v[j].s, r);
         Shape other = shape_without(&sc->v[j].s, r);
-        if (has < 0 || !shape_join(&rest, &other, &all) || all.n == MAX_ROLES || shape_count(&all) * (size + sc->v[j].s.a[has].size) > MAX_ELEMENTS) continue;
+        if (has < 0 || !shape_join(&rest, &other, &all) || all.n == MAX_ROLES ||
+            shape_count(&all) * (size + sc->v[j].s.a[has].size) > MAX_ELEMENTS)
+            continue;
         y = j;
         size += sc->v[j].s.a[has].size;
     }
@@ -203,6 +241,8 @@ void kind_concat(Ctx *k)
     }
     if (2 * shape_count(&x.s) > MAX_ELEMENTS || size < 2) { kind_element(k); return; }
     int cut = 1 + choose(k->c, size - 1);
-    if (how == 3) value_add(sc, x.s, x.size, x.exact, "concat[%s](%s[%s = %d:%d], %s[%s = 0:%d])", nr, nx, nr, cut, size, nx, nr, cut);
-    else value_add(sc, shape_with(&x.s, r, size + cut), x.size, false, "concat[%s](%s, 0.5 * %s[%s = 0:%d])", nr, nx, nx, nr, cut);
+    if (how == 3)
+        value_add(sc, x.s, x.size, x.exact, "concat[%s](%s[%s = %d:%d], %s[%s = 0:%d])", nr, nx, nr, cut, size, nx, nr, cut);
+    else
+        value_add(sc, shape_with(&x.s, r, size + cut), x.size, false, "concat[%s](%s, 0.5 * %s[%s = 0:%d])", nr, nx, nx, nr, cut);
 }

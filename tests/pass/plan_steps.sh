@@ -7,7 +7,7 @@ trap 'rm -rf "$tmp"' EXIT
 "$ECTC" "$SRC/models/shapes.dsl" -o "$tmp/plan" -D channels=16 -D batch=4 -D dropout=0.1 >"$tmp/log"
 cd "$tmp/plan"
 awk '
-    /"graph": "graph\// { match($0, /graph\/[^"]*/); graph = substr($0, RSTART, RLENGTH) }
+    /"fused": "graph\// { match($0, /graph\/[^"]*fused[^"]*/); graph = substr($0, RSTART, RLENGTH) }
     /^ *{"kernel": / {
         match($0, /"nodes": \[[^]]*/)
         print graph, "nodes", substr($0, RSTART + 10, RLENGTH - 10)
@@ -15,7 +15,7 @@ awk '
         print graph, "lines", substr($0, RSTART + 11, RLENGTH - 11)
     }' plan.json | tr -d '",' >"$tmp/steps"
 [ -s "$tmp/steps" ]
-for g in graph/*.txt; do
+for g in graph/*.fused.txt; do
     [ "$g" != graph/init.txt ] || continue
     awk -v graph="$g" '
         NR == FNR && $1 != graph { next }

@@ -1,7 +1,7 @@
 /* Runs every program of a plan on cpu, ref and ref64 with the same weights, inputs and draws, and compares: cpu and ref with ref64 within the
    tolerances of the oracle; byte for byte cpu with itself, with another number of threads, and with its own draws fed back as inputs.
    Assumes a plan made at a small batch. Weights are by formula, so that no gradient vanishes as it would at the initial values.
-   --scaled: for small programs with values of about 1; every element within a tolerance of the largest, cpu also from further plans. */
+   --scaled: for small programs with values of about 1: each element within a tolerance of the largest; more plans of it. */
 #include "tests/tools/tool.h"
 #include "runtime/plan.h"
 
@@ -9,8 +9,8 @@ static const struct { const char *program; double tolerance; } tolerances[] = {
     {"loss", 2e-3}, {"grad", 5e-3}, {"train_step", 2e-2}, {"sample", 2e-5},
 };
 static const double OTHER_TOLERANCE = 1e-5;
-/* --scaled: the largest difference of a tensor, against its largest element, but at least against VALUE_FLOOR, or for gradients against
-   GRADIENT_FLOOR times the largest element of all: what is 0 in exact arithmetic is rounding here. */
+/* --scaled: the largest difference of a tensor, against its largest element, but at least against VALUE_FLOOR, or for gradients
+   against GRADIENT_FLOOR times the largest element of all: what is 0 in exact arithmetic is rounding here. */
 static const double SCALED_TOLERANCE = 1e-4, SCALED_TRAIN = 2e-3, VALUE_FLOOR = 0.1, GRADIENT_FLOOR = 1e-2;
 enum { ITERATIONS = 3 };
 
@@ -60,7 +60,8 @@ static void write_inputs(const PlanProgram *p, const char *path, bool train)
 }
 
 /* Runs a program; the path of its output, or NULL. */
-static char *execute_plan(const char *dir, const PlanProgram *p, const char *device, const char *threads, const char *in, const char *dump, const char *tag)
+static char *execute_plan(const char *dir, const PlanProgram *p, const char *device, const char *threads, const char *in,
+                          const char *dump, const char *tag)
 {
     Args a = {0};
     char *out = xasprintf("%s/%s.%s%s.safetensors", tmp_dir, p->name, device, tag);
@@ -159,13 +160,15 @@ static double largest(const double *a, const double *b, int64_t n)      /* |a - 
 static bool near_scaled(const PlanProgram *p, const char *what, const char *got_path, const char *want_path)
 {
     if (!got_path || !want_path) return false;
-    TensorFile *got = open_tensors(NULL, got_path), *want = open_tensors(NULL, want_path), *start = weights ? open_tensors(NULL, weights) : NULL;
+    TensorFile *got = open_tensors(NULL, got_path), *want = open_tensors(NULL, want_path);
+    TensorFile *start = weights ? open_tensors(NULL, weights) : NULL;
     bool train = !strcmp(p->name, "train_step");
     double gradients = 0, moved = 0, worst = 0, tolerance = train ? SCALED_TRAIN : SCALED_TOLERANCE;
     const char *where = "";
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < want->n; i++) {
-            const TensorEntry *w = &want->tensor[i], *g = tensor_find(got, w->name), *s = train ? tensor_find(start, w->name) : NULL;
+            const TensorEntry *w = &want->tensor[i], *g = tensor_find(got, w->name);
+            const TensorEntry *s = train && start ? tensor_find(start, w->name) : NULL;
             if (!g || !same_shape(g, w)) { worst = INFINITY; where = w->name; continue; }
             double *a = values(g), *b = values(w), size = largest(b, NULL, w->elements), floor_size = VALUE_FLOOR;
             if (starts(w->name, "grad.")) floor_size = fmax(1e-6, GRADIENT_FLOOR * (gradients = fmax(gradients, size)));
@@ -220,8 +223,10 @@ static int check_program(const PlanProgram *p)
     char *wide = quick ? NULL : execute(p, "ref64", "2", in, NULL, "");
     if (scaled) {
         bool good = near_scaled(p, "ref", ref, wide) & near_scaled(p, "cpu", cpu, wide);
-        for (int i = 0; i < n_others; i++) good &= near_scaled(p, others[i], execute_plan(others[i], p, "cpu", "2", in, NULL, ".other"), wide);
-        if (!strcmp(p->name, "grad")) good &= same_bytes("1 thread and 2 threads", p, cpu, execute(p, "cpu", "1", in, NULL, ".one"));
+        for (int i = 0; i < n_others; i++)
+            good &= near_scaled(p, others[i], execute_plan(others[i], p, "cpu", "2", in, NULL, ".other"), wide);
+        if (!strcmp(p->name, "grad"))
+            good &= same_bytes("1 thread and 2 threads", p, cpu, execute(p, "cpu", "1", in, NULL, ".one"));
         return !good;
     }
     bool good = quick ? near(p, "cpu", cpu, ref) : near(p, "cpu", cpu, wide) & near(p, "ref", ref, wide);

@@ -63,7 +63,7 @@ __attribute__((unused)) static Plan *simple_plan(const char *graph, const char *
     sb_puts(&b, ", \"outputs\": ");
     put_tensors(&b, outputs);
     sb_printf(&b,
-              ", \"segments\": [{\"name\": \"main\", \"graph\": \"graph/main.txt\", \"phase\": null, \"each\": null, \"time\": "
+              ", \"segments\": [{\"name\": \"main\", \"graph\": \"graph/main.txt\", \"fused\": \"graph/main.txt\", \"phase\": null, \"each\": null, \"time\": "
               "null, \"buffers\": [], "
               "\"draws\": %s, \"steps\": [], \"peak_bytes\": 0, \"flops\": 0, \"bytes\": 0}]}]}",
               draws ? draws : "[]");

@@ -85,8 +85,33 @@ static void test_draws_variant(void **state)
     free(prelude);
 }
 
+/* ECT_KERNEL_UNIT: one file, all functions; another flag is another entry of the cache. */
+static void test_one_unit(void **state)
+{
+    (void)state;
+    char root[] = "/tmp/ect-test-jit-XXXXXX";
+    assert_non_null(mkdtemp(root));
+    setenv("ECT_CACHE", root, 1);
+    cache_reset();
+    JitSource src[KERNELS];
+    KernelFn *fn[KERNELS];
+    int compiled;
+    setenv("ECT_KERNEL_UNIT", "-O0", 1);
+    add_kernels(src, fn, "unit", &compiled);
+    assert_int_equal(compiled, 1);
+    add_kernels(src, fn, "unit", &compiled);
+    assert_int_equal(compiled, 0);
+    setenv("ECT_KERNEL_UNIT", "-O1", 1);
+    add_kernels(src, fn, "unit", &compiled);
+    assert_int_equal(compiled, 1);
+    unsetenv("ECT_KERNEL_UNIT");
+    cache_reset();
+    remove_tree(root);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_compile_and_cache), cmocka_unit_test(test_draws_variant)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_compile_and_cache), cmocka_unit_test(test_draws_variant),
+                                       cmocka_unit_test(test_one_unit)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

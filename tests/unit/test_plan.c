@@ -33,7 +33,7 @@ static const char whole[] =
     " \"roles\": [\"n\", \"c\"], \"shape\": [4, 0]}], \"outputs\": [{\"name\": \"loss\", \"roles\": [\"n\"], \"shape\": [4]}, "
     "{\"name\": \"grad.w\","
     " \"roles\": [\"o\", \"i\"], \"shape\": [3, 5]}],\n"
-    " \"segments\": [{\"name\": \"grad\", \"graph\": \"graph/g.txt\", \"phase\": \"micro\", \"each\": \"mid\", \"time\": \"t\", "
+    " \"segments\": [{\"name\": \"grad\", \"graph\": \"graph/g.txt\", \"fused\": \"graph/g.txt\", \"phase\": \"micro\", \"each\": \"mid\", \"time\": \"t\", "
     "\"buffers\": [\n"
     "  {\"name\": \"x\", \"kind\": \"input\", \"elements\": 20, \"roles\": [\"n\", \"c\"], \"shape\": [4, 5]}, {\"name\": "
     "\"v1\", \"kind\": \"arena\","
