@@ -6,7 +6,7 @@
 
 /* ---- place.c: where a node lies in a kernel's domain ---- */
 typedef struct { Sym role; int64_t div, mod; } AxisAt;           /* index = role's index / div, % mod unless 0; role NULL: does not matter */
-typedef struct { Ref node; AxisAt at[MAX_AXES]; } Place;         /* per axis of the node */
+typedef struct { Ref node; AxisAt at[MAX_AXES]; bool leaf; } Place;   /* per axis of the node; leaf: it is loaded anyway, so reading it elsewhere does no harm */
 typedef enum { PLACE_FREE, PLACE_ALIGNED, PLACE_CROSSED } PlaceIs;   /* reads none of the known nodes; reads them where it lies itself; elsewhere */
 typedef struct {
     const Graph *g;
@@ -17,6 +17,8 @@ void placer_open(Placer *p, const Graph *g);
 void placer_close(Placer *p);
 void placer_know(Placer *p, const Place *known, int n);          /* what follows is asked about these */
 PlaceIs place_node(Placer *p, Ref r, Place *out);
+/* The same for the operands of element-wise node r, joined by role, whatever is known of r itself. */
+PlaceIs place_operands(Placer *p, Ref r, Place *out);
 bool place_whole(const Graph *g, Ref r, const Place *p);         /* no axis of size > 1 is without a role */
 /* Places of the held nodes and inputs that r reads element by element, r's own roles being the domain; returns their number. below: r is held
    itself, look at what it is made of. */

@@ -253,22 +253,9 @@ static bool try_map(Merge *m, Kern *c, Kern *k)
     placer_know(&m->placer, k->place, k->n_place);
     Place at;
     if (place_node(&m->placer, r, &at) == PLACE_ALIGNED) return no(m, "it is there");          /* known: cannot be */
-    PlaceIs is = PLACE_FREE;
-    Place all = {.node = r};
-    for (int i = 0; i < n->n_in; i++) {              /* r itself counts as loaded: its operands are asked */
-        Place in;
-        PlaceIs s = place_node(&m->placer, n->in[i], &in);
-        if (s == PLACE_CROSSED) return no(m, "it reads what that kernel has at other elements: a window, a sum, a change of axes");
-        if (s == PLACE_FREE) continue;
-        is = s;
-        const Node *x = N(g, n->in[i]);
-        for (int j = 0; j < x->n_axes; j++) {
-            AxisAt *t = &all.at[axis_index(n, x->axes[j].role)];
-            if (!in.at[j].role) continue;
-            if (t->role && (t->role != in.at[j].role || t->div != in.at[j].div || t->mod != in.at[j].mod)) return no(m, "its operands lie at different elements");
-            *t = in.at[j];
-        }
-    }
+    Place all;                                       /* r itself counts as loaded: its operands are asked */
+    PlaceIs is = place_operands(&m->placer, r, &all);
+    if (is == PLACE_CROSSED) return no(m, "it reads what that kernel has at other elements: a window, a sum, a change of axes");
     if (is == PLACE_FREE && k->kind == K_PASS && same_axis_set(k->n_axes, k->axes, n)) {
         all = identity(g, r);                        /* it reads nothing element by element, but runs over the same axes */
         is = PLACE_ALIGNED;
@@ -277,6 +264,7 @@ static bool try_map(Merge *m, Kern *c, Kern *k)
     for (int i = 0; i < n->n_axes; i++) if (all.at[i].div > 1 || all.at[i].mod) return no(m, "its axes are pieces of that kernel's");
     if (circular(m, c, k)) return false;
     k->n_store++;
+    all.leaf = false;
     add_place(k, &all);
     join(m, c, k, k->kind == K_PRODUCT ? "epilogue: made element by element of what is at hand" : "one pass: made element by element of what is at hand");
     return true;

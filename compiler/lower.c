@@ -524,15 +524,8 @@ bool place_member(Lower *c, Ref r, Place *out)
 {
     const Graph *g = c->l->g;
     const Node *n = N(g, r);
-    *out = (Place){.node = r};
-    for (int i = 0; i < n->n_in; i++) {
-        Place in;
-        PlaceIs is = place_node(&c->placer, n->in[i], &in);
-        if (is == PLACE_CROSSED) return false;
-        if (is == PLACE_FREE) continue;
-        for (int j = 0; j < N(g, n->in[i])->n_axes; j++)
-            if (in.at[j].role) out->at[axis_index(n, N(g, n->in[i])->axes[j].role)] = in.at[j];
-    }
+    if (place_operands(&c->placer, r, out) == PLACE_CROSSED) return false;
+    out->leaf = false;
     bool all = n->n_axes == c->n_domain;             /* it runs over the domain, nothing it reads lies elsewhere */
     for (int i = 0; i < n->n_axes; i++) {
         bool there = false;

@@ -67,27 +67,40 @@ static bool through_rearrange(const Node *n, const Node *x, const Place *in, Pla
     return true;
 }
 
+
 static PlaceIs place(Placer *p, Ref r, Place *out);
 
-static PlaceIs place_elem(Placer *p, Ref r, Place *out)
+/* Axes of operand x that lies at `in`, put at those of n; false where n lies elsewhere by another operand. */
+static bool join_axes(const Node *n, const Node *x, const Place *in, Place *out)
+{
+    Place all = *out;
+    for (int i = 0; i < x->n_axes; i++) {
+        int a = axis_at(n, x->axes[i].role);
+        if (a < 0 || !in->at[i].role) continue;      /* summed by a pointwise contraction: its caller reads the operands */
+        AxisAt *o = &all.at[a];
+        if (o->role && (o->role != in->at[i].role || o->div != in->at[i].div || o->mod != in->at[i].mod)) return false;
+        *o = in->at[i];
+    }
+    *out = all;
+    return true;
+}
+
+PlaceIs place_operands(Placer *p, Ref r, Place *out)
 {
     const Node *n = N(p->g, r);
     PlaceIs is = PLACE_FREE;
-    for (int k = 0; k < n->n_in; k++) {
-        const Node *x = N(p->g, n->in[k]);
-        Place in;
-        PlaceIs s = place(p, n->in[k], &in);
-        if (s == PLACE_CROSSED) return s;
-        if (s == PLACE_FREE) continue;
-        is = s;
-        for (int i = 0; i < x->n_axes; i++) {
-            int a = axis_at(n, x->axes[i].role);
-            if (a < 0 || !in.at[i].role) continue;   /* summed by a pointwise contraction: its caller reads the operands */
-            AxisAt *o = &out->at[a];
-            if (o->role && (o->role != in.at[i].role || o->div != in.at[i].div || o->mod != in.at[i].mod)) return PLACE_CROSSED;
-            *o = in.at[i];
+    *out = (Place){.node = r, .leaf = true};
+    for (int pass = 0; pass < 2; pass++)             /* what is at hand decides; what is loaded anyway joins where it agrees */
+        for (int k = 0; k < n->n_in; k++) {
+            Place in;
+            PlaceIs s = place(p, n->in[k], &in);
+            if (s == PLACE_CROSSED) return s;
+            if (s == PLACE_FREE || in.leaf != (pass == 1)) continue;
+            bool fits = join_axes(n, N(p->g, n->in[k]), &in, out);
+            if (!fits && !in.leaf) return PLACE_CROSSED;
+            if (fits) is = PLACE_ALIGNED;
+            out->leaf &= in.leaf;
         }
-    }
     return is;
 }
 
@@ -97,17 +110,20 @@ static PlaceIs place_new(Placer *p, Ref r, Place *out)
     for (int i = 0; i < p->n_known; i++)
         if (p->known[i].node == r) { *out = p->known[i]; return PLACE_ALIGNED; }
     if (p->g->into[r] || op_info[n->op].cls == OPC_SOURCE) return PLACE_FREE;      /* loaded, or made on the spot */
-    if (op_info[n->op].cls == OPC_ELEM) return place_elem(p, r, out);
+    if (op_info[n->op].cls == OPC_ELEM) return place_operands(p, r, out);
     Place in;
     PlaceIs any = PLACE_FREE;
+    bool leaf = true;
     for (int k = 0; k < n->n_in; k++) {
         PlaceIs s = place(p, n->in[k], &in);
-        if (s != PLACE_FREE) any = s;
+        if (s != PLACE_FREE) { any = s; leaf &= s == PLACE_ALIGNED && in.leaf; }
     }
-    if (any != PLACE_ALIGNED || n->n_in != 1) return any == PLACE_FREE ? any : PLACE_CROSSED;
+    PlaceIs elsewhere = leaf ? PLACE_FREE : PLACE_CROSSED;
+    if (any != PLACE_ALIGNED || n->n_in != 1) return any == PLACE_FREE ? any : elsewhere;
     const Node *x = N(p->g, n->in[0]);
-    if (n->op == OP_rearrange) return through_rearrange(n, x, &in, out) ? PLACE_ALIGNED : PLACE_CROSSED;
-    if (n->op != OP_rename && n->op != OP_expand) return PLACE_CROSSED;
+    out->leaf = leaf;
+    if (n->op == OP_rearrange) return through_rearrange(n, x, &in, out) ? PLACE_ALIGNED : elsewhere;
+    if (n->op != OP_rename && n->op != OP_expand) return elsewhere;
     for (int i = 0; i < n->n_axes; i++) {
         int a = axis_at(x, n->op == OP_rename && n->axes[i].role == n->a.rename.to ? n->a.rename.from : n->axes[i].role);
         if (a >= 0) out->at[i] = in.at[a];
@@ -140,6 +156,7 @@ static void leaves(const Graph *g, Ref r, const AxisAt *at, Place *out, int *n, 
             if (out[i].node == r) return;
         if (*n == max) return;
         out[*n].node = r;
+        out[*n].leaf = true;
         memcpy(out[(*n)++].at, at, sizeof *at * MAX_AXES);
         return;
     }
