@@ -232,43 +232,42 @@ static Ref anchor_of(const Graph *g, Ref r, int depth, Sym *role)
     return best;
 }
 
-/* Takes factors that do not change along the summed axes out of a product; the factor, or 0. */
-static Ref take_factor(Graph *g, Ref *part, int n_part, int n, const Sym *axes)
+/* Factors of a summand that do not change along the summed axes. They are kept apart: a product of two constants, rounded, would not be theirs. */
+typedef struct { int n; Ref by[16]; } Factors;
+
+static void take_factors(Graph *g, Ref *part, int n_part, int n, const Sym *axes, Factors *f)
 {
-    Ref scale = 0;
     for (int q = 0; q < n_part; q++)
-        for (bool more = true; more;) {
+        for (bool more = true; more && f->n < 16;) {
             more = false;
             const Node x = *N(g, part[q]);
             if (x.op == OP_neg) {
                 part[q] = x.in[0];
-                scale = scale ? mk_unary(g, OP_neg, scale) : mk_const(g, -1);
+                f->by[f->n++] = mk_const(g, -1);
                 more = true;
-                continue;
-            }
-            if (x.op == OP_rename || is_permutation(g, part[q])) {
-                if (x.op == OP_rename) break;
+            } else if (is_permutation(g, part[q])) {
                 part[q] = x.in[0];
                 more = true;
-                continue;
             }
-            for (int k = 0; k < x.n_in && (x.op == OP_mul || (x.op == OP_div && k == 1)); k++) {
-                const Node *f = N(g, x.in[k]);
+            for (int k = 0; k < 2 && x.op == OP_mul && !more; k++) {
+                const Node *y = N(g, x.in[k]);
                 bool lacks = true, whole = true;
                 for (int i = 0; i < n; i++) {
-                    lacks &= !find_axis(f, axes[i]);
+                    lacks &= !find_axis(y, axes[i]);
                     whole &= find_axis(N(g, x.in[1 - k]), axes[i]) != NULL;
                 }
                 if (!lacks || !whole) continue;
-                Ref by = x.in[k];
+                f->by[f->n++] = x.in[k];
                 part[q] = x.in[1 - k];
-                if (x.op == OP_div) scale = mk_binary(g, OP_div, scale ? scale : mk_const(g, 1), by);
-                else scale = scale ? mk_binary(g, OP_mul, scale, by) : by;
                 more = true;
-                break;
             }
         }
-    return scale;
+}
+
+static Ref times(Graph *g, Ref y, const Factors *f)
+{
+    for (int i = 0; i < f->n; i++) y = mk_binary(g, OP_mul, y, f->by[i]);
+    return y;
 }
 
 /* y with axis split into `outer` pieces of the name `tile` and a rest of the old name. */
@@ -365,7 +364,8 @@ static Ref split_node(Graph *g, const Node *old, Ref id, const Ref *in, void *ct
         count *= (double)find_axis(x, name[i])->size;
     }
     if (!n_inner || count < WORTH) return mk_like(g, old, old->op, in, old->n_in);
-    Ref scale = take_factor(g, part, old->n_in, n_inner, inner);
+    Factors scale = {0};
+    take_factors(g, part, old->n_in, n_inner, inner, &scale);
     for (int i = 0; i < n_inner && middle > 0; i++) {  /* a partial sum for each tile of the kernel that makes the operand */
         Sym role = inner[i], at, tile = sym(arena_printf(g->arena, "%s_tile", inner[i]));
         int64_t rows, size = find_axis(x, inner[i])->size;
@@ -379,13 +379,12 @@ static Ref split_node(Graph *g, const Node *old, Ref id, const Ref *in, void *ct
         count = count / (double)size * (double)rows;
         break;
     }
-    if (!n_rest && !m && !scale) return mk_like(g, old, old->op, in, old->n_in);
+    if (!n_rest && !m && !scale.n) return mk_like(g, old, old->op, in, old->n_in);
     Ref sums = old->op == OP_contract ? mk_contract(g, part[0], part[1], n_inner, inner) : mk_sum(g, part[0], n_inner, inner);
-    sums = as_result(g, scale ? mk_binary(g, OP_mul, sums, scale) : sums, m);
+    sums = as_result(g, times(g, sums, &scale), m);
     if (old->op != OP_sqdev) return mk_sum(g, sums, n_rest, rest);
     Ref squares = mk_sqdev(g, part[0], n_inner, inner);
-    if (scale) squares = mk_binary(g, OP_mul, squares, mk_binary(g, OP_mul, scale, scale));
-    squares = as_result(g, squares, m);
+    squares = as_result(g, times(g, times(g, squares, &scale), &scale), m);
     if (!n_rest) return squares;
     Ref between = mk_binary(g, OP_div, mk_sqdev(g, sums, n_rest, rest), mk_const(g, count));
     return mk_binary(g, OP_add, mk_sum(g, squares, n_rest, rest), between);
