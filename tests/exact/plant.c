@@ -188,8 +188,8 @@ static bool overlap(PlanSegment *g, char *const *text, int i)
     if (slot < 0 || g->buffer[s->buffer[slot]].kind != BUF_ARENA) return false;
     for (int k = 0; k < s->n_buffers; k++) {
         PlanBuffer *in = &g->buffer[s->buffer[k]], *out = &g->buffer[s->buffer[slot]];
-        if (k == slot || in->kind != BUF_ARENA || in->elements < out->elements || !read_later(g, text, i, s->buffer[k])) continue;
-        out->offset = in->offset;                    /* what is read later lies under what is written now */
+        if (k == slot || in->kind != BUF_ARENA || in->elements != out->elements || !read_later(g, text, i, s->buffer[k])) continue;
+        out->offset = in->offset;                    /* what is read later, all of it, lies under what is written now */
         return true;
     }
     return false;
