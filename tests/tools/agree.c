@@ -102,6 +102,13 @@ static bool same_bytes(const char *what, const PlanProgram *p, const char *a, co
     free(y);
     return same;
 }
+/* Prints the line of one comparison; true when worst, of the tensor `where`, is within tolerance. NaN is not. */
+static bool verdict(const PlanProgram *p, const char *what, double worst, double tolerance, const char *where)
+{
+    bool good = worst <= tolerance;
+    printf("%s %-16s %-4s against ref64: %.2e (<= %.0e) %s\n", good ? "ok  " : "FAIL", p->name, what, worst, tolerance, where);
+    return good;
+}
 /* got against want (ref64). Training steps: all parameters together, relative to how far they moved; gradients of size 0 in exact arithmetic
    are measured against the largest gradient. */
 static bool near(const PlanProgram *p, const char *device, const char *got_path, const char *want_path)
@@ -140,8 +147,7 @@ static bool near(const PlanProgram *p, const char *device, const char *got_path,
         }
     double all = relative(sqrt(apart), sqrt(moved));
     if (!(all <= worst)) { worst = isnan(all) ? INFINITY : all; where = "all parameters"; }
-    bool good = worst <= tolerance;
-    printf("%s %-16s %-4s against ref64: %.2e (<= %.0e) %s\n", good ? "ok  " : "FAIL", p->name, device, worst, tolerance, where);
+    bool good = verdict(p, device, worst, tolerance, where);
     if (start) tensor_file_close(start);
     tensor_file_close(got);
     tensor_file_close(want);
@@ -183,8 +189,7 @@ static bool near_scaled(const PlanProgram *p, const char *what, const char *got_
             free(a);
             free(b);
         }
-    bool good = worst <= tolerance;
-    printf("%s %-16s %-4s against ref64: %.2e (<= %.0e) %s\n", good ? "ok  " : "FAIL", p->name, what, worst, tolerance, where);
+    bool good = verdict(p, what, worst, tolerance, where);
     if (start) tensor_file_close(start);
     tensor_file_close(got);
     tensor_file_close(want);
