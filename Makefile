@@ -88,6 +88,7 @@ bench: all $(TOOL_BIN)
 	sh bench/train_step.sh --build $(B)
 	sh bench/sample.sh --build $(B)
 	sh bench/rows.sh --build $(B)
+	sh bench/profile.sh --build $(B)
 PREFIX ?= /usr/local
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/ect/models
