@@ -195,18 +195,45 @@ static void reach(const Emit *e, KRef v, int *uses)
     for (int i = 0; i < x->n_in; i++) reach(e, x->in[i], uses);
 }
 
+/* Loads that only one outcome of a condition on data needs. They are made in front of it: gcc 12 vectorises conditional loads as masked ones, and in small nests
+   that it unrolls (-O3, AVX2 and up) with wrong masks. A load is always legal: no arm of `where` is outside of its buffer. */
+static void mark_loads(const Emit *e, KRef v, const int *uses, bool *mark)
+{
+    const KExpr *x = &e->k->expr[v];
+    if (mark[v] || e->tmp[v]) return;
+    if (x->kind == K_SELECT) {
+        if (e->decided[v]) mark_loads(e, x->in[e->decided[v] - 1], uses, mark);
+        return;
+    }
+    mark[v] = x->kind == K_LOAD;
+    if (mark[v] || uses[v] > 1) return;              /* a temporary: nothing in it is conditional */
+    for (int i = 0; i < x->n_in; i++) mark_loads(e, x->in[i], uses, mark);
+}
+
+static bool *conditional_loads(const Emit *e, const int *uses)
+{
+    bool *mark = xcalloc((size_t)e->k->n_expr, 1);
+    for (int v = 1; v < e->k->n_expr; v++) {
+        const KExpr *x = &e->k->expr[v];
+        bool lazy = x->kind == K_OP && (x->op == OP_where || x->op == OP_rows || x->op == OP_and || x->op == OP_or);
+        for (int i = 1; uses[v] && lazy && i < x->n_in; i++) mark_loads(e, x->in[i], uses, mark);
+    }
+    return mark;
+}
+
 /* Declare temporaries: with `inner` false those that do not depend on the innermost loop, with true the shared ones that do. */
 static void temporaries(Nest *n, const int *uses, bool inner)
 {
     Emit *e = n->e;
     uint64_t in_bit = n->n ? bit(n->loops[n->n - 1]) : 0;
+    bool *ahead = conditional_loads(e, uses);
     for (int v = 1; v < e->k->n_expr; v++) {         /* ids are topological */
         const KExpr *x = &e->k->expr[v];
         if (!uses[v] || e->tmp[v] || x->kind == K_CONST || x->kind == K_ACC || x->kind == K_SCALAR) continue;
         if (x->kind == K_SELECT && e->decided[v]) continue;
         bool depends = (x->deps & in_bit) != 0, has_acc = false;
         for (int i = 0; i < x->n_in; i++) has_acc |= e->k->expr[x->in[i]].kind == K_ACC && e->k->expr[x->in[i]].value == 0;
-        if (inner ? !(uses[v] > 1) : depends) continue;
+        if (inner ? !(uses[v] > 1 || ahead[v]) : depends) continue;
         if (!inner && has_acc) continue;
         bool acc_below = false;
         if (!inner) {                                /* anything above an accumulator stays inside */
@@ -224,6 +251,7 @@ static void temporaries(Nest *n, const int *uses, bool inner)
         line(e, "const %s %s = %s;", x->type == T_BOOL ? "int" : "float", name, t);
         e->tmp[v] = name;
     }
+    free(ahead);
 }
 
 static void innermost(Nest *n);
