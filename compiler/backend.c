@@ -34,7 +34,10 @@ void group(Backend *b, bool join)
 {
     for (int i = 0; i < b->n_low; i++) {
         Lowered *l = b->low[i].l;
-        for (int j = 0; b->low[i].owned && j < l->n_kernel; j++) l->kernel[j]->hash = kernel_hash(l, l->kernel[j]);
+        for (int j = 0; b->low[i].owned && j < l->n_kernel; j++) {
+            l->kernel[j]->hash = kernel_hash(l, l->kernel[j]);
+            l->kernel[j]->launch_bytes = l->kernel[j]->bytes;
+        }
         if (b->low[i].owned && join) group_segment(l);
     }
 }
@@ -121,6 +124,7 @@ static void dump_kernels(StrBuf *out, const Lowered *l)
                 if (stored == (pass == 1)) sb_printf(out, " %s", l->buf[k->buf[j]].name);
             }
         }
+        for (int j = 0; j < i && k->twin && !k->n_member; j++) if (l->kernel[j] == k->twin) sb_printf(out, " twin of k%d", j);
         if (k->n_member) sb_printf(out, " x%d", k->n_member + 1);
         sb_printf(out, "%s%s\n", k->reason ? "  # " : "", k->reason ? k->reason : "");
     }
@@ -132,9 +136,9 @@ void backend_dump(StrBuf *out, const Backend *b, char letter)
         for (int i = 0; i < b->n_text; i++) sb_printf(out, "%s\n", b->text[i].k->body);
     for (int i = 0; i < b->n_low && letter != 'H'; i++) {
         const Lowered *l = b->low[i].l;
-        sb_printf(out, "# %s after %s%s\n", b->low[i].seg->name, letter == 'O' ? "lower" : letter == 'G' ? "group" : "memplan", b->low[i].owned ? "" : ": equal to a segment above");
+        sb_printf(out, "# %s after %s%s\n", b->low[i].seg->name, letter == 'O' ? "lower" : letter == 'T' ? "pair" : letter == 'G' ? "group" : "memplan", b->low[i].owned ? "" : ": equal to a segment above");
         if (!b->low[i].owned) continue;
-        if (letter == 'O' || letter == 'G') dump_kernels(out, l);
+        if (letter != 'M') dump_kernels(out, l);
         else
             for (int j = 0; j < l->n_buf; j++)
                 if (l->buf[j].kind == BUF_ARENA)

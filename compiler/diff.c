@@ -10,7 +10,7 @@
 typedef struct {
     const KernelJson *k;
     int calls, runs, mate;                           /* runs: instances of all calls; mate: counterpart in the other plan or -1 */
-    double seconds;                                  /* predicted, all calls */
+    double bytes, seconds;                           /* of all calls; seconds: predicted */
     PlanNames path, line;                            /* of its steps, each once, sorted */
 } Use;
 typedef struct {
@@ -43,7 +43,7 @@ static double step_seconds(const PlanJson *p, const StepJson *s, const PredictDe
     const KernelJson *k = &p->kernel[s->kernel];
     double n = s->instances;
     return predict_seconds(d, !strcmp(k->cls, "contract"), strcmp(p->precision, "f32") != 0, n * (double)k->flops,
-                           n * (double)k->bytes, NULL);
+                           (double)s->bytes, NULL);
 }
 static Side side_of(const PlanJson *p, const ProgramJson *g, const PredictDevice *d)
 {
@@ -61,6 +61,7 @@ static Side side_of(const PlanJson *p, const ProgramJson *g, const PredictDevice
             }
             s.use[at[k] - 1].calls++;
             s.use[at[k] - 1].runs += m->step[q].instances;
+            s.use[at[k] - 1].bytes += (double)m->step[q].bytes;
             s.use[at[k] - 1].seconds += step_seconds(p, &m->step[q], d);
             lines[k] += m->step[q].source.n;
         }
@@ -72,7 +73,7 @@ static Side side_of(const PlanJson *p, const ProgramJson *g, const PredictDevice
         u->line.v = arena_make(p->arena, const char *, lines[k] + 1);
         s.launches += u->calls;
         s.flops += u->runs * (double)u->k->flops;
-        s.bytes += u->runs * (double)u->k->bytes;
+        s.bytes += u->bytes;
         s.seconds += u->seconds;
     }
     for (int i = 0; g && i < g->n_segments; i++)
@@ -169,7 +170,7 @@ static void print_changes(const Side *a, const Change *v, int n)
         cell_two(&t, v[i].a, v[i].b, 3, 1e3 * x->seconds, 1e3 * y->seconds);
         cell_two(&t, v[i].a, v[i].b, 0, x->calls, y->calls);
         cell_two(&t, v[i].a, v[i].b, 1, x->runs * (double)x->k->flops / 1e6, y->runs * (double)y->k->flops / 1e6);
-        cell_two(&t, v[i].a, v[i].b, 2, x->runs * (double)x->k->bytes / 1e6, y->runs * (double)y->k->bytes / 1e6);
+        cell_two(&t, v[i].a, v[i].b, 2, x->bytes / 1e6, y->bytes / 1e6);
         if (*v[i].mark == '~') table_cell(&t, "%s -> %s", x->k->name, y->k->name);
         else table_cell(&t, "%s", is->k->name);
         table_cell(&t, "%s", is->k->shape);

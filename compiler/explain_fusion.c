@@ -131,7 +131,7 @@ static void print_buffers(const Explain *e, const Kernel *k, bool written)
         first = false;
         Ref r = node_in(e, k->buf[i]);
         if (b->kind == BUF_PARAM) fprintf(e->out, "parameter %s", b->name);
-        else if (!r) fprintf(e->out, "%s", b->name);
+        else if (!r) fprintf(e->out, "%s%s", b->name, !strncmp(b->name, "all.", 4) ? ", that of every row" : "");
         else {
             fprintf(e->out, "%s ", b->name);
             print_node(e, r);
@@ -170,6 +170,12 @@ static void print_kernel(const Explain *e, const Kernel *k, const Kernel *launch
     fprintf(e->out, "\nkernel %d of %d  %s, %s", at, e->l->n_kernel, e->b->text[launch->text].k->name, cls[k->cls]);
     if (launch->n_member) fprintf(e->out, ", one of %d instances of the launch", launch->n_member + 1);
     fputc('\n', e->out);
+    if (k->twin) {
+        char text[32];
+        int64_t both = 0;
+        for (int i = 0; i < k->n_buf; i++) both += k->buf[i] == k->twin->buf[i] ? k->slot_bytes[i] : 0;
+        fprintf(e->out, "  %-10sthe same layers for other data, in the same launch: %s are read once\n", "twin", bytes_text(text, sizeof text, both));
+    }
     for (int i = 0; i < k->n_nodes; i++) {
         Ref r = k->nodes[i];
         if (i && r == k->nodes[i - 1]) continue;

@@ -93,8 +93,11 @@ typedef struct Kernel {
     int bound; Axis bound_axis;                      /* slot of how many rows of the axis are wanted, or -1: all; the others' results are read by nobody */
     int n_draw; int draw[16];                        /* segment draws, in slot order */
     int64_t scratch, shared, flops, bytes, issued_bytes;         /* bytes: distinct ones; issued: with re-reads (traffic.c) */
+    int64_t *slot_bytes;                             /* of `bytes`, those of each buffer */
+    int64_t launch_bytes;                            /* distinct ones of all instances of the launch; group.c, 0 before */
     int n_nodes; Ref nodes[64];                      /* graph nodes computed here, for headers and explain */
     Ref root;
+    struct Kernel *twin;                             /* computes the same layers for other data, and is to run in one launch with this one; pair.c */
     int n_member; struct Kernel **member;            /* further instances of the launch: equal kernels, in this order after this one */
     bool instances;                                  /* the text loops over instances */
     uint64_t hash; char *body; char name[80];           /* body: NULL when an equal kernel was printed before */
@@ -155,7 +158,9 @@ int64_t buffer_size(const Buffer *b);                /* lower.c; in f32 elements
 void marks_add(KernelText *t, const Lowered *l, const Kernel *k);              /* the lines of one instance */
 void marks_print(StrBuf *b, const KernelText *t, const char *body);            /* the text with its marks filled in */
 
-/* traffic.c */ void kernel_traffic(const Lowered *l, Kernel *k);              /* fills bytes and issued_bytes */
+/* traffic.c */
+void kernel_traffic(const Lowered *l, Kernel *k);    /* fills bytes, slot_bytes and issued_bytes */
+int64_t launch_bytes(const Kernel *k);               /* of a launch with all its instances: what several of them read counts once */
 
 /* kernel_hash.c */ uint64_t kernel_hash(const Lowered *l, const Kernel *k);   /* equal: the same text, given the same slots */
 
@@ -170,12 +175,18 @@ int64_t axes_product(const Axis *v, int n);
 /* fuse.c    F */ void fuse(Graph *g, const Ranks *ranks);       /* fills held and into */
 /* budget.c  B */ void budget(Backend *b, int64_t bytes);     /* arenas of at most so many bytes, by computing again; exits 1 when that cannot be */
 /* lower.c   O */ void lower(Backend *b);                                      /* fused graphs to kernels in execution order */
+/* pair.c    T */ void pair(Backend *b, int64_t mem);                          /* equal layers of two evaluations as twins; mem: bytes an arena may have, 0: no more than before */
 /* group.c   G */ void group(Backend *b, bool join);                           /* join: equal small kernels as one launch; the final order */
 /* memplan.c M */ void memplan(Backend *b);                                    /* arena offsets, peak */
 /* emit_c.c  H */ void emit_c(Backend *b);                                     /* the C text of every distinct kernel */
 void backend_free(Backend *b);
 void backend_dump(StrBuf *out, const Backend *b, char letter);                  /* what -d O, M and H show */
 Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *params);
+/* The same kernels in the same order, reading rows where they are instead of through tables, and without bounds: right for a table of all rows. */
+Lowered *lower_segment_all_rows(const Module *m, Program *p, Segment *s, const Layout *params);
+int add_buffer(Lowered *l, Buffer b);
+Kernel *kernel_copy(Lowered *l, const Kernel *k);    /* into k's place of nobody: it is not among l's kernels */
+void kernel_free(Kernel *k);
 void group_segment(Lowered *l);
 void lives(Lowered *l);                                                        /* lower.c: first and last of every buffer, from the order of kernels */
 void memplan_segment(Lowered *l);

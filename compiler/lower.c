@@ -70,7 +70,7 @@ static bool *half_nodes(const Graph *g)
     return half;
 }
 
-static int add_buffer(Lowered *l, Buffer b)
+int add_buffer(Lowered *l, Buffer b)
 {
     for (int i = 0; i < l->n_buf; i++)               /* flat arrays, states and parameters are one buffer each */
         if (b.kind != BUF_ARENA && l->buf[i].kind == b.kind && l->buf[i].name == b.name && l->buf[i].set == b.set && l->buf[i].offset == b.offset)
@@ -254,10 +254,11 @@ static KRef view(Lower *c, Ref r, const IRef *idx)
     int n_cond = 0;
     if (n->op == OP_take) {                          /* the row is where the table says */
         const Node *table = N(c->l->g, n->in[1]);
-        int slot = kernel_slot(k, c->l->home[n->in[1]]);
+        bool there = c->all_rows && table->op == OP_rows_order;
+        int slot = there ? -1 : kernel_slot(k, c->l->home[n->in[1]]);
         for (int i = 0; i < in->n_axes; i++) {
             sub[i] = idx[axis_index(n, in->axes[i].role)];
-            if (in->axes[i].role == table->axes[0].role) sub[i] = ix_table(k, slot, sub[i], in->axes[i].size);
+            if (in->axes[i].role == table->axes[0].role && !there) sub[i] = ix_table(k, slot, sub[i], in->axes[i].size);
         }
         return resolve(c, n->in[0], sub);
     }
@@ -458,6 +459,21 @@ Kernel *kernel_new(Lowered *l, KernelClass cls, Ref root)
     vec_push(l->kernel, l->n_kernel, l->kernel_cap, k);
     return k;
 }
+
+#define DUPLICATE(p, n) ((p) = memcpy(xmalloc(sizeof *(p) * (size_t)((n) + 1)), (p), sizeof *(p) * (size_t)(n)))
+Kernel *kernel_copy(Lowered *l, const Kernel *from)
+{
+    Kernel *k = arena_make(l->arena, Kernel, 1);
+    *k = *from;
+    DUPLICATE(k->loop, k->n_loops); DUPLICATE(k->atom, k->n_atoms); DUPLICATE(k->index, k->n_index);
+    DUPLICATE(k->expr, k->n_expr); DUPLICATE(k->buf, k->n_buf);
+    k->loops_cap = k->n_loops + 1; k->atoms_cap = k->n_atoms + 1; k->index_cap = k->n_index + 1;
+    k->expr_cap = k->n_expr + 1; k->buf_cap = k->n_buf + 1;
+    CHECK_BUG(!k->body);
+    return k;
+}
+
+void kernel_free(Kernel *k) { free(k->loop); free(k->atom); free(k->index); free(k->expr); free(k->buf); free(k->body); }
 
 /* Store `root` (node r) to its home and to output copies. out loops are made here in the store's physical order. */
 static void store_to(Lower *c, Ref r, int buf, const Layout *lay, const Sym *as, KRef v, const IRef *idx, Level level)
@@ -757,14 +773,14 @@ static Layout as_base(const Graph *g, Ref r, Ref base, const Layout *lay)
     return own;
 }
 
-Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *params)
+static Lowered *lower_graph(const Module *m, Program *p, Segment *s, const Layout *params, bool all_rows)
 {
     Lowered *l = xcalloc(1, sizeof *l);
     *l = (Lowered){.m = m, .prog = p, .seg = s, .g = s->g, .arena = arena_new(), .params = params};
     Graph *g = s->g;
     CHECK_BUG(g->held);
     Ranks *ranks = layout_ranks(m, g, params);
-    Lower c = {.l = l, .ranks = ranks, .params = params, .half = m->half};
+    Lower c = {.l = l, .ranks = ranks, .params = params, .half = m->half, .all_rows = all_rows};
     if (segment_is_update(s)) {
         l->home = xmalloc(sizeof(int) * g->n);
         for (uint32_t i = 0; i < g->n; i++) l->home[i] = -1;
@@ -810,7 +826,7 @@ Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *pa
         }
     }
     free(half);
-    Ref *bound = compact_bounds(g);
+    Ref *bound = all_rows ? NULL : compact_bounds(g);
     c.bound = bound;
     placer_open(&c.placer, g);
     lower_groups(&c);
@@ -823,13 +839,13 @@ Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *pa
     return l;
 }
 
+Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *params) { return lower_graph(m, p, s, params, false); }
+Lowered *lower_segment_all_rows(const Module *m, Program *p, Segment *s, const Layout *params) { return lower_graph(m, p, s, params, true); }
+
 void lowered_free(Lowered *l)
 {
     int n = l->all ? l->n_all : l->n_kernel;
-    for (int i = 0; i < n; i++) {
-        Kernel *k = l->all ? l->all[i] : l->kernel[i];
-        free(k->loop); free(k->atom); free(k->index); free(k->expr); free(k->buf); free(k->body);
-    }
+    for (int i = 0; i < n; i++) kernel_free(l->all ? l->all[i] : l->kernel[i]);
     free(l->kernel); free(l->all); free(l->buf); free(l->draw); free(l->home);
     arena_drop(l->arena);
     free(l);

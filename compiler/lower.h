@@ -9,6 +9,7 @@ typedef struct {
     const Ranks *ranks;                              /* per node: stride ranks of its axes */
     const Layout *params;
     bool half;                                       /* activations in 2 bytes */
+    bool all_rows;                                   /* lower_segment_all_rows */
     Kernel *k;
     const Ref *bound;                                /* per node: how many of its rows are wanted (compact_bounds) */
     Ref root;                                        /* node being computed, if it is held */

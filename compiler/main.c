@@ -24,6 +24,7 @@ typedef struct {
     bool unfused;                    /* --fusion none */
     int64_t mem;                     /* --mem; 0: not given */
     bool keep_rows;                  /* --rows keep */
+    bool apart;                      /* --pair no */
     const char *fusion, *program;    /* explain: what of; in which program, NULL: the first that trains */
     bool graphs_only;                /* --from: graphs without their model; m holds a program for each */
 } Run;
@@ -105,6 +106,7 @@ static void run_fuse(Run *r)
 
 static void run_budget(Run *r) { if (r->mem) budget(r->back, r->mem); }
 static void run_lower(Run *r) { lower(r->back); }
+static void run_pair(Run *r) { if (!r->unfused && !r->apart) pair(r->back, r->mem); }
 static void run_group(Run *r) { group(r->back, !r->unfused); }
 static void run_memplan(Run *r) { memplan(r->back); }
 static void run_emit_c(Run *r) { emit_c(r->back); }
@@ -140,7 +142,7 @@ static void dump(const Run *r, const Pass *p)
             printf("# %s\n%s", r->files.v[i]->path, s);
             free(s);
         }
-    } else if (strchr("OGMH", p->letter)) {
+    } else if (strchr("OTGMH", p->letter)) {
         StrBuf b = { 0 };
         backend_dump(&b, r->back, p->letter);
         if (b.s) fputs(b.s, stdout);
@@ -173,7 +175,7 @@ static int walk(Run *r)
         started = started || p->letter == r->from;
         bool order = p->letter == 'L';               /* parameters are laid out for any later entry */
         if ((!started && !order) || (p->letter == 'W' && !r->out)) continue;
-        if (p->letter == 'L' && !r->out && !r->fusion && !(r->dump && strpbrk(r->dump, "LRFBOGMH"))) { if (started) break; else continue; }      /* `check` needs no kernels */
+        if (p->letter == 'L' && !r->out && !r->fusion && !(r->dump && strpbrk(r->dump, "LRFBOTGMH"))) { if (started) break; else continue; }      /* `check` needs no kernels */
         if ((r->facts & p->needs) != p->needs) die("pass `%s` comes too early", p->name);
         p->run(r);
         r->facts = (r->facts & ~p->breaks) | p->gives;
@@ -249,6 +251,7 @@ static void usage(FILE *to)
           "  --precision P    f32, or bf16: activations and operands of the network's contractions in 2 bytes\n"
           "  --fusion MODE    full (the default), or none: each operation a kernel of its own, its result in memory\n"
           "  --rows HOW       keep: the first branch of `rows` is computed for every row; compact: for those that need it (compact)\n"
+          "  --pair HOW       no: each evaluation of a network by itself; yes: two of the same weights side by side, where memory allows (yes)\n"
           "  --program P      with explain: the program that is looked at (train_step, or the first)\n"
           "  --mem SIZE       no arena above SIZE bytes (900M, 2G: powers of ten): what does not fit is computed again\n"
           "  -d LETTERS       print what passes leave, to stdout\n"
@@ -321,6 +324,10 @@ static int compile(int argc, char **argv, Command command)
             const char *how = option_value(argc, argv, &i, a);
             if (strcmp(how, "keep") && strcmp(how, "compact")) user_error("--rows %s: keep or compact", how);
             r.keep_rows = how[0] == 'k';
+        } else if (!strcmp(a, "--pair") && !check_only) {
+            const char *how = option_value(argc, argv, &i, a);
+            if (strcmp(how, "no") && strcmp(how, "yes")) user_error("--pair %s: it is yes or no", how);
+            r.apart = how[0] == 'n';
         } else if (!strcmp(a, "--mem") && command == COMPILE) {
             r.mem = size_value(option_value(argc, argv, &i, a));
         } else if (!strcmp(a, "--from") && command == COMPILE) {
@@ -328,7 +335,7 @@ static int compile(int argc, char **argv, Command command)
             if (strlen(l) != 1 || !strchr("XSCRFO", *l)) user_error("--from %s: a graph can enter at X, S, C, R, F or O", l);
             r.from = *l;
         } else if (a[0] == '-' && a[1]) {
-            static const char *const known[] = { "-D", "-d", "-o", "--target", "--precision", "--fusion", "--rows", "--mem", "--from", "--program", "--help", "--version" };
+            static const char *const known[] = { "-D", "-d", "-o", "--target", "--precision", "--fusion", "--rows", "--pair", "--mem", "--from", "--program", "--help", "--version" };
             const char *near = suggest(a, known, COUNT(known));
             user_error("unknown option %s\n  help: %s%s%s", a, near ? "did you mean " : "ectc --help", near ? near : "", near ? "?" : "");
         } else if (r.model) user_error("one model at a time: %s and %s", r.model, a);

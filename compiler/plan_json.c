@@ -132,6 +132,7 @@ static void read_step(Reader *r, const json_t *o, StepJson *s, const SegmentJson
     if (n < 1 || n > MAX_LIST || s->buffer.n % n)
         bad(r, "%d buffers do not share out among %lld instances", s->buffer.n, (long long)n);
     s->instances = (int)MAX(1, MIN(n, MAX_LIST));
+    s->bytes = number(r, o, "bytes", s->instances * MIN(r->p->kernel[k].bytes, INT64_MAX / s->instances));
     s->node = indices(r, o, "nodes", false, 1 << 30);
     s->at = text(r, o, "at", "");
     s->path = text(r, o, "path", "");

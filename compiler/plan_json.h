@@ -25,6 +25,7 @@ typedef struct {
 } BufferJson;
 typedef struct {
     int kernel, instances;                           /* index into the plan's kernels; how many of it are one launch */
+    int64_t bytes;                                   /* of all instances; what several of them read counts once */
     PlanIndices buffer, node;                        /* indices into the segment's buffers; nodes of the graph text */
     const char *at, *path;                           /* "file:line"; instance path; "" if none */
     PlanNames source;                                /* lines of all it computes; when the plan does not say: `at` alone */

@@ -71,7 +71,7 @@ void json_step(StrBuf *j, const Lowered *l, const Kernel *k)
         const Kernel *one = m < 0 ? k : k->member[m];
         for (int b = 0; b < one->n_buf; b++) sb_printf(j, "%s%d", n++ ? ", " : "", one->buf[b]);
     }
-    if (k->n_member) sb_printf(j, "], \"instances\": %d, \"draws\": [", k->n_member + 1);
+    if (k->n_member) sb_printf(j, "], \"instances\": %d, \"bytes\": %lld, \"draws\": [", k->n_member + 1, (long long)k->launch_bytes);
     else sb_puts(j, "], \"draws\": [");
     for (int d = 0; d < k->n_draw; d++) sb_printf(j, "%s%d", d ? ", " : "", k->draw[d]);
     const Origin *at = &N(l->g, k->root)->at;

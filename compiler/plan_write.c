@@ -224,7 +224,7 @@ static double predict(const PredictDevice *d, const Lowered *l, bool half)
     for (int i = 0; i < l->n_kernel; i++) {
         const Kernel *k = l->kernel[i];
         double n = 1 + k->n_member;
-        s += predict_seconds(d, k->cls == KERNEL_CONTRACT, half, n * (double)k->flops, n * (double)k->bytes, NULL);
+        s += predict_seconds(d, k->cls == KERNEL_CONTRACT, half, n * (double)k->flops, (double)k->launch_bytes, NULL);
     }
     return s;
 }

@@ -132,19 +132,38 @@ void kernel_traffic(const Lowered *l, Kernel *k)
     for (int i = 0; i < k->n_store; i++) ask += issued(&r, k->store[i].value, 1);
     if (k->bound >= 0) add_read(&r, k->bound, 0);
     int64_t bytes = 0, written = 0;
+    k->slot_bytes = arena_make(k->arena, int64_t, (size_t)k->n_buf + 1);
     for (int s = 0; s < k->n_buf; s++) {
         const Buffer *b = &l->buf[k->buf[s]];
         int64_t read = 0, one = b->half ? 2 : 4;
         for (int i = 0; i < r.n; i++)
             if (r.v[i].slot == s) read += r.v[i].elements;
-        bytes += one * MIN(read, b->elements);
+        k->slot_bytes[s] = one * MIN(read, b->elements);
+        bytes += k->slot_bytes[s];
         for (int i = 0; i < k->n_store; i++) {
             if (k->store[i].slot != s) continue;
-            written += one * MIN(loops_size(k, k->index[k->store[i].offset].deps), b->elements);
+            int64_t stored = one * MIN(loops_size(k, k->index[k->store[i].offset].deps), b->elements);
+            written += stored;
+            k->slot_bytes[s] += stored;
             break;
         }
     }
     k->bytes = bytes + written;
     k->issued_bytes = MAX(k->bytes, (int64_t)ask + written);
     free(r.under); free(r.v);
+}
+
+/* Equal kernels read the same places of a buffer that two of them read. */
+int64_t launch_bytes(const Kernel *k)
+{
+    int64_t bytes = k->bytes;
+    for (int m = 0; m < k->n_member; m++) {
+        const Kernel *one = k->member[m];
+        for (int s = 0; s < one->n_buf; s++) {
+            bool again = k->buf[s] == one->buf[s];
+            for (int o = 0; o < m && !again; o++) again = k->member[o]->buf[s] == one->buf[s];
+            bytes += again ? 0 : one->slot_bytes[s];
+        }
+    }
+    return bytes;
 }

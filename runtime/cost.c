@@ -7,7 +7,7 @@ double step_seconds(const Plan *p, const PlanStep *s, const PredictDevice *d, Pr
     const PlanKernel *k = &p->kernel[s->kernel];
     double n = s->instances;
     return predict_seconds(d, !strcmp(k->cls, "contract"), strcmp(p->precision, "f32") != 0, n * (double)k->flops,
-                           n * (double)k->bytes, bound);
+                           (double)s->bytes, bound);
 }
 
 /* Adds a text to a list that had room for it from the start. */
@@ -54,6 +54,7 @@ void cost_of(ProgramCost *c, const Plan *p, const PlanProgram *g, const PredictD
             u->seconds += step_seconds(p, s, d, &bound);
             if (s->instances > u->most) u->bound = bound;
             u->runs += s->instances;
+            u->bytes += s->bytes;
             u->most = MAX(u->most, s->instances);
             u->least = u->least ? MIN(u->least, s->instances) : s->instances;
             add_once(u->path, &u->n_paths, s->path);

@@ -9,6 +9,7 @@
 typedef struct {
     int kernel, launches;                            /* index into the plan's kernels; steps that run it */
     int runs, least, most;                           /* instances of all launches together, of the smallest, of the largest */
+    int64_t bytes;                                   /* of all launches; what several instances of one read counts once */
     double seconds;                                  /* predicted, all launches */
     PredictBound bound;                              /* of the largest launch */
     int n_paths, n_lines;

@@ -56,7 +56,7 @@ static void print_steps(const Plan *p, const PlanSegment *s, const PredictDevice
         else table_cell(&t, "%s", k->name);
         table_cell(&t, "%s", k->cls);
         table_cell(&t, "%.1f", st->instances * (double)k->flops / 1e6);
-        table_cell(&t, "%.2f", mb(st->instances * k->bytes));
+        table_cell(&t, "%.2f", mb(st->bytes));
         table_cell(&t, "%.3f", 1e3 * step_seconds(p, st, d, NULL));
         table_cell(&t, "%s", st->at ? st->at : "");
         table_cell(&t, "%s", st->path ? st->path : "");
@@ -91,7 +91,7 @@ static void print_kernels(const Plan *p, const ProgramCost *c)
         else table_cell(&t, "%d x%d..%d", u->launches, u->least, u->most);
         table_cell(&t, "%s", k->cls);
         table_cell(&t, "%.1f", u->runs * (double)k->flops / 1e6);
-        table_cell(&t, "%.2f", mb(u->runs * k->bytes));
+        table_cell(&t, "%.2f", mb(u->bytes));
         if (issued) table_cell(&t, "%.2f", mb(u->runs * k->issued_bytes));
         table_cell(&t, "%s", predict_bound_name[u->bound]);
         table_cell(&t, "%s", k->name);

@@ -51,7 +51,7 @@ static void json_segment(StrBuf *b, const Plan *p, const PlanSegment *s, bool me
         sb_json_string(b, s->step[i].at ? s->step[i].at : "");
         sb_puts(b, ", \"path\": ");
         sb_json_string(b, s->step[i].path ? s->step[i].path : "");
-        if (s->step[i].instances > 1) sb_printf(b, ", \"instances\": %d", s->step[i].instances);
+        if (s->step[i].instances > 1) sb_printf(b, ", \"instances\": %d, \"bytes\": %lld", s->step[i].instances, (long long)s->step[i].bytes);
         sb_putc(b, '}');
     }
     sb_puts(b, "]}");
@@ -77,8 +77,8 @@ static void json_kernels(StrBuf *b, const Plan *p, const ProgramCost *c)
         sb_json_string(b, k->cls);
         sb_puts(b, ", \"shape\": ");
         sb_json_string(b, k->shape);
-        sb_printf(b, ", \"launches\": %d, \"runs\": %d, \"flops\": %lld, \"bytes\": %lld", u->launches, u->runs,
-                  (long long)k->flops, (long long)k->bytes);
+        sb_printf(b, ", \"launches\": %d, \"runs\": %d, \"flops\": %lld, \"bytes\": %lld, \"moved_bytes\": %lld", u->launches,
+                  u->runs, (long long)k->flops, (long long)k->bytes, (long long)u->bytes);
         json_issued(b, k->issued_bytes);
         sb_printf(b, ", \"predicted_s\": %.9g, \"bound\": \"%s\"", u->seconds, predict_bound_name[u->bound]);
         json_strings(b, "at", u->line, u->n_lines);

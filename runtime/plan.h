@@ -58,6 +58,7 @@ typedef struct {
 typedef struct {
     int kernel, n_buffers, *buffer, n_draws, *draw;
     int instances;                                   /* equal kernels in this launch; each has its share of buffer[], in order */
+    int64_t bytes;                                   /* of all instances; what several of them read counts once */
     const char *at, *path;
     int n_nodes, *node;                              /* nodes of the segment's graph that it computes, ascending */
     int n_source; const char **source;               /* "file:line" of each */

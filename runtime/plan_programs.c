@@ -168,6 +168,8 @@ static void read_step(PlanReader *r, const json_t *j, PlanStep *st, const PlanSe
     st->buffer = read_indices(r, j, "buffers", seg->n_buffers, &st->n_buffers);
     st->instances = json_object_get(j, "instances") ? (int)plan_int(r, j, "instances", 1, 100000) : 1;
     if (!r->err && st->n_buffers % st->instances) plan_bad(r, "%d buffers do not share out among %d instances", st->n_buffers, st->instances);
+    int64_t each = p->n_kernels ? p->kernel[st->kernel].bytes : 0;
+    st->bytes = json_object_get(j, "bytes") ? plan_int(r, j, "bytes", 0, MAX_COUNT) : MIN(each, MAX_COUNT / st->instances) * st->instances;
     st->draw = read_indices(r, j, "draws", seg->n_draws, &st->n_draws);
     st->at = plan_str_or_null(r, j, "at");
     st->path = plan_str_or_null(r, j, "path");

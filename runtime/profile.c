@@ -98,7 +98,7 @@ static Rows rows_of(const Profile *p, Grouping by)
             double calls = (double)t->calls, runs = calls * s->instances;
             Row r = {.key = key, .cls = kernel->cls, .shape = kernel->shape, .at = at, .calls = t->calls, .seconds = t->seconds,
                      .predicted = calls * step_seconds(p->plan, s, &p->device, NULL),
-                     .flops = runs * (double)kernel->flops, .bytes = runs * (double)kernel->bytes};
+                     .flops = runs * (double)kernel->flops, .bytes = calls * (double)s->bytes};
             int q = 0;
             while (q < out.n && strcmp(out.v[q].key, key)) q++;
             if (q < out.n) add(&out.v[q], &r);

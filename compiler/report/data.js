@@ -105,7 +105,7 @@ function openProgram(program) {
       const step = { n: base + i, S, s, k, nodes, path: s.path || "", backward: nodes.some(n => n.backward),
         instances: s.instances || 1, buffers: s.buffers.map(q => buffers[q]) };
       step.flops = step.instances * k.flops;
-      step.bytes = step.instances * k.bytes;
+      step.bytes = s.bytes ?? step.instances * k.bytes;
       step.slots = step.buffers.map((q, i) => k.slots[i % (step.buffers.length / step.instances)]);
       for (const n of nodes) n.steps.push(step);
       for (const q of new Set(step.buffers)) q.steps.push(step);

@@ -240,20 +240,13 @@ static int64_t bytes_marked(const unsigned char *mark, uint64_t units)
     for (uint64_t i = 0; i < units; i++) n += mark[i];
     return n * EXACT_UNIT / FP_SCALE;
 }
-/* The distinct bytes of a launch: of several equal kernels, each counted by itself, as the plan does. Each runs twice, all comparisons
-   of numbers saying no, then yes: what a choice between two values may read is counted, whatever the values are. */
-static Touched count_launch(ExactFn *fn, EctArgs *a, int n_buffers, const ExactRecord *record, int *says)
+/* The distinct bytes of a launch, of all its instances. It runs twice, all comparisons of numbers saying no, then yes: what a choice between
+   two values may read is counted, whatever the values are. */
+static Touched count_launch(ExactFn *fn, EctArgs *a, const ExactRecord *record, int *says)
 {
-    Touched t = {0, 0};
-    int instances = a->instances;
-    a->instances = 1;
-    for (int i = 0; i < instances; i++, a->buf += n_buffers) {
-        for (int how = 0; how < 2; how++) memset(record->marks[how], 0, record->units);
-        for (*says = 0; *says < 2; ++*says) fn(a);
-        t.read += bytes_marked(record->marks[0], record->units);
-        t.written += bytes_marked(record->marks[1], record->units);
-    }
-    return t;
+    for (int how = 0; how < 2; how++) memset(record->marks[how], 0, record->units);
+    for (*says = 0; *says < 2; ++*says) fn(a);
+    return (Touched){bytes_marked(record->marks[0], record->units), bytes_marked(record->marks[1], record->units)};
 }
 /* The plan's figures are for all rows: behind a kernel that makes a table of rows, its last buffer, the table becomes that of a
    condition which always holds. */
@@ -303,7 +296,7 @@ void machine_run(Machine *m, const PlanSegment *segment, Tensors *t)
                      .threads = 1, .instances = s->instances};
         memcpy(&a.sgemm, &product, sizeof a.sgemm);
         running = k->name;
-        if (record) m->touched[i] = count_launch(m->fn[s->kernel], &a, s->n_buffers / s->instances, record, says);
+        if (record) m->touched[i] = count_launch(m->fn[s->kernel], &a, record, says);
         else m->fn[s->kernel](&a);
         running = "";
         if (record) want_all_rows(m->text[s->kernel], bound[s->n_buffers - 1]);

@@ -22,18 +22,17 @@ for device in cpu h200 a100; do
         json $device.json "$at/by_kernel/*/predicted_s" >times
         sort -gr times >sorted
         same times sorted
-        for what in bytes flops; do
-            json $device.json "$at/by_kernel/*/runs" >runs
-            json $device.json "$at/by_kernel/*/$what" | paste runs - | awk '{ s += $1 * $2 } END { print s }' >sum
-            close "$(cat sum)" "$(json $device.json $at/$what)" "$program: $what"
-        done
+        json $device.json "$at/by_kernel/*/runs" >runs
+        json $device.json "$at/by_kernel/*/flops" | paste runs - | awk '{ s += $1 * $2 } END { print s }' >sum
+        close "$(cat sum)" "$(json $device.json $at/flops)" "$program: flops"
+        close "$(json $device.json "$at/by_kernel/*/moved_bytes" | total)" "$(json $device.json $at/bytes)" "$program: bytes"
     done
 done
 # The predictions are the roofline of docs/inspection.md on the table's figures.
-for what in class launches runs flops bytes predicted_s; do json h200.json "programs/*/by_kernel/*/$what" >h200.$what; done
-paste h200.class h200.launches h200.runs h200.flops h200.bytes h200.predicted_s | awk '{
-        compute = $4 / ($1 == "contract" ? 50e12 : 30e12); memory = $5 / 4.3e12
-        d = $3 * (compute > memory ? compute : memory) + $2 * 3e-6 - $6
+for what in class launches runs flops moved_bytes predicted_s; do json h200.json "programs/*/by_kernel/*/$what" >h200.$what; done
+paste h200.class h200.launches h200.runs h200.flops h200.moved_bytes h200.predicted_s | awk '{
+        compute = $3 * $4 / ($1 == "contract" ? 50e12 : 30e12); memory = $5 / 4.3e12
+        d = (compute > memory ? compute : memory) + $2 * 3e-6 - $6
         if (!(d <= 1e-8 * $6 && -d <= 1e-8 * $6)) { print "predicted", $0; bad = 1 } }
     END { exit bad || NR < 20 }' || fail "predictions for h200"
 [ "$(json cpu.json programs/loss/predicted_s)" != "$(json h200.json programs/loss/predicted_s)" ] ||

@@ -108,7 +108,7 @@ static bool count_program(const Compiled *c, const PlanProgram *p, bool *named)
         machine_run(&m, s, t);
         for (int k = 0; k < s->n_steps; k++) {
             const PlanKernel *kernel = &c->plan->kernel[s->step[k].kernel];
-            int64_t bytes = steps[k].read + steps[k].written, said = kernel->bytes * s->step[k].instances;
+            int64_t bytes = steps[k].read + steps[k].written, said = s->step[k].bytes;
             launches++;
             stated += said;
             touched += bytes;

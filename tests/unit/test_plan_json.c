@@ -19,7 +19,7 @@ static const char whole[] =
     "     {\"name\": \"v2\", \"kind\": \"arena\", \"elements\": 16, \"offset\": 32, \"type\": \"bf16\", \"first\": 1, \"last\": 1},\n"
     "     {\"kind\": \"arena\", \"elements\": 1}],\n"
     "   \"steps\": [{\"kernel\": 1, \"buffers\": [0, 1], \"at\": \"m.dsl:3\", \"path\": \"a\"},\n"
-    "     {\"kernel\": 0, \"buffers\": [1, 2], \"instances\": 2, \"source\": [\"m.dsl:4\", \"m.dsl:5\"], \"nodes\": [3, 4]}],\n"
+    "     {\"kernel\": 0, \"buffers\": [1, 2], \"instances\": 2, \"bytes\": 33, \"source\": [\"m.dsl:4\", \"m.dsl:5\"], \"nodes\": [3, 4]}],\n"
     "   \"peak_bytes\": 192, \"flops\": 17, \"bytes\": 28}]}, {\"name\": \"init\", \"segments\": []}]}\n";
 
 static void put_plan(const char *text, size_t n)
@@ -51,6 +51,7 @@ static void accepted(void **state)
     assert_true(s->buffer[2].first == 1 && s->buffer[2].last == 1 && s->buffer[3].first == -1 && s->buffer[3].last == -1);
     assert_true(s->step[0].kernel == 1 && s->step[0].source.n == 1 && !strcmp(s->step[0].source.v[0], "m.dsl:3"));
     assert_true(s->step[0].instances == 1 && s->step[1].instances == 2);
+    assert_true(s->step[0].bytes == 8 && s->step[1].bytes == 33);
     assert_true(s->step[1].source.n == 2 && s->step[1].node.n == 2 && s->step[1].node.v[1] == 4 && !*s->step[1].path);
     assert_null(plan_json_file(p, "../plan.json", NULL));
     assert_null(plan_json_file(p, "/etc/passwd", NULL));
