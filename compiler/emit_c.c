@@ -45,11 +45,11 @@ static void declare_arguments(Emit *e)
     for (int i = 0; i < k->n_draw; i++) line(e, "const float *restrict const draw%d = args->draw[%d];", i, i);
     if (k->n_draw) {
         line(e, "#else");
-        line(e, "const ect_u64 step = args->step, sample0 = args->sample0; (void)step; (void)sample0;");
+        line(e, "const ect_u64 step = args->step; (void)step;");
     }
     for (int i = 0; i < k->n_draw; i++) {
         const DrawSite *d = &e->l->draw[k->draw[i]];
-        line(e, "const ect_u64 key%d = args->key[%d];", i, i);
+        line(e, "const ect_u64 key%d = args->key[%d], first%d = %s; (void)first%d;", i, i, i, draws_by_row(d) ? "args->sample0" : "0", i);
         if (d->kind == DRAW_BERNOULLI && d->p_scalar >= 0)
             line(e, "const ect_u64 threshold%d = ect_threshold(args->scalar[%d]);", i, d->p_scalar);
         else if (d->kind == DRAW_BERNOULLI)

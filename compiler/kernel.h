@@ -131,6 +131,8 @@ typedef struct Backend {
     int n_text, cap_text; KernelText *text;          /* distinct kernels */
 } Backend;
 
+bool draws_by_row(const DrawSite *d);                   /* lower.c; does it have an axis n, so that each row is a sample's own? */
+
 /* index.c */
 IRef ix_const(Kernel *k, int64_t c);
 IRef ix_loop(Kernel *k, int loop);

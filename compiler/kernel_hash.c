@@ -78,7 +78,7 @@ uint64_t kernel_hash(const Lowered *l, const Kernel *k)
     }
     for (int i = 0; i < k->n_draw; i++) {
         const DrawSite *d = &l->draw[k->draw[i]];
-        num(&h, d->kind); real(&h, d->p); num(&h, d->p_scalar);
+        num(&h, d->kind); real(&h, d->p); num(&h, d->p_scalar); num(&h, draws_by_row(d));
     }
     return h.h;
 }

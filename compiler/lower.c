@@ -211,6 +211,12 @@ static KRef load(Lower *c, int buf, const Node *n, const IRef *idx)
 }
 
 /* Draw: sample row = n's index, element = number over the other axes with c innermost (docs/random.md). */
+bool draws_by_row(const DrawSite *d)
+{
+    for (int i = 0; i < d->n_axes; i++) if (d->axes[i].role == sym("n")) return true;
+    return false;
+}
+
 static KRef draw(Lower *c, const Node *n, const IRef *idx)
 {
     Kernel *k = c->k;

@@ -225,8 +225,8 @@ typedef unsigned short ect_bf16_t;
 ECT_INLINE float ect_load_bf16(ect_bf16_t x) { return ect_from_bits((ect_u32)x << 16); }
 ECT_INLINE void ect_store_bf16(ect_bf16_t *to, float x) { *to = (ect_bf16_t)(ect_bits(ect_bf16(x)) >> 16); }
 
-/* ---- draws as kernels write them: site s of the launch, row n, element e, `per` elements a row. Locals key<s>, draw<s>, step,
-   sample0 are the kernel's. ROW: elements e .. e + count - 1 into out, e and count multiples of 4. ---- */
+/* ---- draws as kernels write them: site s of the launch, row n, element e, `per` elements a row. Locals key<s>, draw<s>, step
+   and first<s>, the number of row 0 (0 for a draw without rows), are the kernel's. ROW: elements e .. e + count - 1 into out, e and count multiples of 4. ---- */
 #ifdef ECT_DRAW_INPUTS
 #define ECT_NORMAL(s, n, e, per) draw##s[(ect_i64)(n) * (per) + (e)]
 #define ECT_UNIFORM(s, n, e, per) draw##s[(ect_i64)(n) * (per) + (e)]
@@ -235,15 +235,15 @@ ECT_INLINE void ect_store_bf16(ect_bf16_t *to, float x) { *to = (ect_bf16_t)(ect
 #define ECT_UNIFORM_ROW(s, n, e, count, per, out) ect_copy_row(draw##s + (ect_i64)(n) * (per) + (e), count, out)
 #define ECT_BERNOULLI_ROW(s, n, e, count, per, threshold, out) ect_copy_row(draw##s + (ect_i64)(n) * (per) + (e), count, out)
 #else
-#define ECT_NORMAL(s, n, e, per) ect_draw_normal(key##s, step, sample0 + (ect_u64)(n), (ect_u64)(e))
-#define ECT_UNIFORM(s, n, e, per) ect_draw_uniform(key##s, step, sample0 + (ect_u64)(n), (ect_u64)(e))
-#define ECT_BERNOULLI(s, n, e, per, threshold) ect_draw_bernoulli(threshold, key##s, step, sample0 + (ect_u64)(n), (ect_u64)(e))
+#define ECT_NORMAL(s, n, e, per) ect_draw_normal(key##s, step, first##s + (ect_u64)(n), (ect_u64)(e))
+#define ECT_UNIFORM(s, n, e, per) ect_draw_uniform(key##s, step, first##s + (ect_u64)(n), (ect_u64)(e))
+#define ECT_BERNOULLI(s, n, e, per, threshold) ect_draw_bernoulli(threshold, key##s, step, first##s + (ect_u64)(n), (ect_u64)(e))
 #define ECT_NORMAL_ROW(s, n, e, count, per, out) \
-    ect_normal_row(key##s, step, sample0 + (ect_u64)(n), (ect_u64)(e), count, out)
+    ect_normal_row(key##s, step, first##s + (ect_u64)(n), (ect_u64)(e), count, out)
 #define ECT_UNIFORM_ROW(s, n, e, count, per, out) \
-    ect_uniform_row(key##s, step, sample0 + (ect_u64)(n), (ect_u64)(e), count, out)
+    ect_uniform_row(key##s, step, first##s + (ect_u64)(n), (ect_u64)(e), count, out)
 #define ECT_BERNOULLI_ROW(s, n, e, count, per, threshold, out) \
-    ect_bernoulli_row(threshold, key##s, step, sample0 + (ect_u64)(n), (ect_u64)(e), count, out)
+    ect_bernoulli_row(threshold, key##s, step, first##s + (ect_u64)(n), (ect_u64)(e), count, out)
 #endif
 int omp_get_thread_num(void);
 #endif

@@ -120,7 +120,7 @@ static inline __attribute__((unused)) EctNumber ect_row_max(const EctNumber *row
 /* ---- draws ---- */
 FP_INLINE ect_u64 ect_threshold(double p) { return fp_threshold(p); }
 FP_INLINE ect_u64 ect_threshold(const EctNumber &p) { return p.get(); }
-#define ECT_DRAW(s, n, e, threshold) ect_number(fp_draw(key##s, step, sample0 + (ect_u64)(n), (ect_u64)(e), threshold))
+#define ECT_DRAW(s, n, e, threshold) ect_number(fp_draw(key##s, step, first##s + (ect_u64)(n), (ect_u64)(e), threshold))
 #define ECT_NORMAL(s, n, e, per) ECT_DRAW(s, n, e, 0)
 #define ECT_UNIFORM(s, n, e, per) ECT_DRAW(s, n, e, 0)
 #define ECT_BERNOULLI(s, n, e, per, threshold) ECT_DRAW(s, n, e, threshold)

@@ -61,22 +61,22 @@ static void rows(void **state)
     static const double ps[] = {0, 0x1p-32, 0.3, 0.95, 1};
     for (int count = 4; count <= MOST; count += 4)
         for (size_t i = 0; i < COUNT(samples) * COUNT(steps) * COUNT(firsts); i++) {
-            uint64_t sample0 = samples[i % COUNT(samples)], step = steps[i / COUNT(samples) % COUNT(steps)];
+            uint64_t first0 = samples[i % COUNT(samples)], step = steps[i / COUNT(samples) % COUNT(steps)];
             uint64_t e = firsts[i / COUNT(samples) / COUNT(steps)];
             float z[MOST + 1], u[MOST + 1], b[MOST + 1];
             z[count] = u[count] = b[count] = -7;
             ECT_NORMAL_ROW(0, 1, e, count, 1, z);
             ECT_UNIFORM_ROW(0, 1, e, count, 1, u);
             for (int k = 0; k < count; k++) {
-                float normal = rng_normal_at(key0, step, sample0 + 1, e + (uint64_t)k);
+                float normal = rng_normal_at(key0, step, first0 + 1, e + (uint64_t)k);
                 assert_memory_equal(&z[k], &normal, sizeof normal);
-                assert_true(u[k] == rng_uniform_at(key0, step, sample0 + 1, e + (uint64_t)k));
+                assert_true(u[k] == rng_uniform_at(key0, step, first0 + 1, e + (uint64_t)k));
             }
             for (size_t j = 0; j < COUNT(ps); j++) {
                 ect_u64 threshold0 = ect_threshold(ps[j]);
                 ECT_BERNOULLI_ROW(0, 1, e, count, 1, threshold0, b);
                 for (int k = 0; k < count; k++)
-                    assert_true(b[k] == rng_bernoulli_at(ps[j], key0, step, sample0 + 1, e + (uint64_t)k));
+                    assert_true(b[k] == rng_bernoulli_at(ps[j], key0, step, first0 + 1, e + (uint64_t)k));
             }
             assert_true(z[count] == -7 && u[count] == -7 && b[count] == -7);    /* and nothing beyond the row */
         }
