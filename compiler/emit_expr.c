@@ -1,6 +1,7 @@
 /* Printing of scalar expressions and loop nests: named indices, hex floats, invariants hoisted, conditions decided as far out as they can be.
    Assumes an Emit whose loop names are set; everything printed is valid C11 with the prelude. */
 #include "compiler/emit.h"
+#include <ctype.h>
 #include <math.h>
 
 static void pad(Emit *e) { for (int i = 0; i < e->indent; i++) sb_puts(e->b, "    "); }
@@ -79,14 +80,23 @@ const char *operand_text(Emit *e, KRef v)
 static const char *const c_words[] = {"auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern",
     "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct",
     "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "args", "row", "rows", "row0", "task", "tile", "stage", "panel", "sum",
-    "wanted", "holds", "at", "count", "scratch", "shared", "step", "sample0", "asm", "typeof", "unix", "linux"};
+    "wanted", "holds", "at", "count", "scratch", "shared", "step", "asm", "typeof", "unix", "linux", "instance", "buf", "lane", "total", "part",
+    "partial", "segment", "first", "col", "m", "r", "px", "dy", "add", "which"};
 
-const char *loop_c_name(Emit *e, Sym role)
+/* Names that kernels use for themselves, by their form: x0, sum1, first0; c_block, c_tile; H, TILES; ect_fma. */
+static bool kernels_own(const char *name)
 {
-    for (size_t i = 0; i < COUNT(c_words); i++)
-        if (!strcmp(role, c_words[i])) return arena_printf(e->k->arena, "%s_", role);
-    return role;
+    static const char *const ends[] = {"_block", "_tile", "_panel", "_row", "_"}, *const starts[] = {"ect_", "omp_", "__"};
+    size_t n = strlen(name);
+    bool own = isupper((unsigned char)name[0]) || isdigit((unsigned char)name[n - 1]);
+    for (size_t i = 0; i < COUNT(ends); i++) own |= n >= strlen(ends[i]) && !strcmp(name + n - strlen(ends[i]), ends[i]);
+    for (size_t i = 0; i < COUNT(starts); i++) own |= !strncmp(name, starts[i], strlen(starts[i]));
+    for (size_t i = 0; i < COUNT(c_words); i++) own |= !strcmp(name, c_words[i]);
+    return own;
 }
+
+/* Different roles have different names: what ends in _ gets one more. */
+const char *loop_c_name(Emit *e, Sym role) { return kernels_own(role) ? arena_printf(e->k->arena, "%s_", role) : role; }
 
 const char *loop_end(Emit *e, int loop)
 {
