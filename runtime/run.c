@@ -254,12 +254,13 @@ static void run_segment(Session *s, const PlanProgram *p, int index, const RunAr
                 .seed = s->seed};
     if (!s->cls->wide) l.in64 = NULL;
     double *whole = NULL, began = 0;
-    if (s->profile) {
+    bool timed = s->profile && !(s->profile_every && step % (uint64_t)s->profile_every);
+    if (timed) {
         l.time = profile_segment(s->profile, g, &whole);
         began = now_seconds();
     }
     s->cls->run(s->device, &l);
-    if (s->profile) *whole += now_seconds() - began;
+    if (timed) *whole += now_seconds() - began;
     for (int i = 0; i < g->n_draws; i++) free(made[i]);
     free(made); free(draw); free(key); free(wide); free(narrow);
 }

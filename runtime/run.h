@@ -26,6 +26,7 @@ typedef struct {
     ProgramState *program_state;                     /* per plan program: outputs, carries */
     uint64_t memory_before;                          /* resident bytes when the device was open and nothing allocated yet */
     Profile *profile;                                /* NULL, or where the times of steps go; the caller's */
+    int64_t profile_every;                           /* only the runs whose step is a multiple of it are timed; 0: all */
 } Session;
 
 /* device: "ref", "ref64", "cpu", "auto"; threads 0 = all. Parameters are 0 until loaded or initialised. step = 1, seen = 0, seed

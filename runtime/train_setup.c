@@ -59,6 +59,7 @@ static void parse(TrainOptions *t, int argc, char **argv)
         {"device", OPT_TEXT, &t->device, "D", "auto, cpu, ref or ref64 (default auto)", 0, 0, 0},
         {"threads", OPT_INT, &t->threads, "T", "threads (default: all processors)", 1, 4096, 0},
         {"profile", OPT_JSON, &t->profile, "[FILE.json]", "at the end, time each kernel took against its prediction", 0, 0, 0},
+        {"profile-every", OPT_INT, &t->profile_every, "N", "with --profile: only steps whose number is a multiple of N (default 1)", 1, big, 0},
     };
     if (!options_parse(USAGE, ABOUT, o, COUNT(o), argc, argv, &t->plan_dir, 1)) user_error("which plan? usage: %s", USAGE);
     t->flip_given = option_find(o, COUNT(o), "flip")->given;
@@ -66,6 +67,7 @@ static void parse(TrainOptions *t, int argc, char **argv)
     t->accumulate_given = option_find(o, COUNT(o), "accumulate")->given;
     t->data_given = t->data != NULL;
     t->validate_given = option_find(o, COUNT(o), "validate-images")->given;
+    if (option_find(o, COUNT(o), "profile-every")->given && !t->profile) user_error("--profile-every goes with --profile");
     if (t->images && t->steps) user_error("--images and --steps say the same thing: give one of them");
     if (t->resume && t->init) user_error("--resume goes on with a run's own weights; --init starts a new one: give one of them");
     if (t->resume && t->overwrite) user_error("--resume and --overwrite exclude each other");
@@ -389,6 +391,7 @@ void train_setup(Train *t, int argc, char **argv)
     uint64_t need = check_memory(t, o->threads ? (int)o->threads : omp_get_max_threads());
     Session *s = t->s = session_open(t->plan, o->device, (int)o->threads);
     if (o->profile) s->profile = profile_new(t->plan, s->threads);
+    s->profile_every = o->profile_every;
     for (int i = 0; i < o->set.n; i++)
         if (!session_set(s, o->set.v[i], &err)) user_error("%s", err);
     session_check(s);
