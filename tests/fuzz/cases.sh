@@ -3,5 +3,5 @@
 . "$SRC/tests/fuzz/lib"
 # shellcheck disable=SC2086
 for level in -O1 -O3; do
-    "$BUILD/tests-tools/fuzz" --bin "$BUILD" --ectc "$ECTC" --level $level "$SRC"/tests/fuzz/cases/*.dsl ${FUZZ_OPTIONS:+-- $FUZZ_OPTIONS} || exit 1
+    "$BUILD/tests-tools/fuzz" --bin "$BUILD" --ectc "$ECTC" --level $level $exact "$SRC"/tests/fuzz/cases/*.dsl ${FUZZ_OPTIONS:+-- $FUZZ_OPTIONS} || exit 1
 done

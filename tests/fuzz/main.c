@@ -1,15 +1,16 @@
-/* fuzz: random model texts from seeds, compiled fused and unfused; tests/tools/agree compares; what fails is reduced.
-   Assumes ectc, ect-rt and tests-tools/agree in one build folder. */
+/* fuzz: random model texts from seeds, compiled fused and unfused; tests-tools/agree compares within tolerances, tests-tools/exact without;
+   what fails is reduced.
+   Assumes ectc, ect-rt and tests-tools/ in one build folder. */
 #include "tests/tools/tool.h"
 #include "tests/fuzz/fuzz.h"
 
-typedef enum { GOOD, REFUSED, COMPILER, STOPPED, DIFFERENT } Verdict;
+typedef enum { GOOD, REFUSED, COMPILER, STOPPED, DIFFERENT, INEXACT } Verdict;
 static const char *const verdict_text[] = {
     [GOOD] = "agrees", [REFUSED] = "ectc refuses the text", [COMPILER] = "ectc fails", [STOPPED] = "a program does not run",
-    [DIFFERENT] = "values differ",
+    [DIFFERENT] = "values differ", [INEXACT] = "values differ in exact mode",
 };
 typedef struct {
-    const char *ectc, *keep, *seconds, *level;
+    const char *ectc, *keep, *seconds, *level, *exact;
     int n_extra;
     char **extra;                                    /* more options of ectc */
 } Settings;
@@ -64,6 +65,16 @@ static Verdict check(const char *model, char **log)
         int status = step(&a, &b);
         if (status) v = status != EXIT_USER || strstr(b.s, "does not run") || strstr(b.s, "killed by") ? STOPPED : DIFFERENT;
         if (status && status != EXIT_USER) sb_printf(&b, "exit status %d\n", status);
+    }
+    for (int i = 0; i < 2 && v == GOOD && !compile_only && set.exact; i++) {
+        Args a = {0};
+        char *exact = xasprintf("%s/tests-tools/exact", bin_dir);
+        const char *fixed[] = {"/usr/bin/env", "timeout", "300", exact, "--headers", set.exact, i ? none : full};
+        for (size_t k = 0; k < COUNT(fixed); k++) add(&a, fixed[k]);
+        sb_free(&b);
+        b = (StrBuf){0};
+        int status = step(&a, &b);
+        if (status) v = status == EXIT_USER ? INEXACT : STOPPED;
     }
     if (file_exists(cache)) remove_tree(cache);
     if (file_exists(full)) remove_tree(full);
@@ -146,6 +157,7 @@ static void usage(FILE *to)
           "  --bin DIR        the build (build)\n"
           "  --ectc FILE      the compiler (DIR/ectc)\n"
           "  --level FLAG     how kernels are compiled (-O1)\n"
+          "  --exact DIR      in exact mode too, with the headers in DIR (tests/exact)\n"
           "  --stop           end at the first that fails\n"
           "  --verbose        print every comparison\n"
           "  --keep DIR       write failing texts there, reduced\n"
@@ -183,6 +195,7 @@ int main(int argc, char **argv)
         else if (!strcmp(a, "--bin")) bin_dir = value(argc, argv, &i);
         else if (!strcmp(a, "--ectc")) set.ectc = value(argc, argv, &i);
         else if (!strcmp(a, "--level")) set.level = value(argc, argv, &i);
+        else if (!strcmp(a, "--exact")) set.exact = value(argc, argv, &i);
         else if (!strcmp(a, "--keep")) set.keep = value(argc, argv, &i);
         else if (!strcmp(a, "--reduce")) set.seconds = value(argc, argv, &i);
         else if (!strcmp(a, "--stop")) stop = true;
