@@ -51,9 +51,11 @@ $(B)/gen/grammar.c: dsl/grammar.y
 	bison -Wall -Werror -o $(B)/gen/grammar.c --header=$(B)/gen/grammar.h $<
 $(B)/gen/lexer.c: dsl/lexer.l $(B)/gen/grammar.h
 	flex -o $@ $<
-$(B)/gen/std_embed.c: tools/embed.sh $(wildcard dsl/std/*.dsl) $(wildcard dsl/errors/*.md) runtime/kernel_prelude.h $(wildcard compiler/report/*)
+$(B)/gen/cuda_prelude.cuh: tools/cuda_prelude.sh runtime/kernel_prelude.h runtime/cuda_prelude.cuh
 	@mkdir -p $(B)/gen
-	sh tools/embed.sh > $@
+	sh tools/cuda_prelude.sh > $@
+$(B)/gen/std_embed.c: tools/embed.sh $(wildcard dsl/std/*.dsl) $(wildcard dsl/errors/*.md) runtime/kernel_prelude.h $(B)/gen/cuda_prelude.cuh $(wildcard compiler/report/*)
+	sh tools/embed.sh $(B)/gen/cuda_prelude.cuh > $@
 $(B)/gen/%.o: $(B)/gen/%.c
 	$(CC) $(CFLAGS) -Wno-unused-function -Wno-sign-compare -Idsl -MMD -c -o $@ $<
 $(B)/%.o: %.c | $(B)/gen/grammar.h

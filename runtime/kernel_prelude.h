@@ -6,7 +6,10 @@
 typedef unsigned int ect_u32;
 typedef unsigned long long ect_u64;
 typedef long long ect_i64;
+typedef unsigned short ect_bf16_t;
 #define ECT_INLINE static inline __attribute__((always_inline, unused))
+#define ECT_UNROLL(n) ECT_PRAGMA(GCC unroll n)
+#define ECT_PRAGMA(words) _Pragma(#words)
 
 /* Arguments of every kernel: `void k017_...(const EctArgs *a)`. */
 typedef struct {
@@ -22,6 +25,8 @@ typedef struct {
                   int); /* cblas_sgemm, single-threaded */
 } EctArgs;
 
+/* From here to the end mark the text is that of CUDA kernels too (cuda_prelude.cuh). */
+/* @begin@ */
 /* ---- bits ---- */
 ECT_INLINE float ect_from_bits(ect_u32 u) { union { ect_u32 u; float f; } v; v.u = u; return v.f; }
 ECT_INLINE ect_u32 ect_bits(float f) { union { ect_u32 u; float f; } v; v.f = f; return v.u; }
@@ -33,7 +38,7 @@ ECT_INLINE void ect_philox(ect_u64 key, ect_u64 step, ect_u64 sample, ect_u32 bl
     ect_u32 k0 = (ect_u32)key, k1 = (ect_u32)(key >> 32);
     ect_u32 c0 = block, c1 = (ect_u32)sample, c2 = (ect_u32)step;
     ect_u32 c3 = ((ect_u32)(sample >> 32) & 0xffffu) | (((ect_u32)(step >> 32) & 0xffffu) << 16);
-#pragma GCC unroll 10       /* or loops over blocks do not vectorise */
+    ECT_UNROLL(10)          /* or loops over blocks do not vectorise */
     for (int i = 0; i < 10; i++) {
         ect_u32 n0 = ect_mulhi(0xCD9E8D57u, c2) ^ c1 ^ k0, n2 = ect_mulhi(0xD2511F53u, c0) ^ c3 ^ k1;
         c1 = 0xCD9E8D57u * c2; c3 = 0xD2511F53u * c0; c0 = n0; c2 = n2;
@@ -221,7 +226,6 @@ ECT_INLINE float ect_bf16(float x)
 }
 
 /* Activations stored in 2 bytes: the upper half of an f32, rounded to nearest even. */
-typedef unsigned short ect_bf16_t;
 ECT_INLINE float ect_load_bf16(ect_bf16_t x) { return ect_from_bits((ect_u32)x << 16); }
 ECT_INLINE void ect_store_bf16(ect_bf16_t *to, float x) { *to = (ect_bf16_t)(ect_bits(ect_bf16(x)) >> 16); }
 
@@ -245,5 +249,6 @@ ECT_INLINE void ect_store_bf16(ect_bf16_t *to, float x) { *to = (ect_bf16_t)(ect
 #define ECT_BERNOULLI_ROW(s, n, e, count, per, threshold, out) \
     ect_bernoulli_row(threshold, key##s, step, first##s + (ect_u64)(n), (ect_u64)(e), count, out)
 #endif
+/* @end@ */
 int omp_get_thread_num(void);
 #endif

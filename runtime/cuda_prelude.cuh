@@ -1,0 +1,94 @@
+/* What generated CUDA kernels start with: argument types, the instructions they use by name, and, from kernel_prelude.h, the element functions
+   and random numbers of the C kernels. Compiled in front of a kernel's text by NVRTC; or by a C++ compiler for `cuda-emu`, whose header comes
+   before and defines ECT_EMU and all that is here under #ifndef ECT_EMU. No other header is needed. --fmad=false: sums and products are
+   rounded as written, so draws have the same bits everywhere. */
+typedef unsigned int ect_u32;
+typedef unsigned long long ect_u64;
+typedef long long ect_i64;
+typedef unsigned short ect_bf16_t;
+
+/* Values of a step, in device memory: what changes from step to step without a kernel's arguments changing. */
+struct EctNow { ect_u64 step, sample0; float scalar[1]; };       /* scalar: all slots of the plan */
+
+#ifndef ECT_EMU
+#define ECT_INLINE static __device__ __forceinline__ __attribute__((unused))
+#define ECT_UNROLL(n) _Pragma("unroll")
+#define restrict __restrict__
+#define __builtin_fmaf __fmaf_rn
+#define __builtin_sqrtf __fsqrt_rn
+#define __builtin_fabsf fabsf
+#define __builtin_copysignf copysignf
+#define __builtin_floorf floorf
+#define __builtin_logf logf
+#define __builtin_sinf sinf
+#define __builtin_cosf cosf
+#define __builtin_erff erff
+#define __builtin_powf powf
+#define __builtin_inff() __int_as_float(0x7f800000)
+#define __builtin_nanf(s) __int_as_float(0x7fc00000)
+#endif
+
+/* @kernel_prelude.h@ */
+
+/* ---- instructions ---- */
+/* mma m16n8k16: D[16][8] += A[16][16] B[16][8], bf16 operands, f32 sums. A fragment is what one lane of a warp holds of its tile. */
+#ifndef ECT_EMU
+struct ect_frag_a { ect_u32 x[4]; };
+struct ect_frag_b { ect_u32 x[2]; };
+struct ect_frag_c { float x[4]; };
+ECT_INLINE ect_u32 ect_shared_address(const void *p) { return (ect_u32)__cvta_generic_to_shared(p); }
+/* ldmatrix x4. A tile lies as [16 rows][k], k innermost: lane l passes the address of row l % 16, element 8 (l / 16). */
+ECT_INLINE ect_frag_a ect_load_a(const ect_bf16_t *p)
+{
+    ect_frag_a f;
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(f.x[0]), "=r"(f.x[1]), "=r"(f.x[2]), "=r"(f.x[3]) : "r"(ect_shared_address(p)) : "memory");
+    return f;
+}
+/* The same of a tile that lies as [16 k][rows], rows innermost: lane l passes the address of k = l % 8 + 8 (l / 16), row 8 (l / 8 % 2). */
+ECT_INLINE ect_frag_a ect_load_a_trans(const ect_bf16_t *p)
+{
+    ect_frag_a f;
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(f.x[0]), "=r"(f.x[1]), "=r"(f.x[2]), "=r"(f.x[3]) : "r"(ect_shared_address(p)) : "memory");
+    return f;
+}
+/* Two neighbouring B tiles, 16 columns. Stored as [16 columns][k], k innermost: lane l passes column l % 8 + 8 (l / 16), element 8 (l / 8 % 2). */
+ECT_INLINE void ect_load_b2(ect_frag_b *f, const ect_bf16_t *p)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(f[0].x[0]), "=r"(f[0].x[1]), "=r"(f[1].x[0]), "=r"(f[1].x[1]) : "r"(ect_shared_address(p)) : "memory");
+}
+/* Stored as [16 k][columns], columns innermost: lane l passes k = l % 16, column 8 (l / 16). */
+ECT_INLINE void ect_load_b2_trans(ect_frag_b *f, const ect_bf16_t *p)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(f[0].x[0]), "=r"(f[0].x[1]), "=r"(f[1].x[0]), "=r"(f[1].x[1]) : "r"(ect_shared_address(p)) : "memory");
+}
+/* Lane l: x[0], x[1] are D[l/4][2(l%4)], D[l/4][2(l%4)+1]; x[2], x[3] the same of row l/4 + 8. */
+ECT_INLINE void ect_mma(ect_frag_c *d, const ect_frag_a &a, const ect_frag_b &b)
+{
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(d->x[0]), "+f"(d->x[1]), "+f"(d->x[2]), "+f"(d->x[3])
+                 : "r"(a.x[0]), "r"(a.x[1]), "r"(a.x[2]), "r"(a.x[3]), "r"(b.x[0]), "r"(b.x[1]));
+}
+/* 16 bytes from global to shared memory, later; both addresses are multiples of 16. `bytes` of them (0 or 16) are read, the rest is 0. */
+ECT_INLINE void ect_cp_async16(void *to, const void *from, int bytes)
+{
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(ect_shared_address(to)), "l"(from), "r"(bytes) : "memory");
+}
+/* 4 bytes, aligned to 4. */
+ECT_INLINE void ect_cp_async4(void *to, const void *from, int bytes)
+{
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" :: "r"(ect_shared_address(to)), "l"(from), "r"(bytes) : "memory");
+}
+ECT_INLINE void ect_cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+/* Until at most `groups` of the thread's newest groups are still under way; 0 to 3, a constant. */
+ECT_INLINE void ect_cp_async_wait(int groups)
+{
+    if (groups == 0) asm volatile("cp.async.wait_group 0;" ::: "memory");
+    else if (groups == 1) asm volatile("cp.async.wait_group 1;" ::: "memory");
+    else if (groups == 2) asm volatile("cp.async.wait_group 2;" ::: "memory");
+    else asm volatile("cp.async.wait_group 3;" ::: "memory");
+}
+#endif
