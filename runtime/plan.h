@@ -26,8 +26,17 @@ typedef struct {
     int set;
 } PlanState; /* set: index into sets if ema, else -1 */
 typedef struct { const char *name; bool is_int; const char *expr; } PlanRuntime;
+/* A kernel's CUDA text: entries that run one after another, each as a grid of grid[0] x grid[1] x instances blocks of `block` threads. */
+typedef struct { const char *entry; int64_t grid[2]; int block; int64_t shared; } PlanCudaLaunch;       /* shared: dynamic, bytes */
+typedef struct {
+    const char *file;                                /* relative to the plan */
+    int instances;                                   /* the most that a launch of it has: buffers its arguments have room for */
+    int64_t workspace;                               /* bytes that a launch needs */
+    int n_launches; PlanCudaLaunch *launch;
+} PlanCuda;
 typedef struct {
     const char *name, *file, *cls;                   /* file: relative to the plan */
+    const PlanCuda *cuda;                            /* NULL when the plan was not compiled for cuda */
     const char *shape;                               /* result and sum, for people; "" when the plan does not say */
     int64_t flops, bytes, scratch, shared;           /* scratch: bytes per thread; shared: bytes per launch */
     int64_t issued_bytes;                            /* with re-reads; -1 when the plan does not say */

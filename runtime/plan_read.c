@@ -277,6 +277,37 @@ static void read_scalars(PlanReader *r, const json_t *root)
     for (int i = 0; i < p->n_scalars && !r->err; i++) check_expr(r, "a scalar", p->scalar[i]);
     p->stream = plan_strings(r, root, "streams", &p->n_streams);
 }
+static bool identifier(const char *s)
+{
+    for (const char *c = s; *c; c++) if (!isalnum((unsigned char)*c) && *c != '_') return false;
+    return isalpha((unsigned char)*s);
+}
+static const PlanCuda *read_cuda(PlanReader *r, const json_t *o)
+{
+    PlanCuda *k = arena_make(r->p->arena, PlanCuda, 1);
+    if (!json_is_object(o)) { plan_bad(r, "`cuda` is no object"); return k; }
+    k->file = plan_file(r, o, "file", "kernels/");
+    k->instances = (int)plan_int(r, o, "instances", 1, 100000);
+    k->workspace = plan_int(r, o, "workspace", 0, MAX_BYTES);
+    const json_t *a = plan_array(r, o, "launches", &k->n_launches);
+    k->launch = arena_make(r->p->arena, PlanCudaLaunch, k->n_launches + 1);
+    if (!r->err && !k->n_launches) plan_bad(r, "`cuda` has no launches");
+    for (int i = 0; i < k->n_launches && !r->err; i++) {
+        const json_t *l = json_array_get(a, (size_t)i), *grid = json_object_get(l, "grid");
+        k->launch[i].entry = plan_str(r, l, "entry");
+        if (!r->err && !identifier(k->launch[i].entry)) plan_bad(r, "`entry` of launch %d is no C identifier", i);
+        if (!r->err && json_array_size(grid) != 2) plan_bad(r, "`grid` of launch %d does not have two sizes", i);
+        for (int q = 0; q < 2 && !r->err; q++) {
+            const json_t *n = json_array_get(grid, (size_t)q);
+            k->launch[i].grid[q] = json_integer_value(n);
+            if (!json_is_integer(n) || k->launch[i].grid[q] < 1 || k->launch[i].grid[q] > (q ? 65535 : INT32_MAX))
+                plan_bad(r, "`grid` of launch %d is beyond what a device takes", i);
+        }
+        k->launch[i].block = (int)plan_int(r, l, "block", 1, 1024);
+        k->launch[i].shared = plan_int(r, l, "shared", 0, 1 << 20);
+    }
+    return k;
+}
 static void read_kernels(PlanReader *r, const json_t *root)
 {
     Plan *p = r->p;
@@ -288,9 +319,7 @@ static void read_kernels(PlanReader *r, const json_t *root)
         PlanKernel *k = &p->kernel[i];
         plan_at(r, "kernel %d", i);
         k->name = plan_str(r, o, "name");
-        for (const char *c = k->name; *c; c++)
-            if (!isalnum((unsigned char)*c) && *c != '_') { plan_bad(r, "its name is no C identifier"); break; }
-        if (!isalpha((unsigned char)*k->name)) plan_bad(r, "its name is no C identifier");
+        if (!identifier(k->name)) plan_bad(r, "its name is no C identifier");
         plan_at(r, "kernel `%.100s`", k->name);
         k->file = plan_file(r, o, "file", "kernels/");
         k->cls = plan_str(r, o, "class");
@@ -302,6 +331,7 @@ static void read_kernels(PlanReader *r, const json_t *root)
         k->shared = plan_int(r, o, "shared", 0, MAX_BYTES);
         k->instance = plan_strings(r, o, "instances", &k->n_instances);
         k->source = plan_strings(r, o, "source", &k->n_source);
+        if (json_object_get(o, "cuda")) k->cuda = read_cuda(r, json_object_get(o, "cuda"));
     }
 }
 
