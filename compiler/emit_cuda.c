@@ -336,7 +336,9 @@ static void block_sums(Emit *e, CudaText *t, const Sums *s, int64_t count)
     cuda_entry_begin(e, t, "", outer, chunks, 0);
     line(e, "enum { KEPT = %lld, LANES = %lld };  /* results of a block, threads that add up each */", (long long)width, (long long)(CUDA_THREADS / width));
     line(e, "__shared__ float part[%d];", CUDA_THREADS);
-    line(e, "const int kept = threadIdx.x %% KEPT, lane = threadIdx.x / KEPT, result = blockIdx.y*KEPT + kept;");
+    line(e, "const int kept = threadIdx.x %% KEPT;");
+    line(e, "const int lane = threadIdx.x / KEPT;");
+    line(e, "const int result = blockIdx.y*KEPT + kept;");
     cuda_decode(e, "(int)blockIdx.x", k->n_out, k->out);
     if (k->n_out && k->loop[k->out[0]].bounded) line(e, "if (%s >= wanted) return;", e->loop_name[k->out[0]]);
     bool ragged = kept % width != 0;

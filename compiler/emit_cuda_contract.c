@@ -6,7 +6,16 @@
 
 enum { BK_FMA = 16, BK_MMA = 32, PAD_MMA = 8, TN = 4, SHARED_STATIC = 48 << 10, ROW_TILE = 64 << 10, FULL = 132 };
 
+/* A convolution's rows in tiles of whole image lines: the operand is staged once an element, with its border, and read by every tap. */
 typedef struct {
+    bool on;
+    const Tap *h, *w;                                /* outer and inner windowed axis; h may be NULL */
+    int64_t H, W, lines, images;                     /* lines of an image that a tile has, images that it has */
+    int64_t SH, SW, left_h, left_w;                  /* lines and pixels of the stage; of them before the tile's first */
+    int n_inner; Axis inner[MAX_AXES]; int64_t depth;/* summed axes beyond taps */
+} Halo;
+typedef struct {
+    Halo halo;                                       /* of the first segment */
     int64_t M, N, B, TASK, tasks;                    /* rows, columns, batch; rows of a task, tasks of a batch element */
     int64_t BM, BN, BK, CN;                          /* tile of a block, depth of a stage, columns of the tile's end */
     int64_t column_blocks, splits, K0;               /* splits: of the sum over K; K0: of the first segment */
@@ -88,27 +97,42 @@ static const char *stage_at(Emit *e, const Shape *s, const Stage *g, const char 
     return arena_printf(e->k->arena, word(wide) ? "%s[%s*%lld + %s]" : "%s[(%s)*%lld + %s]", g->name, wide, (long long)(g->depth + pad), deep);
 }
 
-/* Fills a stage: element (wide, deep) is the operand at row or column first + wide and summed index k0 + deep; 0 outside. */
-static void fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, const Stage *stage)
+static void also(StrBuf *b, const char *condition) { sb_printf(b, "%s%s", b->len ? " && " : "", condition); }
+
+/* `value`: the operand's element, 0 where the condition does not hold. */
+static void staged_value(Emit *e, const Operand *o, const char *condition)
+{
+    line(e, condition ? "float value = 0.0f;" : "float value;");
+    if (condition) open_block(e, "if (%s)", condition);
+    else { line(e, "{"); e->indent++; }
+    char **values = cuda_values(e, 1, &o->value);
+    line(e, "value = %s;", expr_text(e, o->value));
+    cuda_values_end(e, values);
+    close_block(e);
+}
+
+/* Fills a stage: element (wide, deep) is the operand at row or column first + wide and summed index k0 + deep of the axes v[]; 0 outside. */
+static void fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, const Stage *stage, int n_k, const Axis *v)
 {
     Kernel *k = e->k;
     const Operand *o = side == 'a' ? &g->a : &g->b;
     const Axis *wide_axes = side == 'a' ? k->m : k->nn;
     int n_wide = side == 'a' ? k->n_m : k->n_n;
     bool wide_next = contiguous(e, o, wide_axes, n_wide);
-    int64_t K = axes_product(g->k, g->n_k), W = side == 'a' ? s->M : s->N;
+    int64_t K = axes_product(v, n_k), W = side == 'a' ? s->M : s->N;
     line(e, "/* operand %c%s with its prologue{{%c%d}}, 0 outside */", side, seg ? arena_printf(k->arena, " of segment %d", seg) : "", side, seg);
     open_block(e, "for (int slot = threadIdx.x; slot < %lld; slot += %d)", (long long)(stage->wide * s->BK), CUDA_THREADS);
     if (wide_next) line(e, "const int wide = slot %% %lld, deep = slot / %lld;", (long long)stage->wide, (long long)stage->wide);
     else line(e, "const int wide = slot / %lld, deep = slot %% %lld;", (long long)s->BK, (long long)s->BK);
-    line(e, "const int %s = %s + wide, k_at = k0 + deep;", side == 'a' ? "row_at" : "col_at", side == 'a' ? "row0" : "col0");
+    line(e, "const int %s = %s + wide;", side == 'a' ? "row_at" : "col_at", side == 'a' ? "row0" : "col0");
+    line(e, "const int k_at = k0 + deep;");
     StrBuf inside = {0};
     const char *k_end = s->splits > 1 ? "k_end" : arena_printf(k->arena, "%lld", (long long)K);
-    if (side == 'a') sb_printf(&inside, "row_at < %s", s->TASK % s->BM ? "row_end" : arena_printf(k->arena, "%lld", (long long)W));
-    else sb_printf(&inside, "col_at < %lld", (long long)W);
-    if (s->splits > 1 || K % s->BK) sb_printf(&inside, " && k_at < %s", k_end);
+    if (side == 'a' && s->TASK % s->BM) also(&inside, "row_at < row_end");
+    else if (W % (side == 'a' ? s->BM : s->BN)) also(&inside, arena_printf(k->arena, "%s < %lld", side == 'a' ? "row_at" : "col_at", (long long)W));
+    if (s->splits > 1 || K % s->BK) also(&inside, arena_printf(k->arena, "k_at < %s", k_end));
     decode_axes(e, o, side == 'a' ? "row_at" : "col_at", n_wide, wide_axes);
-    decode_axes(e, o, "k_at", g->n_k, g->k);
+    decode_axes(e, o, "k_at", n_k, v);
     const char *keep[MAX_AXES];
     for (int i = 0; i < o->n_axes; i++) {
         const Tap *t = tap_on(o, o->outer[i]);
@@ -122,21 +146,72 @@ static void fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side,
         if (t->pad > 0) sb_printf(&at, " - %lld", (long long)t->pad);
         line(e, "const int %s = %s;", in, at.s);
         sb_free(&at);
-        sb_printf(&inside, " && %s >= 0 && %s < %lld", in, in, (long long)t->in);
+        also(&inside, arena_printf(k->arena, "%s >= 0 && %s < %lld", in, in, (long long)t->in));
         e->loop_name[o->loop[i]] = in;
     }
-    line(e, "float value = 0.0f;");
-    open_block(e, "if (%s)", inside.s);
-    char **values = cuda_values(e, 1, &o->value);
-    line(e, "value = %s;", expr_text(e, o->value));
-    cuda_values_end(e, values);
-    close_block(e);
+    staged_value(e, o, inside.s);
     for (int i = 0; i < o->n_axes; i++) e->loop_name[o->loop[i]] = keep[i];
     const char *at = stage_at(e, s, stage, "wide", "deep");
     if (s->mma) line(e, "ect_store_bf16(&%s, value);", at);
     else line(e, "%s = value;", at);
     close_block(e);
     sb_free(&inside);
+}
+
+/* Fills the stage of a convolution: [image][line][pixel][channel], the prologue once an element. */
+static void fill_halo(Emit *e, const Shape *s)
+{
+    Kernel *k = e->k;
+    const Halo *h = &s->halo;
+    const Operand *o = &k->seg[0].a;
+    int64_t pitch = s->BK + (s->mma ? PAD_MMA : 0), per_line = h->SW * s->BK, per_image = per_line * h->SH;
+    int others = k->n_m - (h->h ? 2 : 1);
+    line(e, "/* operand a with its prologue{{a0}}, once an element, 0 outside: [%lld images][%lld lines][%lld pixels][%lld channels] */", (long long)h->images, (long long)h->SH,
+         (long long)h->SW, (long long)s->BK);
+    open_block(e, "for (int slot = threadIdx.x; slot < %lld; slot += %d)", (long long)(per_image * h->images), CUDA_THREADS);
+    line(e, "const int deep = slot %% %lld;", (long long)s->BK);
+    line(e, "const int k_at = k0 + deep;");
+    line(e, "const int w_in = slot / %lld %% %lld - %lld;", (long long)s->BK, (long long)h->SW, (long long)h->left_w);
+    StrBuf inside = {0};
+    sb_printf(&inside, "w_in >= 0 && w_in < %lld", (long long)h->w->in);
+    if (h->h) {
+        line(e, "const int h_in = row0 / %lld %% %lld + slot / %lld %% %lld - %lld;", (long long)h->W, (long long)h->H, (long long)per_line, (long long)h->SH, (long long)h->left_h);
+        sb_printf(&inside, " && h_in >= 0 && h_in < %lld", (long long)h->h->in);
+    }
+    if (others) {
+        int64_t image = h->W * (h->h ? h->H : 1), n = axes_product(k->m, others);
+        line(e, "const int image = row0 / %lld + slot / %lld;", (long long)image, (long long)per_image);
+        if (n % h->images) sb_printf(&inside, " && image < %lld", (long long)n);
+        decode_axes(e, o, "image", others, k->m);
+    }
+    if (h->depth % s->BK) sb_printf(&inside, " && k_at < %lld", (long long)h->depth);
+    decode_axes(e, o, "k_at", h->n_inner, h->inner);
+    const char *keep[MAX_AXES];
+    for (int i = 0; i < o->n_axes; i++) {
+        const Tap *t = tap_on(o, o->outer[i]);
+        keep[i] = e->loop_name[o->loop[i]];
+        if (t) e->loop_name[o->loop[i]] = t == h->w ? "w_in" : "h_in";
+    }
+    staged_value(e, o, inside.s);
+    for (int i = 0; i < o->n_axes; i++) e->loop_name[o->loop[i]] = keep[i];
+    line(e, s->mma ? "ect_store_bf16(&a_tile[slot / %lld*%lld + deep], value);" : "a_tile[slot / %lld*%lld + deep] = value;", (long long)s->BK, (long long)pitch);
+    close_block(e);
+    sb_free(&inside);
+}
+
+/* Where a row of the tile begins in that stage, for tap 0. */
+static const char *halo_row(Emit *e, const Shape *s, const char *row)
+{
+    const Halo *h = &s->halo;
+    int64_t pitch = s->BK + (s->mma ? PAD_MMA : 0);
+    StrBuf b = {0};
+    if (h->images > 1) sb_printf(&b, "(%s) / %lld*%lld + ", row, (long long)(h->lines * h->W), (long long)(h->SH * h->SW * pitch));
+    if (h->h && h->images > 1) sb_printf(&b, "(%s) / %lld %% %lld*%lld + ", row, (long long)h->W, (long long)h->lines, (long long)(h->SW * pitch));
+    else if (h->h) sb_printf(&b, "(%s) / %lld*%lld + ", row, (long long)h->W, (long long)(h->SW * pitch));
+    sb_printf(&b, "(%s) %% %lld*%lld", row, (long long)h->W, (long long)pitch);
+    const char *text = arena_strdup(e->k->arena, b.s);
+    sb_free(&b);
+    return text;
 }
 
 /* ---- leaves ---- */
@@ -154,6 +229,7 @@ static void declare_sums(Emit *e, const Shape *s)
     line(e, "float c[%lld][%d] = {};", (long long)tm, TN);
 }
 
+/* a NULL: a convolution's stage, at tap_at. */
 static void multiply(Emit *e, const Shape *s, const Stage *a, const Stage *b)
 {
     Kernel *k = e->k;
@@ -165,7 +241,8 @@ static void multiply(Emit *e, const Shape *s, const Stage *a, const Stage *b)
         line(e, "ect_frag_b fb[%lld];", (long long)fn);
         line(e, "#pragma unroll");
         open_block(e, "for (int i_m = 0; i_m < %lld; i_m++)", (long long)fm);
-        if (a->rows_inner) line(e, "fa[i_m] = ect_load_a_trans(&%s);", stage_at(e, s, a, "row_c + i_m*16 + lane_c / 8 % 2 * 8", "deep + lane_c % 8 + lane_c / 16 * 8"));
+        if (!a) line(e, "fa[i_m] = ect_load_a(&a_tile[a_row[i_m] + tap_at + deep + lane_c / 16 * 8]);");
+        else if (a->rows_inner) line(e, "fa[i_m] = ect_load_a_trans(&%s);", stage_at(e, s, a, "row_c + i_m*16 + lane_c / 8 % 2 * 8", "deep + lane_c % 8 + lane_c / 16 * 8"));
         else line(e, "fa[i_m] = ect_load_a(&%s);", stage_at(e, s, a, "row_c + i_m*16 + lane_c % 16", "deep + lane_c / 16 * 8"));
         close_block(e);
         line(e, "#pragma unroll");
@@ -184,7 +261,8 @@ static void multiply(Emit *e, const Shape *s, const Stage *a, const Stage *b)
     open_block(e, "for (int deep = 0; deep < %lld; deep++)", (long long)s->BK);
     line(e, "float ra[%lld], rb[%d];", (long long)tm, TN);
     line(e, "#pragma unroll");
-    line(e, "for (int i_m = 0; i_m < %lld; i_m++) ra[i_m] = %s;", (long long)tm, stage_at(e, s, a, arena_printf(k->arena, "row_c*%lld + i_m", (long long)tm), "deep"));
+    if (!a) line(e, "for (int i_m = 0; i_m < %lld; i_m++) ra[i_m] = a_tile[a_row[i_m] + tap_at + deep];", (long long)tm);
+    else line(e, "for (int i_m = 0; i_m < %lld; i_m++) ra[i_m] = %s;", (long long)tm, stage_at(e, s, a, arena_printf(k->arena, "row_c*%lld + i_m", (long long)tm), "deep"));
     line(e, "#pragma unroll");
     line(e, "for (int i_n = 0; i_n < %d; i_n++) rb[i_n] = %s;", TN, stage_at(e, s, b, arena_printf(k->arena, "col_c*%d + i_n", TN), "deep"));
     line(e, "#pragma unroll");
@@ -248,18 +326,58 @@ static void put_partial(Emit *e, const Shape *s, const char *row, const char *co
 }
 
 /* ---- the sum over K ---- */
+/* tap * dil - pad + left lines or pixels of `step` elements. */
+static const char *tap_step(Emit *e, const Tap *t, int64_t left, int64_t step)
+{
+    int64_t from = left - t->pad;
+    const char *tap = loop_c_name(e, t->kaxis);
+    if (t->dil == 1 && !from) return arena_printf(e->k->arena, "%s*%lld", tap, (long long)step);
+    if (t->dil == -1) return arena_printf(e->k->arena, "(%lld - %s)*%lld", (long long)from, tap, (long long)step);
+    return arena_printf(e->k->arena, "(%s*%lld + %lld)*%lld", tap, (long long)t->dil, (long long)from, (long long)step);
+}
+
+/* A convolution: for some channels, the stage once, then a product for each tap at shifted addresses. */
+static void halo_segment(Emit *e, const Shape *s)
+{
+    Kernel *k = e->k;
+    const Halo *h = &s->halo;
+    const Segment2 *g = &k->seg[0];
+    int64_t pitch = s->BK + (s->mma ? PAD_MMA : 0), kh = h->h ? h->h->k : 1, kw = h->w->k;
+    int64_t rows = s->mma ? s->BM / s->warps_m / 16 : s->BM * s->BN / CUDA_THREADS / TN;
+    Stage b = {"b_tile", contiguous(e, &g->b, k->nn, k->n_n) || !s->mma, s->BN, s->BK};
+    line(e, "int a_row[%lld];  /* where the thread's rows begin in the stage */", (long long)rows);
+    line(e, "#pragma unroll");
+    line(e, "for (int i_m = 0; i_m < %lld; i_m++) a_row[i_m] = %s;", (long long)rows,
+         halo_row(e, s, s->mma ? "row_c + i_m*16 + lane_c % 16" : arena_printf(k->arena, "row_c*%lld + i_m", (long long)rows)));
+    open_block(e, "for (int k0 = 0; k0 < %lld; k0 += %lld)", (long long)h->depth, (long long)s->BK);
+    fill_halo(e, s);
+    line(e, "#pragma unroll 1");
+    open_block(e, "for (int tap = 0; tap < %lld; tap++)", (long long)(kh * kw));
+    if (h->h) line(e, "const int %s = tap / %lld;", loop_c_name(e, h->h->kaxis), (long long)kw);
+    line(e, "const int %s = tap %% %lld;", loop_c_name(e, h->w->kaxis), (long long)kw);
+    const char *pixel = tap_step(e, h->w, h->left_w, pitch);
+    line(e, "const int tap_at = %s%s%s;  /* the tap's place in the stage */", h->h ? tap_step(e, h->h, h->left_h, h->SW * pitch) : "", h->h ? " + " : "", pixel);
+    fill(e, s, g, 0, 'b', &b, h->n_inner, h->inner);
+    line(e, "__syncthreads();");
+    multiply(e, s, NULL, &b);
+    line(e, "__syncthreads();");
+    close_block(e);
+    close_block(e);
+}
+
 static void segments(Emit *e, const Shape *s)
 {
     Kernel *k = e->k;
     declare_sums(e, s);
-    for (int q = 0; q < k->n_seg; q++) {
+    if (s->halo.on) halo_segment(e, s);
+    for (int q = s->halo.on; q < k->n_seg; q++) {
         const Segment2 *g = &k->seg[q];
         int64_t K = axes_product(g->k, g->n_k);
         Stage a = {"a_tile", contiguous(e, &g->a, k->m, k->n_m) || !s->mma, s->BM, s->BK}, b = {"b_tile", contiguous(e, &g->b, k->nn, k->n_n) || !s->mma, s->BN, s->BK};
         if (s->splits > 1) open_block(e, "for (int k0 = k_begin; k0 < k_end; k0 += %lld)", (long long)s->BK);
         else open_block(e, "for (int k0 = 0; k0 < %lld; k0 += %lld)", (long long)K, (long long)s->BK);
-        fill(e, s, g, q, 'a', &a);
-        fill(e, s, g, q, 'b', &b);
+        fill(e, s, g, q, 'a', &a, g->n_k, g->k);
+        fill(e, s, g, q, 'b', &b, g->n_k, g->k);
         line(e, "__syncthreads();");
         multiply(e, s, &a, &b);
         line(e, "__syncthreads();");
@@ -274,6 +392,39 @@ static bool at_level(const Emit *e, Level level)
     return cuda_tile_has(e, level);
 }
 
+static Halo halo_of(const Kernel *k, int64_t BM, int64_t TASK)
+{
+    Halo h = {0};
+    const Operand *a = &k->seg[0].a;
+    if (k->leaf != LEAF_TAPS_K || !a->n_taps || k->n_b) return h;
+    for (int t = 0; t < a->n_taps; t++) {
+        if (a->tap[t].axis == k->m[k->n_m - 1].role) h.w = &a->tap[t];
+        else if (k->n_m > 1 && a->tap[t].axis == k->m[k->n_m - 2].role) h.h = &a->tap[t];
+        else return h;
+    }
+    if (!h.w || (a->n_taps == 2 && !h.h)) return h;
+    h.W = h.w->out;
+    h.H = h.h ? h.h->out : 1;
+    int64_t lines = BM / h.W;
+    if (BM % h.W || TASK % BM || !lines || (h.H % lines && lines % h.H) || (!h.h && lines > 1 && k->n_m < 2)) return h;
+    h.lines = MIN(lines, h.H);
+    h.images = lines / h.lines;
+    h.SW = h.W + (h.w->k - 1) * llabs(h.w->dil);
+    h.SH = h.lines + (h.h ? (h.h->k - 1) * llabs(h.h->dil) : 0);
+    h.left_w = h.w->pad - MIN(0, (h.w->k - 1) * h.w->dil);
+    h.left_h = h.h ? h.h->pad - MIN(0, (h.h->k - 1) * h.h->dil) : 0;
+    h.depth = 1;
+    for (int i = 0; i < k->n_k; i++) {
+        bool tap = false;
+        for (int t = 0; t < a->n_taps; t++) tap |= a->tap[t].kaxis == k->k[i].role;
+        if (tap) continue;
+        h.inner[h.n_inner++] = k->k[i];
+        h.depth *= k->k[i].size;
+    }
+    h.on = h.SW < 4 * h.W && h.SH < 8 * h.lines;
+    return h;
+}
+
 static Shape shape_of(const Emit *e)
 {
     const Kernel *k = e->k;
@@ -285,6 +436,7 @@ static Shape shape_of(const Emit *e)
     s.TASK = tasks ? k->tile_rows * axes_product(k->m + 2, k->n_m - 2) : 0;
     s.BN = s.N > 64 && s.mma && s.M >= 128 ? 128 : s.N > 32 ? 64 : 32;
     s.BM = s.mma ? (s.BN == 128 ? 128 : 64) : 4096 / s.BN;
+    while (tasks && s.BM > s.TASK && s.BM > 16) s.BM /= 2;
     if (s.whole_rows) {
         s.BN = s.N > 1024 ? 128 : 64;
         s.CN = (s.N + s.BN - 1) / s.BN * s.BN;
@@ -293,6 +445,11 @@ static Shape shape_of(const Emit *e)
         if (s.mma && s.BM < 16) s.mma = false;
     }
     s.BK = s.mma ? BK_MMA : BK_FMA;
+    for (int64_t rows = s.BM; rows >= 16 && !s.halo.on; rows /= 2) {
+        s.halo = halo_of(k, rows, tasks ? s.TASK : rows);
+        if (s.halo.on) s.BM = rows;
+    }
+    if (!s.mma && s.BM * s.BN < CUDA_THREADS * TN) s.BN = CUDA_THREADS * TN / s.BM;
     s.warps_m = s.mma ? (int)MIN(s.BM / 16, s.BN == 128 ? 2 : 4) : 0;
     s.warps_n = s.mma ? 8 / s.warps_m : 0;
     if (!s.whole_rows) s.CN = s.BN;
@@ -300,7 +457,7 @@ static Shape shape_of(const Emit *e)
     s.tasks = (s.M + s.TASK - 1) / s.TASK;
     s.column_blocks = s.whole_rows ? 1 : (s.N + s.BN - 1) / s.BN;
     int64_t blocks = s.tasks * s.B * s.column_blocks;
-    if (!tasks && !s.whole_rows && k->n_seg == 1 && blocks < FULL && s.K0 >= 1024) s.splits = MIN(2 * FULL / blocks, s.K0 / 256);
+    if (!tasks && !s.whole_rows && k->n_seg == 1 && blocks < FULL && s.K0 >= 1024 && !s.halo.on) s.splits = MIN(2 * FULL / blocks, s.K0 / 256);
     return s;
 }
 
@@ -320,7 +477,9 @@ static void decode_rows(Emit *e, const char *row, void *user)
 static int64_t declare_shared(Emit *e, const Shape *s, bool tile)
 {
     int64_t pad = s->mma ? PAD_MMA : 0, one = s->mma ? 2 : 4;
-    int64_t a = MAX(s->BM * (s->BK + pad), s->BK * (s->BM + pad)), b = MAX(s->BN * (s->BK + pad), s->BK * (s->BN + pad)), c = tile ? s->BM * s->CN : 0;
+    int64_t a = MAX(s->BM * (s->BK + pad), s->BK * (s->BM + pad)), staged = s->halo.on ? s->halo.images * s->halo.SH * s->halo.SW * (s->BK + pad) : 0;
+    a = MAX(a, staged);
+    int64_t b = MAX(s->BN * (s->BK + pad), s->BK * (s->BN + pad)), c = tile ? s->BM * s->CN : 0;
     const char *type = s->mma ? "ect_bf16_t" : "float";
     int64_t bytes = (a + b) * one + c * 4;
     if (bytes + 8192 <= SHARED_STATIC) {
