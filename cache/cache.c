@@ -16,6 +16,7 @@ typedef struct {
 static const char MAGIC[8] = "ectobj2\n";
 enum { MAGIC_FAMILY = 6, DAY = 86400, TEMP_SECONDS = 3600 };
 
+bool cache_only;
 static struct {
     bool looked, warned, said_damaged, pruned;
     int n;                                           /* layers; [0] is NULL when nothing can be written */

@@ -16,6 +16,9 @@ int cache_layers(const char *layer[CACHE_MAX_LAYERS]);
 /* Forgets the folders and the warnings given, so that the environment is read again (tests). Not while other threads are in here. */
 void cache_reset(void);
 
+/* --require-cached: whoever would compile says what is missing instead, and ends with status 2. */
+extern bool cache_only;
+
 /* ---- one entry: a file that holds the key's text, what is known about the bytes (text), the bytes, a checksum ---- */
 typedef struct {
     char *file;                                      /* heap; what follows points into it */

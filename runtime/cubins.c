@@ -29,9 +29,6 @@ struct Cubins {
     Item *item;
 };
 
-static bool require_cached;
-void cubins_require_cached(bool on) { require_cached = on; }
-
 /* ---- keys ---- */
 static void make_key(Item *k, const char *arch, const char *compiler, const char *prelude)
 {
@@ -291,7 +288,7 @@ Cubins *cubins_load(const Plan *plan, const bool *used, const char *arch, bool d
     const double began = now_seconds();
     Cubins *c = cubins_open(plan, used, arch, draw_inputs);
     int missing = cubins_find(c, true, true);
-    if (missing && require_cached) say_missing(c, missing);
+    if (missing && cache_only) say_missing(c, missing);
     if (missing && cubins_compile(c)) {
         int n = 0, first = -1;
         for (int i = c->n; i-- > 0;) if (c->item[i].error) n++, first = i;

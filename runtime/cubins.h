@@ -14,14 +14,12 @@ typedef struct {
 typedef struct Cubins Cubins;
 
 /* Compiles the kernels `used` (per kernel of the plan: wanted) for arch ("sm_90a"), those that are neither in the plan (packed) nor in the cache.
-   draw_inputs: the variant that reads draws from memory. A kernel that does not compile, no NVRTC and --require-cached with one missing end the
+   draw_inputs: the variant that reads draws from memory. A kernel that does not compile, no NVRTC and --require-cached (cache_only) with one missing end the
    process with status 2 and say what to do. Progress with an estimate on a terminal, one line otherwise when anything was compiled. */
 Cubins *cubins_load(const Plan *plan, const bool *used, const char *arch, bool draw_inputs);
 const Cubin *cubins_get(const Cubins *c, int kernel);        /* NULL when it was not wanted */
 void cubins_free(Cubins *c);
 int cubins_compiled(const Cubins *c);                        /* how many were compiled now */
-/* --require-cached: from now on cubins_load compiles nothing. */
-void cubins_require_cached(bool on);
 
 /* ---- in pieces, for commands ---- */
 /* The texts and keys of the kernels wanted, nothing compiled. Without NVRTC the keys say "none" for the compiler. */

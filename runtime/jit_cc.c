@@ -446,6 +446,12 @@ static int make_objects(Build *b)
             free(bytes);
         } else missing[n++] = i;
     }
+    if (n && cache_only) {
+        StrBuf names = {0};
+        for (int i = 0; i < n; i++) sb_printf(&names, "\n  %s", b->src[missing[i]].name);
+        remove_tree(b->temp);
+        machine_error("--require-cached: %d kernels are not in the cache:%s\na run without the option compiles them", n, names.s);
+    }
     if (n) compile_missing(b, missing, n);
     free(missing);
     return n;
