@@ -4,6 +4,7 @@
 #include "cache/key.h"
 #include "runtime/cubins.h"
 #include "runtime/options.h"
+#include "runtime/signals.h"
 #include <errno.h>
 #include <unistd.h>
 
@@ -271,6 +272,7 @@ int cmd_cache(int argc, char **argv)
                           "ECT_CACHE=off turns the cache off; ECT_CACHE=FOLDER:FOLDER... reads the later ones and writes the first.",
                           o, COUNT(o), argc, argv, pos, 4);
     const char *what = n ? pos[0] : "";
+    signals_as_errors();
     if (!strcmp(what, "why") && (n == 2 || n == 3)) return cache_why(pos[1], n == 3 ? pos[2] : NULL, arch, draws, json);
     if (!strcmp(what, "pack") && n == 2) return cache_pack(pos[1], arch, draws, json);
     const char *layer[CACHE_MAX_LAYERS];

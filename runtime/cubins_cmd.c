@@ -3,6 +3,7 @@
    Assumes a budget file of lines `PATTERN LIMIT N ...`, limits registers, spill, stack, shared, blocks (at least), ms. */
 #include "runtime/cubins.h"
 #include "runtime/options.h"
+#include "runtime/signals.h"
 #include "runtime/table.h"
 #include <errno.h>
 #include <fnmatch.h>
@@ -235,6 +236,7 @@ int cmd_cubins(int argc, char **argv)
     if (!archs.n) vec_push(archs.v, archs.n, archs.cap, "sm_90a");
     for (int i = 0; i < archs.n; i++)
         if (strncmp(archs.v[i], "sm_", 3)) user_error("--arch %s: a processor is written sm_90a", archs.v[i]);
+    signals_as_errors();
     char *err;
     Plan *plan = plan_load(pos[0], &err);
     if (!plan) user_error("%s", err);

@@ -2,6 +2,7 @@
    Assumes a plan with CUDA texts. usage: cubins PLAN ARCH [--require-cached] [--draw-inputs] [--times N] */
 #include "cache/cache.h"
 #include "runtime/cubins.h"
+#include "runtime/signals.h"
 
 int main(int argc, char **argv)
 {
@@ -15,6 +16,7 @@ int main(int argc, char **argv)
         else if (!strcmp(argv[i], "--times") && i + 1 < argc) times = atoi(argv[++i]);
         else user_error("unknown argument %s", argv[i]);
     }
+    signals_as_errors();
     char *err;
     Plan *plan = plan_load(argv[1], &err);
     if (!plan) user_error("%s", err);
