@@ -5,6 +5,7 @@
 #include "runtime/options.h"
 #include "runtime/profile.h"
 #include "runtime/run.h"
+#include "runtime/signals.h"
 
 typedef struct {
     const char *weights, *in, *out, *device, *dump, *profile;
@@ -359,6 +360,7 @@ static void parse(Job *j, int argc, char **argv)
 int cmd_run(int argc, char **argv)
 {
     Job j = {0};
+    signals_as_errors();
     parse(&j, argc, argv);
     Args *a = &j.a;
     char *err = NULL;
