@@ -3,6 +3,7 @@
 #include <omp.h>
 #include <unistd.h>
 #include "runtime/explain.h"
+#include "runtime/cubins.h"
 #include "runtime/memory.h"
 #include "runtime/options.h"
 #include "runtime/run.h"
@@ -308,6 +309,7 @@ int cmd_devices(int argc, char **argv)
         printf("%-6s  %-3s  %s\n", device_classes[i]->name, works ? "yes" : "no", what ? what : "");
         free(what);
     }
-    printf("%-6s  %-3s  %s\n", "cuda", "no", "not built into this version");
+    printf("%-6s  %-3s  %s\n", "cuda", "no", "not built into this version; its libraries:");
+    cuda_libraries_print();
     return EXIT_OK;
 }
