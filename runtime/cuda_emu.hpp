@@ -63,6 +63,7 @@ ECT_EMU_INDEX(thread, thread)
 ECT_EMU_INDEX(block, block)
 ECT_EMU_INDEX(threads, threads)
 ECT_EMU_INDEX(grid, grid)
+extern "C" ECT_EMU_HIDDEN ECT_EMU_QUIET __attribute__((const, noinline)) void *ect_emu_dynamic(void) { return ect_emu->dynamic(); }
 #define threadIdx (ect_emu_thread())
 #define blockIdx (ect_emu_block())
 #define blockDim (ect_emu_threads())

@@ -66,7 +66,7 @@ static void put_text(StrBuf *b, const char *text)
         const char *end = name;
         while (name > from && (name[-1] == '_' || (name[-1] >= '0' && name[-1] <= '9') || ((name[-1] | 32) >= 'a' && (name[-1] | 32) <= 'z'))) name--;
         sb_write(b, text, (size_t)(p - text));
-        sb_printf(b, "%.*s *const %.*s = (%.*s *)ect_emu->dynamic();", (int)(name - from), from, (int)(end - name), name, (int)(name - from), from);
+        sb_printf(b, "%.*s *const %.*s = (%.*s *)ect_emu_dynamic();", (int)(name - from), from, (int)(end - name), name, (int)(name - from), from);
         text = semicolon + 1;
     }
     sb_puts(b, text);
@@ -240,13 +240,17 @@ static void read_arrays(EmuKernel *k, const char *file)
     if (k->n_arrays) qsort(k->array, (size_t)k->n_arrays, sizeof *k->array, by_address);
 }
 
+/* Code and constants: linkers put what can be written behind them. */
 static int extent(struct dl_phdr_info *info, size_t size, void *to)
 {
     (void)size;
     EmuKernel *k = to;
     if (info->dlpi_addr != k->base) return 0;
-    for (int i = 0; i < info->dlpi_phnum; i++)
-        if (info->dlpi_phdr[i].p_type == PT_LOAD) k->end = MAX(k->end, k->base + info->dlpi_phdr[i].p_vaddr + info->dlpi_phdr[i].p_memsz);
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        if (p->p_type == PT_LOAD && p->p_flags & PF_W) break;
+        if (p->p_type == PT_LOAD) k->end = MAX(k->end, k->base + p->p_vaddr + p->p_memsz);
+    }
     return 1;
 }
 
@@ -293,7 +297,8 @@ char *kernel_where(const EmuKernel *k, const void *pc)
     char *out = NULL;
     if (f && fgets(line, sizeof line, f) && *line != '?') {
         line[strcspn(line, " \n")] = 0;
-        out = xstrdup(line);
+        const char *in = strstr(line, k->path);      /* without the folder that it was compiled in */
+        out = xstrdup(in ? in : line);
     }
     if (f) pclose(f);
     free(command);

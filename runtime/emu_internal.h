@@ -22,7 +22,7 @@ typedef struct {
     char *name, *path;
     void *lib;
     int fd;                                          /* of the library's file, for addr2line */
-    uintptr_t base, end;
+    uintptr_t base, end;                             /* of code and constants */
     EctEmuApi **api;
     int n_entries;
     EmuEntry **entry;

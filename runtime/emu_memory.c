@@ -3,7 +3,7 @@
 #include <sys/mman.h>
 #include "runtime/emu_internal.h"
 
-enum { UNIT = 2, TIME_BITS = 22, NEVER = (1 << TIME_BITS) - 1, WINDOW = 256, MAX_READERS = 1 << 22 };
+enum { UNIT = 2, TIME_BITS = 22, NEVER = (1 << TIME_BITS) - 1, WINDOW = 256, GAP = 1 << 20, MAX_READERS = 1 << 22 };
 
 /* Who touched two bytes, in block `serial`. An epoch is thread << TIME_BITS | time, 0: nobody. Readers of one barrier generation that are not ordered
    among each other are a list. pc: offsets in the kernel's library, or line numbers with LINE_BIT. */
@@ -63,20 +63,20 @@ void emu_begin(const EmuCode *c, EmuBuffer *buffer, int n)
     int used = 0;
     for (int i = 0; i < n; i++) if (buffer[i].at && buffer[i].bytes) order[used++] = &buffer[i];
     qsort(order, (size_t)used, sizeof *order, by_address);
-    size_t total = WINDOW;
-    for (int i = 0; i < used; i++) total += order[i]->bytes + 4 * WINDOW;
+    size_t total = 2 * GAP;
+    for (int i = 0; i < used; i++) total += order[i]->bytes + GAP + 2 * WINDOW;
     if (total > stage_bytes) {
         if (stage) munmap(stage, stage_bytes);
         stage = map(stage_bytes = total, "memory");
         if (global_cells) munmap(global_cells, n_global_cells * sizeof *global_cells);
         global_cells = map((n_global_cells = total / UNIT) * sizeof *global_cells, "the record of accesses");
     }
-    char *to = stage;
+    char *to = stage;                                /* gaps wider than most wrong indices: their pages are never there */
     for (int i = 0; i < used;) {
         const char *low = order[i]->at, *high = low + order[i]->bytes;
         int j = i + 1;
         for (; j < used && (char *)order[j]->at < high; j++) high = MAX(high, (char *)order[j]->at + order[j]->bytes);
-        to = (char *)(((uintptr_t)to + 2 * WINDOW - 1) / WINDOW * WINDOW) + (uintptr_t)low % WINDOW;      /* alignment stays what it was */
+        to = (char *)(((uintptr_t)to + GAP + WINDOW - 1) / WINDOW * WINDOW) + (uintptr_t)low % WINDOW;      /* alignment stays what it was */
         Region r = {.low = (uintptr_t)to, .high = (uintptr_t)to + (size_t)(high - low), .moved = (intptr_t)(low - to), .name = order[i]->name};
         r.cell = global_cells + (to - stage) / UNIT;
         memcpy(to, low, (size_t)(high - low));
@@ -125,7 +125,7 @@ void memory_launch(void)
     n_shared = 0;
     for (int i = 0; i <= emu.kernel->n_arrays; i++) {
         bool own = i == emu.kernel->n_arrays;
-        const EmuArray *a = own ? &(EmuArray){"dynamic shared memory", (uintptr_t)dynamic_memory, dynamic} : &emu.kernel->array[i];
+        const EmuArray *a = own ? &(EmuArray){"dynamic memory", (uintptr_t)dynamic_memory, dynamic} : &emu.kernel->array[i];
         Region r = {.low = a->at, .high = a->at + a->bytes, .cell = cell, .name = a->name, .shared = true};
         cell += a->bytes / UNIT + 2;
         vec_push(region, n_regions, cap_regions, r);
@@ -342,6 +342,13 @@ static void write_cell(Cell *c, const Region *r, uintptr_t a, bool pending, cons
     c->write_pc = pc_mark(pc, line);
 }
 
+/* The arguments, and tables in the kernel's library. */
+static bool is_constant(uintptr_t a, unsigned long bytes)
+{
+    const uintptr_t args = (uintptr_t)emu.launch->args;
+    return (a >= args && a + bytes <= args + emu.launch->arg_bytes) || (a >= emu.kernel->base && a + bytes <= emu.kernel->end);
+}
+
 void memory_access(const void *at, unsigned long bytes, unsigned align, int how, const void *pc, int line)
 {
     const uintptr_t a = (uintptr_t)at;
@@ -359,7 +366,7 @@ void memory_access(const void *at, unsigned long bytes, unsigned align, int how,
     }
     Region *r = find(a, bytes);
     if (!r) {
-        if (!(how & (ECT_EMU_WRITE | ECT_EMU_SHARED)) && a >= emu.kernel->base && a + bytes <= emu.kernel->end) return;       /* constants */
+        if (!(how & (ECT_EMU_WRITE | ECT_EMU_SHARED)) && is_constant(a, bytes)) return;
         outside(a, bytes, how, pc, line);
     }
     if (how & ECT_EMU_SHARED && !r->shared) emu_fail(place(pc), line, "the address is in %s, not in shared memory", r->name);
