@@ -23,7 +23,7 @@ void emu_fail(char *where, int line, const char *fmt, ...)
     if (where) sb_puts(&b, where);
     else if (line) sb_printf(&b, "%s:%d", emu.kernel->path, line);
     else sb_puts(&b, emu.kernel->path);
-    sb_printf(&b, ": kernel %s, block (%u,%u,%u)", emu.kernel->entry_name[emu.launch->entry], emu.api.block.x, emu.api.block.y, emu.api.block.z);
+    sb_printf(&b, ": kernel %s, block (%u,%u,%u)", emu.launch->entry, emu.api.block.x, emu.api.block.y, emu.api.block.z);
     if (emu.current >= 0) sb_printf(&b, ", thread %d (warp %d, lane %d)", emu.current, emu.current / EMU_WARP, emu.current % EMU_WARP);
     sb_printf(&b, ": %s", what);
     free(what);
@@ -317,7 +317,7 @@ static void api_wait(int groups, int line)
 /* ---- a block ---- */
 static void run_thread(int i)
 {
-    emu.kernel->entry[emu.launch->entry](emu.launch->args);
+    emu.kernel->entry[emu.entry](emu.launch->args);
     EmuThread *t = &emu.thread[i];
     for (int k = 0; k < t->n_copies; k++) perform(&t->copy[k]);
     t->n_copies = 0;
@@ -411,6 +411,9 @@ bool emu_launch(EmuCode *c, const EmuLaunch *l, char **finding)
     const EmuKernel *k = &c->kernel[l->source];
     emu.kernel = k;
     emu.launch = l;
+    emu.entry = 0;
+    while (emu.entry < k->n_entries && strcmp(k->entry_name[emu.entry], l->entry)) emu.entry++;
+    CHECK_BUG(emu.entry < k->n_entries);
     emu.check = c->options.check;
     emu.n = (int)l->block;
     emu.current = -1;
@@ -431,8 +434,8 @@ bool emu_launch(EmuCode *c, const EmuLaunch *l, char **finding)
     if (!sigsetjmp(give_up, 0)) {
         if (l->block < EMU_WARP || l->block > EMU_MAX_THREADS || l->block % EMU_WARP)
             emu_fail(NULL, 0, "a block of %u threads: a multiple of 32 up to 1024", l->block);
-        if (l->arg_bytes != k->arg_bytes[l->entry])
-            emu_fail(NULL, 0, "its arguments have %u bytes, the plan gives %zu", k->arg_bytes[l->entry], l->arg_bytes);
+        if (l->arg_bytes != k->arg_bytes[emu.entry])
+            emu_fail(NULL, 0, "its arguments have %u bytes, the plan gives %zu", k->arg_bytes[emu.entry], l->arg_bytes);
         if (!c->options.exact && shared > MAX_SHARED) emu_fail(NULL, 0, "needs %zu bytes of shared memory, there are %d", shared, MAX_SHARED);
         memory_launch();
         run_grid(l->grid);

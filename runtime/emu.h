@@ -32,7 +32,8 @@ typedef struct {
     void *seen;
 } EmuBuffer;
 typedef struct {
-    int source, entry;                               /* indices of emu_load */
+    int source;                                      /* index of emu_load */
+    const char *entry;
     unsigned grid[3], block;
     size_t shared;                                   /* dynamic, bytes */
     const void *args;                                /* the argument struct, with the addresses `seen` */

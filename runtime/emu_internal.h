@@ -56,7 +56,7 @@ typedef struct {
     bool check;
     EctEmuApi api;
     EmuThread thread[EMU_MAX_THREADS];
-    int n, current, live;
+    int entry, n, current, live;
     uint32_t serial, first_serial;                   /* of this block; of the launch's first */
     uint32_t generation;                             /* barriers of all threads that the block has passed */
     uint64_t random;
