@@ -1,4 +1,4 @@
-/* A device runs segments of a plan. One table of functions each: ref, ref64 (from graph text), cpu (from generated kernels).
+/* A device runs segments of a plan. One table of functions each: ref, ref64 (from graph text), cpu (from generated kernels), cuda-emu.
    A device owns its arena and compiled code; everything else it is lent for one launch. */
 #ifndef ECT_DEVICE_H
 #define ECT_DEVICE_H
@@ -49,7 +49,7 @@ typedef struct DeviceClass {
     void (*close)(Device *d);
 } DeviceClass;
 
-extern const DeviceClass device_ref, device_ref64, device_cpu;
+extern const DeviceClass device_ref, device_ref64, device_cpu, device_emu;
 extern const DeviceClass *const device_classes[];    /* NULL at the end */
 /* "auto" is the best there is. NULL when the name is unknown. */
 const DeviceClass *device_find(const char *name);

@@ -306,10 +306,10 @@ int cmd_devices(int argc, char **argv)
     for (int i = 0; device_classes[i]; i++) {
         char *what = NULL;
         bool works = device_classes[i]->available(&what);
-        printf("%-6s  %-3s  %s\n", device_classes[i]->name, works ? "yes" : "no", what ? what : "");
+        printf("%-8s  %-3s  %s\n", device_classes[i]->name, works ? "yes" : "no", what ? what : "");
         free(what);
     }
-    printf("%-6s  %-3s  %s\n", "cuda", "no", "not built into this version; its libraries:");
+    printf("%-8s  %-3s  %s\n", "cuda", "no", "not built into this version; its libraries:");
     cuda_libraries_print();
     return EXIT_OK;
 }

@@ -320,7 +320,7 @@ static void parse(Job *j, int argc, char **argv)
         {"mid", OPT_REALS, &a->mid, "T", "another step of `sample` at level T; may be repeated", 0, 0, 0},
         {"iters", OPT_INT, &a->iters, "N", "steps of `train_step` (default 1); its inputs then have a leading axis", 1, 1 << 30,
          0},
-        {"device", OPT_TEXT, &a->device, "D", "auto, cpu, ref or ref64 (default auto)", 0, 0, 0},
+        {"device", OPT_TEXT, &a->device, "D", "auto, cpu, ref, ref64 or cuda-emu (default auto)", 0, 0, 0},
         {"seed", OPT_INT, &a->seed, "S", "seed of the random draws (default 0)", 0, INT64_MAX, 0},
         {"step", OPT_INT, &a->step, "K", "number of the (first) update (default 1)", 1, 1LL << 40, 0},
         {"dump-draws", OPT_TEXT, &a->dump, "FILE", "write the draws that are used; as inputs they give the same bits", 0, 0, 0},
