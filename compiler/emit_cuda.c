@@ -379,7 +379,7 @@ static void table(Emit *e, CudaText *t)
     cuda_entry_begin(e, t, "", 1, 1, 0);
     line(e, "/* one block: conditions side by side, then one thread counts */");
     if (shared) {
-        line(e, "__shared__ unsigned char holds[%lld];", (long long)rows);
+        line(e, "__shared__ int holds[%lld];", (long long)rows);
         open_block(e, "for (int %s = threadIdx.x; %s < %lld; %s += %d)", row, row, (long long)rows, row, CUDA_THREADS);
         char **keep = cuda_values(e, 1, &k->acc[0]);
         line(e, "holds[%s] = %s ? 1 : 0;", row, operand_text(e, k->acc[0]));
@@ -392,9 +392,9 @@ static void table(Emit *e, CudaText *t)
     line(e, "int count = 0;");
     if (!count) open_block(e, "for (int which = 1; which >= 0; which--)");
     open_block(e, "for (int %s = 0; %s < %lld; %s++)", row, row, (long long)rows, row);
-    const char *holds = "(int)holds[row]";
+    const char *holds;
     char **keep = NULL;
-    if (shared) holds = arena_printf(k->arena, "(int)holds[%s]", row);
+    if (shared) holds = arena_printf(k->arena, "holds[%s]", row);
     else {
         keep = cuda_values(e, 1, &k->acc[0]);
         holds = arena_printf(k->arena, "(%s ? 1 : 0)", operand_text(e, k->acc[0]));
