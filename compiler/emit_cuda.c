@@ -102,7 +102,7 @@ void cuda_entry_begin(Emit *e, CudaText *t, const char *suffix, int64_t grid_x, 
 /* The keys of draws, if the entry begun last draws nothing. */
 static void drop_draws(StrBuf *b)
 {
-    static const char *const MACROS[] = {"ECT_NORMAL(", "ECT_UNIFORM(", "ECT_BERNOULLI("};
+    static const char *const MACROS[] = {"ECT_NORMAL", "ECT_UNIFORM", "ECT_BERNOULLI"};
     char *from = NULL;
     for (char *p = b->s; (p = strstr(p, "#ifdef ECT_DRAW_INPUTS\n")); p++) from = p;
     char *to = from ? strstr(from, "#endif\n") : NULL;

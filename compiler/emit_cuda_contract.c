@@ -43,13 +43,15 @@ static const char *role_name(Emit *e, const Operand *o, Sym role)
     return tap_on(o, role) ? arena_printf(e->k->arena, "%s_at", role) : loop_c_name(e, role);
 }
 
-static void decode_axes(Emit *e, const Operand *o, const char *flat, int n, const Axis *v)
+/* of_first: the role of which the variable is the first of several elements', NAME0. */
+static void decode_axes(Emit *e, const Operand *o, const char *flat, int n, const Axis *v, Sym of_first)
 {
     int64_t inner = 1;
     int first = 0;
     while (first < n && v[first].size == 1) first++;
     for (int i = n; i-- > 0;) {
         const char *name = role_name(e, o, v[i].role);
+        if (v[i].role == of_first) name = arena_printf(e->k->arena, "%s0", name);
         if (v[i].size == 1) line(e, "const int %s = 0;", name);
         else if (i == first && inner == 1) line(e, "const int %s = %s;", name, flat);
         else if (i == first) line(e, "const int %s = %s / %lld;", name, flat, (long long)inner);
@@ -99,16 +101,125 @@ static const char *stage_at(Emit *e, const Shape *s, const Stage *g, const char 
 
 static void also(StrBuf *b, const char *condition) { sb_printf(b, "%s%s", b->len ? " && " : "", condition); }
 
-/* `value`: the operand's element, 0 where the condition does not hold. */
-static void staged_value(Emit *e, const Operand *o, const char *condition)
+/* ---- several elements of a stage at once ---- */
+/* The loop along which a thread stages its elements, and how many at once: neighbours in what the operand loads. */
+static int64_t vector_width(const Emit *e, const Shape *s, const Operand *o, Sym role, int64_t size, bool next)
 {
-    line(e, condition ? "float value = 0.0f;" : "float value;");
+    int64_t width = s->mma ? 8 : 4;
+    return next && !tap_on(o, role) && op_axis(o, role) >= 0 && size % width == 0 && s->BK % width == 0 && !e->k->n_b ? width : 1;
+}
+
+/* The index with the loop at a multiple of `width` and the others anywhere: a multiple of `width`, and steps by one along the loop? */
+static bool aligned_index(const Kernel *k, IRef i, int loop, int64_t width)
+{
+    const IndexExpr *x = &k->index[i];
+    bool along = false;
+    if (x->c % width) return false;
+    for (int t = 0; t < x->n; t++) {
+        const Atom *a = &k->atom[x->t[t].atom];
+        if (a->kind == ATOM_LOOP && a->loop == loop) {
+            if (x->t[t].k != 1) return false;
+            along = true;
+        } else if (x->t[t].k % width || (a->kind != ATOM_LOOP && (k->index[a->e].deps >> loop & 1))) return false;
+    }
+    return along;
+}
+
+/* Does the index stay the same while the loop goes from a multiple of `width` to the last element before the next? */
+static bool steady_index(const Kernel *k, IRef i, int loop, int64_t width)
+{
+    const IndexExpr *x = &k->index[i];
+    for (int t = 0; t < x->n; t++) {
+        const Atom *a = &k->atom[x->t[t].atom];
+        if (a->kind == ATOM_LOOP ? a->loop != loop : !(k->index[a->e].deps >> loop & 1)) continue;
+        if (a->kind != ATOM_DIV || a->c % width || !aligned_index(k, a->e, loop, width)) return false;
+    }
+    return true;
+}
+
+static void reach_always(const Emit *e, KRef v, bool *seen)
+{
+    const KExpr *x = &e->k->expr[v];
+    if (seen[v]) return;
+    seen[v] = true;
+    for (int i = 0; x->kind != K_SELECT && i < x->n_in; i++) reach_always(e, x->in[i], seen);
+}
+
+/* Prints loads and draws of `value` for all elements of a vector; their names go to e->tmp. The loop's variable is `first` meanwhile. */
+static void vector_loads(Emit *e, KRef value, int loop, int64_t width)
+{
+    Kernel *k = e->k;
+    bool *seen = xcalloc((size_t)k->n_expr, 1);
+    reach_always(e, value, seen);
+    for (KRef v = 1; v < (KRef)k->n_expr; v++) {
+        const KExpr *x = &k->expr[v];
+        if (!seen[v] || e->tmp[v]) continue;
+        if (x->kind == K_LOAD && aligned_index(k, x->index, loop, width)) {
+            const char *name = arena_printf(k->arena, "%s_%d", buffer_name(e, x->slot), e->n_tmp++);
+            line(e, "float %s[%lld];", name, (long long)width);
+            line(e, "ect_load%lld%s(%s, &%s[%s]);", (long long)width, e->l->buf[k->buf[x->slot]].half ? "_bf16" : "", name, buffer_name(e, x->slot), index_text(e, x->index));
+            e->tmp[v] = arena_printf(k->arena, "%s[q]", name);
+        } else if (x->kind == K_LOAD && steady_index(k, x->index, loop, width)) {
+            char *name = arena_printf(k->arena, "t%d", e->n_tmp++);
+            line(e, "const float %s = %s;", name, expr_text(e, v));
+            e->tmp[v] = name;
+        } else if (x->kind == K_DRAW && aligned_index(k, x->index2, loop, 4) && steady_index(k, x->index, loop, width)) {
+            const DrawSite *d = &e->l->draw[k->draw[x->slot]];
+            const char *kind = d->kind == DRAW_NORMAL ? "NORMAL" : d->kind == DRAW_UNIFORM ? "UNIFORM" : "BERNOULLI";
+            const char *name = arena_printf(k->arena, "draw%d_%d", x->slot, e->n_tmp++);
+            line(e, "float %s[%lld];", name, (long long)width);
+            line(e, "ECT_%s_ROW(%d, %s, %s, %lld, %lld, %s%s);", kind, x->slot, index_text(e, x->index), index_text(e, x->index2), (long long)width, (long long)x->value,
+                 d->kind == DRAW_BERNOULLI ? arena_printf(k->arena, "threshold%d, ", x->slot) : "", name);
+            e->tmp[v] = arena_printf(k->arena, "%s[q]", name);
+        }
+    }
+    free(seen);
+}
+
+/* `value`, or value[width]: the operand's elements, 0 where the condition does not hold. loop: along which they lie, its variable being `first`. */
+static void staged_value(Emit *e, const Operand *o, const char *condition, int loop, int64_t width)
+{
+    Kernel *k = e->k;
+    if (width > 1) line(e, condition ? "float value[%lld] = {};" : "float value[%lld];", (long long)width);
+    else line(e, condition ? "float value = 0.0f;" : "float value;");
     if (condition) open_block(e, "if (%s)", condition);
     else { line(e, "{"); e->indent++; }
+    char **before = e->tmp, **own = xcalloc((size_t)k->n_expr, sizeof *own);
+    e->tmp = own;
+    if (width > 1) {
+        const char *name = e->loop_name[loop], *first = arena_printf(k->arena, "%s0", name);
+        e->loop_name[loop] = first;
+        vector_loads(e, o->value, loop, width);
+        e->loop_name[loop] = name;
+        line(e, "#pragma unroll");
+        open_block(e, "for (int q = 0; q < %lld; q++)", (long long)width);
+        line(e, "const int %s = %s + q;", name, first);
+    }
     char **values = cuda_values(e, 1, &o->value);
-    line(e, "value = %s;", expr_text(e, o->value));
+    line(e, width > 1 ? "value[q] = %s;" : "value = %s;", expr_text(e, o->value));
     cuda_values_end(e, values);
+    if (width > 1) close_block(e);
+    e->tmp = before;
+    free(own);
     close_block(e);
+}
+
+/* Stores what was staged: `width` elements from `at` on, `step` apart. */
+static void put_staged(Emit *e, const Shape *s, const char *at, int64_t step, int64_t width)
+{
+    if (width == 1) line(e, s->mma ? "ect_store_bf16(&%s, value);" : "%s = value;", at);
+    else if (step == 1) line(e, s->mma ? "ect_store8_bf16(&%s, value);" : "ect_store4(&%s, value);", at);
+    else {
+        line(e, "#pragma unroll");
+        line(e, s->mma ? "for (int q = 0; q < %lld; q++) ect_store_bf16(&%s + q*%lld, value[q]);" : "for (int q = 0; q < %lld; q++) (&%s)[q*%lld] = value[q];", (long long)width, at,
+             (long long)step);
+    }
+}
+
+static const Axis *innermost(const Axis *v, int n)
+{
+    for (int i = n; i-- > 0;) if (v[i].size > 1) return &v[i];
+    return n ? &v[n - 1] : NULL;
 }
 
 /* Fills a stage: element (wide, deep) is the operand at row or column first + wide and summed index k0 + deep of the axes v[]; 0 outside. */
@@ -118,42 +229,48 @@ static void fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side,
     const Operand *o = side == 'a' ? &g->a : &g->b;
     const Axis *wide_axes = side == 'a' ? k->m : k->nn;
     int n_wide = side == 'a' ? k->n_m : k->n_n;
-    bool wide_next = contiguous(e, o, wide_axes, n_wide);
-    int64_t K = axes_product(v, n_k), W = side == 'a' ? s->M : s->N;
+    bool wide_next = contiguous(e, o, wide_axes, n_wide), deep_next = !wide_next && contiguous(e, o, v, n_k);
+    int64_t K = axes_product(v, n_k), W = side == 'a' ? s->M : s->N, tile = side == 'a' ? s->BM : s->BN;
+    const Axis *along = wide_next ? innermost(wide_axes, n_wide) : innermost(v, n_k);
+    int64_t width = along ? vector_width(e, s, o, along->role, along->size, wide_next || deep_next) : 1;
+    if (wide_next && tile % width) width = 1;
+    int loop = width > 1 ? o->loop[op_axis(o, along->role)] : -1;
+    int64_t wides = wide_next ? stage->wide / width : stage->wide, deeps = wide_next ? s->BK : s->BK / width;
     line(e, "/* operand %c%s with its prologue{{%c%d}}, 0 outside */", side, seg ? arena_printf(k->arena, " of segment %d", seg) : "", side, seg);
-    open_block(e, "for (int slot = threadIdx.x; slot < %lld; slot += %d)", (long long)(stage->wide * s->BK), CUDA_THREADS);
-    if (wide_next) line(e, "const int wide = slot %% %lld, deep = slot / %lld;", (long long)stage->wide, (long long)stage->wide);
-    else line(e, "const int wide = slot / %lld, deep = slot %% %lld;", (long long)s->BK, (long long)s->BK);
+    open_block(e, "for (int slot = threadIdx.x; slot < %lld; slot += %d)", (long long)(wides * deeps), CUDA_THREADS);
+    const char *times = width > 1 ? arena_printf(k->arena, "*%lld", (long long)width) : "";
+    if (wide_next) line(e, "const int wide = slot %% %lld%s, deep = slot / %lld;", (long long)wides, times, (long long)wides);
+    else line(e, "const int wide = slot / %lld, deep = slot %% %lld%s;", (long long)deeps, (long long)deeps, times);
     line(e, "const int %s = %s + wide;", side == 'a' ? "row_at" : "col_at", side == 'a' ? "row0" : "col0");
     line(e, "const int k_at = k0 + deep;");
     StrBuf inside = {0};
     const char *k_end = s->splits > 1 ? "k_end" : arena_printf(k->arena, "%lld", (long long)K);
     if (side == 'a' && s->TASK % s->BM) also(&inside, "row_at < row_end");
-    else if (W % (side == 'a' ? s->BM : s->BN)) also(&inside, arena_printf(k->arena, "%s < %lld", side == 'a' ? "row_at" : "col_at", (long long)W));
+    else if (W % tile) also(&inside, arena_printf(k->arena, "%s < %lld", side == 'a' ? "row_at" : "col_at", (long long)W));
     if (s->splits > 1 || K % s->BK) also(&inside, arena_printf(k->arena, "k_at < %s", k_end));
-    decode_axes(e, o, side == 'a' ? "row_at" : "col_at", n_wide, wide_axes);
-    decode_axes(e, o, "k_at", n_k, v);
     const char *keep[MAX_AXES];
+    for (int i = 0; i < o->n_axes; i++) keep[i] = e->loop_name[o->loop[i]];
+    decode_axes(e, o, side == 'a' ? "row_at" : "col_at", n_wide, wide_axes, width > 1 ? along->role : NULL);
+    decode_axes(e, o, "k_at", n_k, v, width > 1 ? along->role : NULL);
     for (int i = 0; i < o->n_axes; i++) {
         const Tap *t = tap_on(o, o->outer[i]);
-        keep[i] = e->loop_name[o->loop[i]];
         if (!t) continue;
         const char *in = arena_printf(k->arena, "%s_in", t->axis), *tap = loop_c_name(e, t->kaxis);
         StrBuf at = {0};                             /* position + tap * dil - pad */
         sb_printf(&at, "%s_at", t->axis);
         if (t->pad < 0) sb_printf(&at, " + %lld", (long long)-t->pad);
-        sb_printf(&at, llabs(t->dil) == 1 ? " %c %s" : " %c %s*%lld", t->dil < 0 ? '-' : '+', tap, llabs(t->dil));
+        if (llabs(t->dil) == 1) sb_printf(&at, " %c %s", t->dil < 0 ? '-' : '+', tap);
+        else sb_printf(&at, " %c %s*%lld", t->dil < 0 ? '-' : '+', tap, llabs(t->dil));
         if (t->pad > 0) sb_printf(&at, " - %lld", (long long)t->pad);
         line(e, "const int %s = %s;", in, at.s);
         sb_free(&at);
         also(&inside, arena_printf(k->arena, "%s >= 0 && %s < %lld", in, in, (long long)t->in));
         e->loop_name[o->loop[i]] = in;
     }
-    staged_value(e, o, inside.s);
+    staged_value(e, o, inside.s, loop, width);
     for (int i = 0; i < o->n_axes; i++) e->loop_name[o->loop[i]] = keep[i];
-    const char *at = stage_at(e, s, stage, "wide", "deep");
-    if (s->mma) line(e, "ect_store_bf16(&%s, value);", at);
-    else line(e, "%s = value;", at);
+    int64_t pad = s->mma ? PAD_MMA : 0;
+    put_staged(e, s, stage_at(e, s, stage, "wide", "deep"), stage->rows_inner == wide_next ? 1 : stage->rows_inner ? stage->wide + pad : stage->depth + pad, width);
     close_block(e);
     sb_free(&inside);
 }
@@ -164,37 +281,41 @@ static void fill_halo(Emit *e, const Shape *s)
     Kernel *k = e->k;
     const Halo *h = &s->halo;
     const Operand *o = &k->seg[0].a;
-    int64_t pitch = s->BK + (s->mma ? PAD_MMA : 0), per_line = h->SW * s->BK, per_image = per_line * h->SH;
+    const Axis *along = innermost(h->inner, h->n_inner);
+    int64_t width = along ? vector_width(e, s, o, along->role, along->size, contiguous(e, o, h->inner, h->n_inner)) : 1;
+    int loop = width > 1 ? o->loop[op_axis(o, along->role)] : -1;
+    int64_t pitch = s->BK + (s->mma ? PAD_MMA : 0), deeps = s->BK / width, per_line = h->SW * deeps, per_image = per_line * h->SH;
     int others = k->n_m - (h->h ? 2 : 1);
     line(e, "/* operand a with its prologue{{a0}}, once an element, 0 outside: [%lld images][%lld lines][%lld pixels][%lld channels] */", (long long)h->images, (long long)h->SH,
          (long long)h->SW, (long long)s->BK);
     open_block(e, "for (int slot = threadIdx.x; slot < %lld; slot += %d)", (long long)(per_image * h->images), CUDA_THREADS);
-    line(e, "const int deep = slot %% %lld;", (long long)s->BK);
+    line(e, "const int deep = slot %% %lld%s;", (long long)deeps, width > 1 ? arena_printf(k->arena, "*%lld", (long long)width) : "");
     line(e, "const int k_at = k0 + deep;");
-    line(e, "const int w_in = slot / %lld %% %lld - %lld;", (long long)s->BK, (long long)h->SW, (long long)h->left_w);
+    line(e, "const int w_in = slot / %lld %% %lld - %lld;", (long long)deeps, (long long)h->SW, (long long)h->left_w);
     StrBuf inside = {0};
-    sb_printf(&inside, "w_in >= 0 && w_in < %lld", (long long)h->w->in);
+    also(&inside, arena_printf(k->arena, "w_in >= 0 && w_in < %lld", (long long)h->w->in));
     if (h->h) {
         line(e, "const int h_in = row0 / %lld %% %lld + slot / %lld %% %lld - %lld;", (long long)h->W, (long long)h->H, (long long)per_line, (long long)h->SH, (long long)h->left_h);
-        sb_printf(&inside, " && h_in >= 0 && h_in < %lld", (long long)h->h->in);
+        also(&inside, arena_printf(k->arena, "h_in >= 0 && h_in < %lld", (long long)h->h->in));
     }
     if (others) {
         int64_t image = h->W * (h->h ? h->H : 1), n = axes_product(k->m, others);
-        line(e, "const int image = row0 / %lld + slot / %lld;", (long long)image, (long long)per_image);
-        if (n % h->images) sb_printf(&inside, " && image < %lld", (long long)n);
-        decode_axes(e, o, "image", others, k->m);
+        if (h->images > 1) line(e, "const int image = row0 / %lld + slot / %lld;", (long long)image, (long long)per_image);
+        else line(e, "const int image = row0 / %lld;", (long long)image);
+        if (n % h->images) also(&inside, arena_printf(k->arena, "image < %lld", (long long)n));
+        decode_axes(e, o, "image", others, k->m, NULL);
     }
-    if (h->depth % s->BK) sb_printf(&inside, " && k_at < %lld", (long long)h->depth);
-    decode_axes(e, o, "k_at", h->n_inner, h->inner);
+    if (h->depth % s->BK) also(&inside, arena_printf(k->arena, "k_at < %lld", (long long)h->depth));
+    decode_axes(e, o, "k_at", h->n_inner, h->inner, width > 1 ? along->role : NULL);
     const char *keep[MAX_AXES];
     for (int i = 0; i < o->n_axes; i++) {
         const Tap *t = tap_on(o, o->outer[i]);
         keep[i] = e->loop_name[o->loop[i]];
         if (t) e->loop_name[o->loop[i]] = t == h->w ? "w_in" : "h_in";
     }
-    staged_value(e, o, inside.s);
+    staged_value(e, o, inside.s, loop, width);
     for (int i = 0; i < o->n_axes; i++) e->loop_name[o->loop[i]] = keep[i];
-    line(e, s->mma ? "ect_store_bf16(&a_tile[slot / %lld*%lld + deep], value);" : "a_tile[slot / %lld*%lld + deep] = value;", (long long)s->BK, (long long)pitch);
+    put_staged(e, s, arena_printf(k->arena, "a_tile[slot / %lld*%lld + deep]", (long long)deeps, (long long)pitch), 1, width);
     close_block(e);
     sb_free(&inside);
 }

@@ -30,6 +30,56 @@ struct EctNow { ect_u64 step, sample0; float scalar[1]; };       /* scalar: all 
 
 /* @kernel_prelude.h@ */
 
+/* ---- several elements at once: addresses are multiples of the access, 16 bytes at most ---- */
+#ifndef ECT_EMU
+ECT_INLINE void ect_load4(float *to, const float *from)
+{
+    const float4 v = *(const float4 *)from;
+    to[0] = v.x; to[1] = v.y; to[2] = v.z; to[3] = v.w;
+}
+ECT_INLINE void ect_store4(float *to, const float *from) { *(float4 *)to = make_float4(from[0], from[1], from[2], from[3]); }
+ECT_INLINE void ect_load8_bf16(float *to, const ect_bf16_t *from)
+{
+    const uint4 v = *(const uint4 *)from;
+    const ect_u32 pair[4] = {v.x, v.y, v.z, v.w};
+    ECT_UNROLL(4)
+    for (int i = 0; i < 4; i++) { to[2 * i] = ect_from_bits(pair[i] << 16); to[2 * i + 1] = ect_from_bits(pair[i] & 0xffff0000u); }
+}
+ECT_INLINE void ect_store8_bf16(ect_bf16_t *to, const float *from)
+{
+    ect_u32 pair[4];
+    ECT_UNROLL(4)
+    for (int i = 0; i < 4; i++) pair[i] = ect_bits(ect_bf16(from[2 * i])) >> 16 | (ect_bits(ect_bf16(from[2 * i + 1])) & 0xffff0000u);
+    *(uint4 *)to = make_uint4(pair[0], pair[1], pair[2], pair[3]);
+}
+#else
+ECT_INLINE void ect_load4(float *to, const float *from)
+{
+    ect_emu_aligned(from, 16);
+    for (int i = 0; i < 4; i++) to[i] = from[i];
+}
+ECT_INLINE void ect_store4(float *to, const float *from)
+{
+    ect_emu_aligned(to, 16);
+    for (int i = 0; i < 4; i++) to[i] = from[i];
+}
+ECT_INLINE void ect_load8_bf16(float *to, const ect_bf16_t *from)
+{
+    ect_emu_aligned(from, 16);
+    for (int i = 0; i < 8; i++) to[i] = ect_load_bf16(from[i]);
+}
+ECT_INLINE void ect_store8_bf16(ect_bf16_t *to, const float *from)
+{
+    ect_emu_aligned(to, 16);
+    for (int i = 0; i < 8; i++) ect_store_bf16(to + i, from[i]);
+}
+#endif
+ECT_INLINE void ect_load8(float *to, const float *from) { ect_load4(to, from); ect_load4(to + 4, from + 4); }
+ECT_INLINE void ect_load4_bf16(float *to, const ect_bf16_t *from)
+{
+    for (int i = 0; i < 4; i++) to[i] = ect_load_bf16(from[i]);
+}
+
 /* ---- instructions ---- */
 /* mma m16n8k16: D[16][8] += A[16][16] B[16][8], bf16 operands, f32 sums. A fragment is what one lane of a warp holds of its tile. */
 #ifndef ECT_EMU
