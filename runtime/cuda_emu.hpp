@@ -16,7 +16,7 @@ __attribute__((visibility("default"))) EctEmuApi *ect_emu;
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define __grid_constant__
-#define __align__(n) __attribute__((aligned(n)))
+#define __align__(n) __attribute__((aligned(ECT_EMU_SCALE * (n))))
 #define ECT_UNROLL(n)
 #ifndef ECT_EMU_EXACT
 #define ECT_INLINE static inline __attribute__((always_inline, unused))
@@ -127,8 +127,8 @@ __attribute__((error("__activemask: say which lanes take part"))) unsigned __act
 
 /* ---- plain things ---- */
 template <typename T> static inline __attribute__((always_inline)) T __ldg(const T *p) { return *p; }
-struct alignas(16) float4 { float x, y, z, w; };
-struct alignas(8) float2 { float x, y; };
+struct alignas(16 * ECT_EMU_SCALE) float4 { float x, y, z, w; };
+struct alignas(8 * ECT_EMU_SCALE) float2 { float x, y; };
 struct alignas(16) int4 { int x, y, z, w; };
 struct alignas(16) uint4 { unsigned x, y, z, w; };
 struct alignas(8) uint2 { unsigned x, y; };

@@ -249,7 +249,9 @@ static void api_collect(const char *what, unsigned mask, int line, void *slot, E
     void *slots[EMU_WARP] = {NULL};
     for (unsigned m = mask; m; m &= m - 1) slots[__builtin_ctz(m)] = emu.thread[warp * EMU_WARP + __builtin_ctz(m)].slot;
     t->line = line;
+    emu.quiet = true;
     finish(slots, mask);
+    emu.quiet = false;
     wake_lanes(warp, mask);
 }
 
@@ -422,9 +424,10 @@ bool emu_launch(EmuCode *c, const EmuLaunch *l, char **finding)
     while (emu.entry < k->n_entries && strcmp(k->entry_name[emu.entry], l->entry)) emu.entry++;
     CHECK_BUG(emu.entry < k->n_entries);
     emu.check = c->options.check;
+    emu.exact = c->options.exact;
     emu.n = (int)l->block;
     emu.current = -1;
-    emu.running = false;
+    emu.running = emu.quiet = false;
     emu.finding = NULL;
     emu.random = (l->seed + 1) * 0x9E3779B97F4A7C15u;
     emu.first_serial = emu.serial + 1;

@@ -223,7 +223,12 @@ static void read_arrays(EmuKernel *k, const char *file)
     const Elf64_Shdr *s = (const Elf64_Shdr *)(file + h->e_shoff);
     const char *names = file + s[h->e_shstrndx].sh_offset;
     int shared = -1;
-    for (int i = 0; i < h->e_shnum; i++) if (!strcmp(names + s[i].sh_name, "ect_shared")) shared = i;
+    for (int i = 0; i < h->e_shnum; i++)
+        if (!strcmp(names + s[i].sh_name, "ect_shared")) {
+            shared = i;
+            k->shared = k->base + s[i].sh_addr;
+            k->shared_end = k->shared + s[i].sh_size;
+        }
     for (int i = 0; i < h->e_shnum; i++) {
         if (s[i].sh_type != SHT_SYMTAB) continue;
         const Elf64_Sym *sym = (const Elf64_Sym *)(file + s[i].sh_offset);
@@ -240,7 +245,6 @@ static void read_arrays(EmuKernel *k, const char *file)
     if (k->n_arrays) qsort(k->array, (size_t)k->n_arrays, sizeof *k->array, by_address);
 }
 
-/* Code and constants: linkers put what can be written behind them. */
 static int extent(struct dl_phdr_info *info, size_t size, void *to)
 {
     (void)size;
@@ -248,7 +252,6 @@ static int extent(struct dl_phdr_info *info, size_t size, void *to)
     if (info->dlpi_addr != k->base) return 0;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-        if (p->p_type == PT_LOAD && p->p_flags & PF_W) break;
         if (p->p_type == PT_LOAD) k->end = MAX(k->end, k->base + p->p_vaddr + p->p_memsz);
     }
     return 1;

@@ -22,7 +22,7 @@ typedef struct {
     char *name, *path;
     void *lib;
     int fd;                                          /* of the library's file, for addr2line */
-    uintptr_t base, end;                             /* of code and constants */
+    uintptr_t base, end, shared, shared_end;         /* of the library; of the section that shared arrays and gaps lie in */
     EctEmuApi **api;
     int n_entries;
     EmuEntry **entry;
@@ -53,7 +53,7 @@ typedef struct {
 typedef struct {
     const EmuKernel *kernel;
     const EmuLaunch *launch;
-    bool check;
+    bool check, exact;
     EctEmuApi api;
     EmuThread thread[EMU_MAX_THREADS];
     int entry, n, current, live;
@@ -62,6 +62,7 @@ typedef struct {
     uint64_t random;
     char *finding;
     bool running;                                    /* inside of a fiber */
+    bool quiet;                                      /* inside of an emulated instruction: its accesses have been checked */
 } Emu;
 extern Emu emu;
 /* Records what is wrong and gives up the launch; where: "path:line" (heap, or NULL), else line of the text or 0. */

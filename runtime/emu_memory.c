@@ -342,16 +342,19 @@ static void write_cell(Cell *c, const Region *r, uintptr_t a, bool pending, cons
     c->write_pc = pc_mark(pc, line);
 }
 
-/* The arguments, and tables in the kernel's library. */
-static bool is_constant(uintptr_t a, unsigned long bytes)
+/* The arguments, tables in the kernel's library; marks that C++ keeps there of arrays of another number type, which it says it initialises. */
+static bool is_constant(uintptr_t a, unsigned long bytes, bool write)
 {
+    const EmuKernel *k = emu.kernel;
     const uintptr_t args = (uintptr_t)emu.launch->args;
-    return (a >= args && a + bytes <= args + emu.launch->arg_bytes) || (a >= emu.kernel->base && a + bytes <= emu.kernel->end);
+    if (a >= args && a + bytes <= args + emu.launch->arg_bytes) return !write;
+    return a >= k->base && a + bytes <= k->end && (a + bytes <= k->shared || a >= k->shared_end) && (!write || emu.exact);
 }
 
 void memory_access(const void *at, unsigned long bytes, unsigned align, int how, const void *pc, int line)
 {
     const uintptr_t a = (uintptr_t)at;
+    if (emu.quiet) return;
     if (stack_of != emu.current) {
         size_t size;
         fiber_stack(stack_of = emu.current, &stack_low, &size);
@@ -366,7 +369,7 @@ void memory_access(const void *at, unsigned long bytes, unsigned align, int how,
     }
     Region *r = find(a, bytes);
     if (!r) {
-        if (!(how & (ECT_EMU_WRITE | ECT_EMU_SHARED)) && is_constant(a, bytes)) return;
+        if (!(how & ECT_EMU_SHARED) && is_constant(a, bytes, how & ECT_EMU_WRITE)) return;
         outside(a, bytes, how, pc, line);
     }
     if (how & ECT_EMU_SHARED && !r->shared) emu_fail(place(pc), line, "the address is in %s, not in shared memory", r->name);
