@@ -127,11 +127,36 @@ __attribute__((error("__activemask: say which lanes take part"))) unsigned __act
 
 /* ---- plain things ---- */
 template <typename T> static inline __attribute__((always_inline)) T __ldg(const T *p) { return *p; }
-struct alignas(16 * ECT_EMU_SCALE) float4 { float x, y, z, w; };
-struct alignas(8 * ECT_EMU_SCALE) float2 { float x, y; };
-struct alignas(16) int4 { int x, y, z, w; };
-struct alignas(16) uint4 { unsigned x, y, z, w; };
-struct alignas(8) uint2 { unsigned x, y; };
+/* Vectors that are read and written whole: compilers take them apart before they put the calls of checks, so copies ask for the alignment themselves. */
+#ifdef ECT_EMU_CHECK
+extern "C" ECT_EMU_HIDDEN ECT_EMU_QUIET __attribute__((noinline)) void ect_emu_vector(const void *p, unsigned align, int how)
+{
+    ect_emu->access(p, 0, align, how, __builtin_return_address(0), 0);
+}
+#define ECT_EMU_WHOLE(name, align, copy) \
+    name() = default; \
+    __forceinline__ name(const name &o) { ect_emu_vector(&o, align, ECT_EMU_READ); copy } \
+    __forceinline__ name &operator=(const name &o) { ect_emu_vector(&o, align, ECT_EMU_READ); ect_emu_vector(this, align, ECT_EMU_WRITE); copy return *this; }
+#else
+#define ECT_EMU_WHOLE(name, align, copy) name() = default;
+#endif
+#define ECT_EMU_VECTOR4(name, T, bytes) \
+    struct alignas(bytes) name { \
+        T x, y, z, w; \
+        __forceinline__ name(T a, T b, T c, T d) : x(a), y(b), z(c), w(d) { } \
+        ECT_EMU_WHOLE(name, bytes, x = o.x; y = o.y; z = o.z; w = o.w;) \
+    };
+#define ECT_EMU_VECTOR2(name, T, bytes) \
+    struct alignas(bytes) name { \
+        T x, y; \
+        __forceinline__ name(T a, T b) : x(a), y(b) { } \
+        ECT_EMU_WHOLE(name, bytes, x = o.x; y = o.y;) \
+    };
+ECT_EMU_VECTOR4(float4, float, 16 * ECT_EMU_SCALE)
+ECT_EMU_VECTOR2(float2, float, 8 * ECT_EMU_SCALE)
+ECT_EMU_VECTOR4(int4, int, 16)
+ECT_EMU_VECTOR4(uint4, unsigned, 16)
+ECT_EMU_VECTOR2(uint2, unsigned, 8)
 ECT_INLINE float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 ECT_INLINE float2 make_float2(float x, float y) { return {x, y}; }
 ECT_INLINE int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }

@@ -131,7 +131,7 @@ static pid_t start(int i, const char *unit, const EmuOptions *o)
 {
     char *source = in_temp(i, ".cpp"), *object = in_temp(i, ".o"), *so = in_temp(i, ".so"), *log = in_temp(i, ".log");
     FILE *f = fopen(source, "w");
-    if (!f || fputs(unit, f) < 0 || fclose(f)) machine_error("cannot write %s: %s; kernels are compiled in /tmp, which needs a few MB", source, strerror(errno));
+    if (!f || fputs(unit, f) < 0 || fclose(f)) machine_error("cannot write %s: %s; kernels are compiled in $TMPDIR or /tmp, which needs a few MB", source, strerror(errno));
     char *compiler = xstrdup(emu_compiler(NULL));
     *strchr(compiler, ':') = 0;
     const char *argv[MAX_ARGV + 10] = {"/bin/sh", "-c",
@@ -159,9 +159,9 @@ static pid_t start(int i, const char *unit, const EmuOptions *o)
 
 static void compile(const EmuSource *source, char **unit, char **key, const int *missing, int n, const EmuOptions *o)
 {
-    char name[] = "/tmp/ect-emu-XXXXXX";
-    if (!mkdtemp(name)) machine_error("no folder to compile in: /tmp: %s", strerror(errno));
-    temp = name;
+    const char *root = getenv("TMPDIR");
+    temp = xasprintf("%s/ect-emu-XXXXXX", root && *root ? root : "/tmp");
+    if (!mkdtemp(temp)) machine_error("no folder to compile in: %s: %s", temp, strerror(errno));
     Job job[MAX_JOBS];
     int jobs = 0, next = 0, done = 0;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -195,6 +195,7 @@ static void compile(const EmuSource *source, char **unit, char **key, const int 
         done++;
     }
     remove_tree(temp);
+    free(temp);
 }
 
 /* ---- loading ---- */

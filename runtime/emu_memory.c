@@ -10,7 +10,7 @@ enum { UNIT = 2, TIME_BITS = 22, NEVER = (1 << TIME_BITS) - 1, WINDOW = 256, GAP
 typedef struct { uint32_t serial, write, read, list, write_pc, read_pc; } Cell;
 enum { FOREIGN = 1u << 31, LINE_BIT = 1u << 31 };    /* of serial: blocks of this launch read it before */
 typedef struct { uint32_t mask, time, warp, next; } Readers;
-typedef struct { uintptr_t low, high; Cell *cell; const char *name; intptr_t moved; bool shared; } Region;
+typedef struct { uintptr_t low, high; Cell *cell; const char *name; intptr_t moved; bool shared, constant; } Region;
 
 static Region *region, *last;
 static int n_regions, cap_regions, n_shared;         /* shared ones first; the rest by address */
@@ -75,9 +75,14 @@ void emu_begin(const EmuCode *c, EmuBuffer *buffer, int n)
     for (int i = 0; i < used;) {
         const char *low = order[i]->at, *high = low + order[i]->bytes;
         int j = i + 1;
-        for (; j < used && (char *)order[j]->at < high; j++) high = MAX(high, (char *)order[j]->at + order[j]->bytes);
+        bool constant = order[i]->constant;
+        for (; j < used && (char *)order[j]->at < high; j++) {
+            high = MAX(high, (char *)order[j]->at + order[j]->bytes);
+            constant &= order[j]->constant;
+        }
         to = (char *)(((uintptr_t)to + GAP + WINDOW - 1) / WINDOW * WINDOW) + (uintptr_t)low % WINDOW;      /* alignment stays what it was */
         Region r = {.low = (uintptr_t)to, .high = (uintptr_t)to + (size_t)(high - low), .moved = (intptr_t)(low - to), .name = order[i]->name};
+        r.constant = constant;
         r.cell = global_cells + (to - stage) / UNIT;
         memcpy(to, low, (size_t)(high - low));
         for (; i < j; i++) order[i]->seen = to + ((char *)order[i]->at - low);
@@ -91,7 +96,7 @@ void emu_end(void)
 {
     for (int i = 0; i < n_regions; i++) {
         Region *r = &region[i];
-        if (!r->shared) memcpy((void *)(r->low + (uintptr_t)r->moved), (void *)r->low, r->high - r->low);
+        if (!r->shared && !r->constant) memcpy((void *)(r->low + (uintptr_t)r->moved), (void *)r->low, r->high - r->low);
     }
     n_regions = n_shared = 0;
     staged = NULL;
@@ -361,7 +366,7 @@ void memory_access(const void *at, unsigned long bytes, unsigned align, int how,
     }
     if (a - stack_low < EMU_STACK && !(how & ECT_EMU_SHARED)) return;
     if (a % align) emu_fail(place(pc), line, "%s %lu bytes at an address that is %lu past a multiple of %u", how & ECT_EMU_WRITE ? "writes" : "reads",
-                            bytes, (unsigned long)(a % align), align);
+                            bytes ? bytes : align, (unsigned long)(a % align), align);
     if (!bytes) return;
     if (!emu.check) {
         if (how & ECT_EMU_SHARED && !memory_is_shared(at, (unsigned)bytes)) outside(a, bytes, how, pc, line);
@@ -372,6 +377,7 @@ void memory_access(const void *at, unsigned long bytes, unsigned align, int how,
         if (!(how & ECT_EMU_SHARED) && is_constant(a, bytes, how & ECT_EMU_WRITE)) return;
         outside(a, bytes, how, pc, line);
     }
+    if (how & ECT_EMU_WRITE && r->constant) emu_fail(place(pc), line, "writes %s, which kernels may only read", r->name);
     if (how & ECT_EMU_SHARED && !r->shared) emu_fail(place(pc), line, "the address is in %s, not in shared memory", r->name);
     Cell *c = r->cell + (a - r->low) / UNIT, *end = r->cell + (a + bytes - r->low + UNIT - 1) / UNIT;
     if (how & ECT_EMU_WRITE) for (; c < end; c++) write_cell(c, r, r->low + (uintptr_t)(c - r->cell) * UNIT, false, pc, line);

@@ -75,8 +75,19 @@ static void expect_warp(float *const *b, const Now *now)
     }
 }
 
+static void expect_vector(float *const *b, const Now *now)
+{
+    (void)now;
+    for (int i = 0; i < 2000; i++) {
+        b[1][i] = 2 * b[0][i] + 1;
+        b[2][i] = b[0][i];
+        b[3][i / 2] = i % 2 ? b[3][i / 2] + b[0][i] : b[0][i];
+    }
+}
+
 static const Case cases[] = {
     {"map", 6, {7000, 1000, 7000, 7000, 1000, 7000}, {0}, {0, 0, 1, 0, 0, 1}, 1, {{"map", {5, 1, 2}, 256, 0}}, 0, 1e-6, expect_map, {0}},
+    {"vector", 4, {2000, 2000, 2000, 1000}, {0}, {0, 1, 1, 1}, 1, {{"vector", {3, 1, 1}, 64, 0}}, 0, 1e-6, expect_vector, {0}},
     {"reduce", 3, {15000, 5, 5}, {0}, {0, 1, 1}, 2, {{"reduce", {3, 5, 1}, 128, 0}, {"reduce_finish", {1, 1, 1}, 32, 0}}, 120, 1e-4, expect_reduce, {0}},
     {"tile", 3, {70 * 37, 37 * 50, 70 * 50}, {0}, {0, 0, 1}, 1, {{"tile", {2, 3, 1}, 256, 0}}, 0, 1e-5, NULL,
      {0, 1, 70, 50, 37, 37, 1, 50, 1}},
@@ -108,7 +119,7 @@ static float random_value(bool half)
 static char *run_case(const Case *c, EmuCode *code, int source, uint64_t seed)
 {
     Now now = {.step = 17, .sample0 = 5, .scalar = {1, 0.5f, 2, 3}};
-    EmuBuffer buffer[MAX_BUFFERS + 2] = {{.name = "now", .at = &now, .bytes = sizeof now}};
+    EmuBuffer buffer[MAX_BUFFERS + 2] = {{.name = "now", .at = &now, .bytes = sizeof now, .constant = true}};
     buffer[1] = (EmuBuffer){.name = "workspace", .at = c->workspace ? xmalloc(c->workspace) : NULL, .bytes = c->workspace};
     if (c->workspace) emu_poison(buffer[1].at, c->workspace);
     float *want[MAX_BUFFERS];
@@ -252,6 +263,58 @@ static void test_faults(void **state)
     emu_unload(code);
 }
 
+/* ---- launches that cannot be, and faults that no hook sees before ---- */
+static void expect_finding(EmuCode *code, const EmuLaunch *l, const char *find)
+{
+    char *found = NULL;
+    emu_begin(code, NULL, 0);
+    if (emu_launch(code, l, &found)) fail_msg("no finding: %s", find);
+    emu_end();
+    if (!strstr(found, find)) fail_msg("not \"%s\": %s", find, found);
+    free(found);
+}
+
+static void test_launches(void **state)
+{
+    (void)state;
+    if (!emu_compiler(NULL)) skip();
+    static const char TEXT[] =
+        "struct odd_args { const EctNow *now; void *workspace; void *buf[1]; };\n"
+        "static __noinline__ int deep(volatile int *up, int n) { volatile int own[64]; own[n % 64] = *up; return n ? deep(own, n - 1) + own[1] : 0; }\n"
+        "extern \"C\" __global__ void odd(const __grid_constant__ odd_args args)\n"
+        "{\n"
+        "    __shared__ float s[8];\n"
+        "    int up = 0;\n"
+        "    if (args.workspace) s[threadIdx.x % 8] = (float)deep(&up, 1000);\n"
+        "    else ((float *)args.buf[0])[threadIdx.x] = s[0];\n"
+        "}\n";
+    const char *entry[] = {"odd"};
+    EmuSource source = {.name = "odd", .path = "kernels/odd.cu", .text = TEXT, .entry = entry, .n_entries = 1};
+    uint64_t args[3] = {0, 0, 64};
+    EmuOptions o = {.check = true, .prelude = embedded_find("cuda_prelude.cuh")->text};
+    EmuCode *code = emu_load(&source, 1, &o);
+    EmuLaunch l = {.entry = "odd", .grid = {1, 1, 1}, .block = 32, .args = args, .arg_bytes = sizeof args};
+    expect_finding(code, &l, "kernels/odd.cu:8: kernel odd, block (0,0,0), thread");
+    l.block = 48;
+    expect_finding(code, &l, "a block of 48 threads");
+    l.block = 32;
+    l.arg_bytes = 16;
+    expect_finding(code, &l, "its arguments have 24 bytes, the plan gives 16");
+    l.arg_bytes = sizeof args;
+    l.shared = 232448;
+    expect_finding(code, &l, "needs 232480 bytes of shared memory");
+    emu_unload(code);
+#ifndef __SANITIZE_ADDRESS__
+    o.check = false;
+    code = emu_load(&source, 1, &o);
+    l.shared = 0;
+    expect_finding(code, &l, "touches the address 0x");
+    args[1] = 1;
+    expect_finding(code, &l, "needs more than 65536 bytes of stack");
+    emu_unload(code);
+#endif
+}
+
 /* ---- the same texts on a prime field: products are exact, whatever the order of their sums ---- */
 static char *exact_prelude(void)
 {
@@ -349,6 +412,6 @@ static void test_exact(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_faults), cmocka_unit_test(test_exact)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_faults), cmocka_unit_test(test_launches), cmocka_unit_test(test_exact)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
