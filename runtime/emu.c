@@ -84,7 +84,9 @@ NORETURN static void deadlock(void)
         const EmuThread *t = &emu.thread[i];
         for (j = i + 1; j < emu.n; j++) {
             const EmuThread *u = &emu.thread[j];
-            if (u->state != t->state || (t->state != EMU_DONE && (u->line != t->line || (t->state == EMU_WARPED && u->mask != t->mask) || strcmp(u->what, t->what)))) break;
+            if (u->state != t->state) break;
+            if (t->state != EMU_DONE && (u->line != t->line || strcmp(u->what, t->what))) break;
+            if (t->state == EMU_WARPED && u->mask != t->mask) break;
         }
         if (shown++ >= 40) continue;
         sb_printf(&b, "\n    thread%s %d", j > i + 1 ? "s" : "", i);

@@ -131,7 +131,8 @@ static pid_t start(int i, const char *unit, const EmuOptions *o)
 {
     char *source = in_temp(i, ".cpp"), *object = in_temp(i, ".o"), *so = in_temp(i, ".so"), *log = in_temp(i, ".log");
     FILE *f = fopen(source, "w");
-    if (!f || fputs(unit, f) < 0 || fclose(f)) machine_error("cannot write %s: %s; kernels are compiled in $TMPDIR or /tmp, which needs a few MB", source, strerror(errno));
+    if (!f || fputs(unit, f) < 0 || fclose(f))
+        machine_error("cannot write %s: %s; kernels are compiled in $TMPDIR or /tmp, which needs a few MB", source, strerror(errno));
     char *compiler = xstrdup(emu_compiler(NULL));
     *strchr(compiler, ':') = 0;
     const char *argv[MAX_ARGV + 10] = {"/bin/sh", "-c",

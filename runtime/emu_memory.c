@@ -202,10 +202,13 @@ NORETURN static void outside(uintptr_t a, unsigned long bytes, int how, const vo
             side = a < r->low ? "before" : "after";
         }
     }
-    for (int i = 0; i < n_staged; i++) {             /* the buffer itself: several may lie in one region */
+    Region own;                                      /* the buffer itself: several may lie in one region */
+    for (int i = 0; i < n_staged && near && !near->shared; i++) {
         uintptr_t low = (uintptr_t)staged[i].seen, high = low + staged[i].bytes;
         d = a < low ? low - a : a + bytes > high ? a + bytes - high : 0;
-        if (staged[i].at && near && !near->shared && d <= distance && strcmp(near->name, staged[i].name)) near = &(Region){.low = low, .high = high, .name = staged[i].name};
+        if (!staged[i].at || d > distance || !strcmp(near->name, staged[i].name)) continue;
+        own = (Region){.low = low, .high = high, .name = staged[i].name};
+        near = &own;
     }
     if (!near) emu_fail(place(pc), line, "%s %lu bytes at %p, which is no memory of this launch", verb, bytes, (void *)a);
     emu_fail(place(pc), line, "%s %lu bytes outside of every buffer: %lu bytes %s %s%s, which has %lu bytes", verb, bytes, (unsigned long)(side[0] == 'b'

@@ -144,8 +144,8 @@ static char *run_case(const Case *c, EmuCode *code, int source, uint64_t seed)
     for (int s = 0; s < c->n_steps && !found; s++) {
         uint64_t args[2 + MAX_BUFFERS];
         for (int i = 0; i < c->n_buffers + 2; i++) args[i] = (uintptr_t)buffer[i].seen;
-        EmuLaunch l = {.source = source, .entry = c->step[s].entry, .grid = {c->step[s].grid[0], c->step[s].grid[1], c->step[s].grid[2]}, .block = c->step[s].block,
-                       .shared = c->step[s].shared, .args = args, .arg_bytes = 8 * (size_t)(c->n_buffers + 2), .seed = seed};
+        const Step *x = &c->step[s];
+        EmuLaunch l = {.source = source, .entry = x->entry, .grid = {x->grid[0], x->grid[1], x->grid[2]}, .block = x->block, .shared = x->shared, .args = args, .arg_bytes = 8 * (size_t)(c->n_buffers + 2), .seed = seed};
         emu_launch(code, &l, &found);
     }
     emu_end();
@@ -412,6 +412,8 @@ static void test_exact(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_faults), cmocka_unit_test(test_launches), cmocka_unit_test(test_exact)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_values), cmocka_unit_test(test_faults), cmocka_unit_test(test_launches), cmocka_unit_test(test_exact),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
