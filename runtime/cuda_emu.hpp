@@ -224,21 +224,21 @@ static inline __attribute__((unused)) void ect_load_b2_trans(ect_frag_b *f, cons
 }
 /* Products of bf16 are exact in f32; they are added to d in the order of k, each sum rounded. */
 struct EctEmuProduct { const ect_frag_a *a; const ect_frag_b *b; ect_frag_c *d; };
-ECT_EMU_QUIET static __attribute__((unused)) void ect_emu_multiply(void *const *slot, unsigned)
+ECT_EMU_QUIET static __attribute__((unused, optimize("O3"))) void ect_emu_multiply(void *const *slot, unsigned)
 {
-    static float a[16][16], b[16][8];
+    static float a[16][16], b[16][8], c[16][8];
     for (int lane = 0; lane < 32; lane++) {
         const EctEmuProduct *p = (const EctEmuProduct *)slot[lane];
         const int g = lane / 4, t = lane % 4;
         for (int e = 0; e < 8; e++) a[g + 8 * (e / 2 % 2)][2 * t + e % 2 + 8 * (e / 4)] = ect_emu_wide(p->a->x[e]);
         for (int e = 0; e < 4; e++) b[2 * t + e % 2 + 8 * (e / 2)][g] = ect_emu_wide(p->b->x[e]);
+        for (int e = 0; e < 4; e++) c[g + 8 * (e / 2)][2 * t + e % 2] = p->d->x[e];
     }
-    for (int lane = 0; lane < 32; lane++) {
-        float *d = ((const EctEmuProduct *)slot[lane])->d->x;
-        const int g = lane / 4, t = lane % 4;
-        for (int e = 0; e < 4; e++)
-            for (int k = 0; k < 16; k++) d[e] += a[g + 8 * (e / 2)][k] * b[k][2 * t + e % 2];
-    }
+    for (int m = 0; m < 16; m++)
+        for (int k = 0; k < 16; k++)
+            for (int n = 0; n < 8; n++) c[m][n] += a[m][k] * b[k][n];
+    for (int lane = 0; lane < 32; lane++)
+        for (int e = 0; e < 4; e++) ((const EctEmuProduct *)slot[lane])->d->x[e] = c[lane / 4 + 8 * (e / 2)][2 * (lane % 4) + e % 2];
 }
 ECT_EMU_QUIET static __attribute__((unused, noinline)) void ect_mma(ect_frag_c *d, const ect_frag_a &a, const ect_frag_b &b, int line = __builtin_LINE())
 {

@@ -145,7 +145,8 @@ static char *run_case(const Case *c, EmuCode *code, int source, uint64_t seed)
         uint64_t args[2 + MAX_BUFFERS];
         for (int i = 0; i < c->n_buffers + 2; i++) args[i] = (uintptr_t)buffer[i].seen;
         const Step *x = &c->step[s];
-        EmuLaunch l = {.source = source, .entry = x->entry, .grid = {x->grid[0], x->grid[1], x->grid[2]}, .block = x->block, .shared = x->shared, .args = args, .arg_bytes = 8 * (size_t)(c->n_buffers + 2), .seed = seed};
+        EmuLaunch l = {.source = source, .entry = x->entry, .grid = {x->grid[0], x->grid[1], x->grid[2]}, .block = x->block, .shared = x->shared, .args = args,
+                       .arg_bytes = 8 * (size_t)(c->n_buffers + 2), .seed = seed};
         emu_launch(code, &l, &found);
     }
     emu_end();
