@@ -70,14 +70,18 @@ extern "C" ECT_EMU_HIDDEN ECT_EMU_QUIET __attribute__((const, noinline)) void *e
 #define gridDim (ect_emu_grid())
 
 /* ---- barriers ---- */
-ECT_EMU_QUIET static __attribute__((unused, noinline)) void __syncthreads(int line = __builtin_LINE()) { ect_emu->barrier(0, 0, line); }
+ECT_EMU_QUIET static __attribute__((unused, noinline)) void __syncthreads(int line = __builtin_LINE()) { ect_emu->barrier(0, 0, 1, line); }
 ECT_EMU_QUIET static __attribute__((unused, noinline)) void __syncwarp(unsigned mask = 0xffffffffu, int line = __builtin_LINE())
 {
     ect_emu->warp_barrier(mask, line);
 }
 ECT_EMU_QUIET static __attribute__((unused, noinline)) void ect_bar_sync(int id, int threads, int line = __builtin_LINE())
 {
-    ect_emu->barrier(id, threads, line);
+    ect_emu->barrier(id, threads, 1, line);
+}
+ECT_EMU_QUIET static __attribute__((unused, noinline)) void ect_bar_arrive(int id, int threads, int line = __builtin_LINE())
+{
+    ect_emu->barrier(id, threads, 0, line);
 }
 
 /* ---- shuffles and votes ---- */

@@ -84,6 +84,8 @@ ECT_INLINE void ect_cp_async4(void *to, const void *from, int bytes)
 }
 /* A barrier of `threads` threads, a multiple of 32, by number: 1 to 15 (0 is __syncthreads). All give the same count. */
 ECT_INLINE void ect_bar_sync(int id, int threads) { asm volatile("bar.sync %0, %1;" :: "r"(id), "r"(threads) : "memory"); }
+/* Counts at the barrier without waiting there: what the thread did before is done for those that wait. */
+ECT_INLINE void ect_bar_arrive(int id, int threads) { asm volatile("bar.arrive %0, %1;" :: "r"(id), "r"(threads) : "memory"); }
 ECT_INLINE void ect_cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 /* Until at most `groups` of the thread's newest groups are still under way; 0 to 3, a constant. */
 ECT_INLINE void ect_cp_async_wait(int groups)

@@ -10,6 +10,7 @@ Emu emu;
 
 static sigjmp_buf give_up;
 static int arrived[EMU_BARRIERS], expected[EMU_BARRIERS];
+static bool came[EMU_BARRIERS][EMU_MAX_THREADS];     /* without staying */
 static unsigned running_lanes[EMU_MAX_THREADS / EMU_WARP], waiting_lanes[EMU_MAX_THREADS / EMU_WARP];     /* not ended; EMU_WARPED */
 
 /* ---- findings ---- */
@@ -126,7 +127,7 @@ static const char *barrier_name(int id)
     return NAMES[id];
 }
 
-/* All that wait at barrier `id` go on; `me` (or -1) has just come and does not wait. */
+/* All that wait at barrier `id` go on; `me` (or -1) has just come and would. */
 static void open_barrier(int id, int me, int line)
 {
     int who[EMU_MAX_THREADS], n = 0;
@@ -142,8 +143,9 @@ static void open_barrier(int id, int me, int line)
         emu_fail(NULL, emu.thread[me].line, "divergent barriers: others are at the __syncthreads of line %d", line);
     for (int i = 0; i < n; i++) emu.thread[who[i]].state = EMU_READY;
     arrived[id] = 0;
+    memset(came[id], 0, sizeof came[id]);
     if (n == emu.n) memory_join_all();
-    else memory_join(who, n);
+    else if (n) memory_join(who, n, id);
 }
 
 /* The threads that are left are all at the barrier of all threads: it would open, without those that have ended. */
@@ -153,7 +155,7 @@ static void check_ended(int line)
         emu_fail(NULL, line, "divergent barriers: %d of %d threads came to the __syncthreads of line %d, the others have ended", emu.live, emu.n, line);
 }
 
-static void api_barrier(int id, int threads, int line)
+static void api_barrier(int id, int threads, int stay, int line)
 {
     EmuThread *t = &emu.thread[emu.current];
     if (id < 0 || id >= EMU_BARRIERS) emu_fail(NULL, line, "barrier number %d: there are 0 to 15", id);
@@ -163,13 +165,19 @@ static void api_barrier(int id, int threads, int line)
     const int want = threads ? threads : emu.n;
     if (arrived[id] && expected[id] != want)
         emu_fail(NULL, line, "barrier %d for %d threads, where others wait for %d", id, want, expected[id]);
+    if (came[id][emu.current]) emu_fail(NULL, line, "comes to barrier %d again before it has opened", id);
     expected[id] = want;
     t->bar = id;
     t->line = line;
+    if (!stay) {
+        came[id][emu.current] = true;
+        memory_release(id);
+    }
     if (++arrived[id] == want) {
-        open_barrier(id, emu.current, line);
+        open_barrier(id, stay ? emu.current : -1, line);
         return;
     }
+    if (!stay) return;
     if (!threads) check_ended(line);
     wait_here(EMU_BARRIER, barrier_name(id), line);
 }
@@ -201,7 +209,7 @@ static void open_warp_barrier(int warp, unsigned mask)
     int who[EMU_WARP], n = 0;
     for (unsigned m = mask; m; m &= m - 1) who[n++] = warp * EMU_WARP + __builtin_ctz(m);
     wake_lanes(warp, mask);
-    memory_join(who, n);
+    memory_join(who, n, 0);
 }
 
 /* The common rules of masks; others that wait for this lane must wait for the same. */
@@ -359,6 +367,7 @@ static void run_block(void)
     emu.generation++;
     emu.live = emu.n;
     memset(arrived, 0, sizeof arrived);
+    memset(came, 0, sizeof came);
     memset(waiting_lanes, 0, sizeof waiting_lanes);
     memset(running_lanes, 0xff, sizeof running_lanes);
     for (int i = 0; i < emu.n; i++) {

@@ -73,8 +73,9 @@ extern const EctEmuApi emu_functions;
 void memory_block(void);                             /* a block begins: shared memory is poison, clocks start */
 void memory_launch(void);
 void *memory_dynamic(void);
-/* Release and acquire among these threads. */
-void memory_join(const int *thread, int n);
+/* Release and acquire among these threads, and acquire of what was released to the barrier. */
+void memory_join(const int *thread, int n, int barrier);
+void memory_release(int barrier);                    /* by the running thread */
 void memory_join_all(void);
 void memory_access(const void *at, unsigned long bytes, unsigned align, int how, const void *pc, int line);
 /* An asynchronous copy's target: from now on nobody may touch it; until it is done. */

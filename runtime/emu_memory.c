@@ -27,6 +27,8 @@ static uint32_t n_readers, cap_readers;
 
 /* Clocks of the block. known[t][u]: how far t has seen u, where that is more than all have: floor[u]. */
 static uint32_t now[EMU_MAX_THREADS], all_know[EMU_MAX_THREADS], *known, joined[EMU_MAX_THREADS];
+static uint32_t released[EMU_BARRIERS][EMU_MAX_THREADS];     /* to a barrier by threads that did not stay */
+static bool any_released[EMU_BARRIERS];
 static bool wide, any_known;                         /* wide: threads of different warps have met other than all together */
 static uintptr_t stack_low;
 static int stack_of = -1;
@@ -149,6 +151,7 @@ void memory_block(void)
     for (int i = n_regions - n_shared; i < n_regions; i++) emu_poison((void *)region[i].low, region[i].high - region[i].low);
     if (any_known) for (int i = 0; i < emu.n; i++) memset(known + (size_t)i * EMU_MAX_THREADS, 0, (size_t)emu.n * sizeof *known);
     any_known = wide = false;
+    memset(any_released, 0, sizeof any_released);
     n_readers = 1;
     for (int i = 0; i < emu.n; i++) {
         now[i] = 1;
@@ -227,7 +230,18 @@ NORETURN static void race(const Region *r, uintptr_t a, const char *doing, uint3
 }
 
 /* ---- clocks ---- */
-void memory_join(const int *t, int n)
+void memory_release(int barrier)
+{
+    const int t = emu.current;
+    const uint32_t *k = known + (size_t)t * EMU_MAX_THREADS;
+    uint32_t *to = released[barrier];
+    if (!any_released[barrier]) memset(to, 0, (size_t)emu.n * sizeof *to);
+    any_released[barrier] = wide = true;
+    for (int u = 0; u < emu.n; u++) to[u] = MAX(to[u], k[u]);
+    to[t] = now[t]++;
+}
+
+void memory_join(const int *t, int n, int barrier)
 {
     const int warp = t[0] / EMU_WARP * EMU_WARP;
     for (int i = 1; i < n; i++) if (t[i] / EMU_WARP * EMU_WARP != warp) wide = true;
@@ -238,6 +252,8 @@ void memory_join(const int *t, int n)
         const uint32_t *k = known + (size_t)t[i] * EMU_MAX_THREADS;
         for (int u = from; u < to; u++) joined[u] = MAX(joined[u], k[u]);
     }
+    if (any_released[barrier]) for (int u = from; u < to; u++) joined[u] = MAX(joined[u], released[barrier][u]);
+    any_released[barrier] = false;
     for (int i = 0; i < n; i++) joined[t[i]] = now[t[i]];
     for (int i = 0; i < n; i++) {
         memcpy(known + (size_t)t[i] * EMU_MAX_THREADS + from, joined + from, (size_t)(to - from) * sizeof *joined);

@@ -85,6 +85,16 @@ static void expect_vector(float *const *b, const Now *now)
     }
 }
 
+static void expect_ring(float *const *b, const Now *now)
+{
+    (void)now;
+    for (int j = 0; j < 64; j++) {
+        b[1][j] = 0;
+        for (int i = 0; i < 7; i++) b[1][j] += b[0][i * 64 + j];
+    }
+    for (int j = 0; j < 64; j++) b[2][j] = b[1][j % 32 < 16 ? j ^ 15 : j];
+}
+
 static const Case cases[] = {
     {"map", 6, {7000, 1000, 7000, 7000, 1000, 7000}, {0}, {0, 0, 1, 0, 0, 1}, 1, {{"map", {5, 1, 2}, 256, 0}}, 0, 1e-6, expect_map, {0}},
     {"vector", 4, {2000, 2000, 2000, 1000}, {0}, {0, 1, 1, 1}, 1, {{"vector", {3, 1, 1}, 64, 0}}, 0, 1e-6, expect_vector, {0}},
@@ -97,6 +107,7 @@ static const Case cases[] = {
      {0, 1, 64, 48, 96, 96, 1, 48, 1}},
     {"mma", 3, {96 * 64, 48 * 96, 64 * 48}, {1, 1, 0}, {0, 0, 1}, 1, {{"mma_turned", {3, 2, 1}, 64, (16 * 40 + 16 * 24) * 2}}, 0, 1e-5, NULL,
      {0, 1, 64, 48, 96, 1, 64, 1, 96}},
+    {"ring", 3, {7 * 64, 64, 64}, {0}, {0, 1, 1}, 1, {{"ring", {1, 1, 1}, 96, 0}}, 0, 1e-6, expect_ring, {0}},
     {"warp", 2, {192, 324}, {0}, {0, 1}, 1, {{"warp", {2, 1, 1}, 96, 0}}, 0, 1e-5, expect_warp, {0}},
 };
 
@@ -397,7 +408,7 @@ static void test_exact(void **state)
     at[5] = '8';
     at[6] = '0';
     source[n] = source_of("mma", entry[n], entries_of("mma", entry[n]), text);
-    EmuOptions o = {.check = true, .exact = true, .prelude = exact_prelude()};
+    EmuOptions o = {.check = true, .exact = true, .strict = true, .prelude = exact_prelude()};
     EmuCode *code = emu_load(source, n + 1, &o);
     char *found = NULL;
     for (int i = 0; i < n; i++) {
