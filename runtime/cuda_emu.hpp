@@ -16,7 +16,7 @@ __attribute__((visibility("default"))) EctEmuApi *ect_emu;
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define __grid_constant__
-#define __align__(n) __attribute__((aligned(n)))
+#define __align__(n) __attribute__((aligned(ECT_EMU_SCALE * (n))))
 #define ECT_UNROLL(n)
 #ifndef ECT_EMU_EXACT
 #define ECT_INLINE static inline __attribute__((always_inline, unused))
@@ -70,14 +70,18 @@ extern "C" ECT_EMU_HIDDEN ECT_EMU_QUIET __attribute__((const, noinline)) void *e
 #define gridDim (ect_emu_grid())
 
 /* ---- barriers ---- */
-ECT_EMU_QUIET static __attribute__((unused, noinline)) void __syncthreads(int line = __builtin_LINE()) { ect_emu->barrier(0, 0, line); }
+ECT_EMU_QUIET static __attribute__((unused, noinline)) void __syncthreads(int line = __builtin_LINE()) { ect_emu->barrier(0, 0, 1, line); }
 ECT_EMU_QUIET static __attribute__((unused, noinline)) void __syncwarp(unsigned mask = 0xffffffffu, int line = __builtin_LINE())
 {
     ect_emu->warp_barrier(mask, line);
 }
 ECT_EMU_QUIET static __attribute__((unused, noinline)) void ect_bar_sync(int id, int threads, int line = __builtin_LINE())
 {
-    ect_emu->barrier(id, threads, line);
+    ect_emu->barrier(id, threads, 1, line);
+}
+ECT_EMU_QUIET static __attribute__((unused, noinline)) void ect_bar_arrive(int id, int threads, int line = __builtin_LINE())
+{
+    ect_emu->barrier(id, threads, 0, line);
 }
 
 /* ---- shuffles and votes ---- */
@@ -127,11 +131,36 @@ __attribute__((error("__activemask: say which lanes take part"))) unsigned __act
 
 /* ---- plain things ---- */
 template <typename T> static inline __attribute__((always_inline)) T __ldg(const T *p) { return *p; }
-struct alignas(16) float4 { float x, y, z, w; };
-struct alignas(8) float2 { float x, y; };
-struct alignas(16) int4 { int x, y, z, w; };
-struct alignas(16) uint4 { unsigned x, y, z, w; };
-struct alignas(8) uint2 { unsigned x, y; };
+/* Vectors that are read and written whole: compilers take them apart before they put the calls of checks, so copies ask for the alignment themselves. */
+#ifdef ECT_EMU_CHECK
+extern "C" ECT_EMU_HIDDEN ECT_EMU_QUIET __attribute__((noinline)) void ect_emu_vector(const void *p, unsigned align, int how)
+{
+    ect_emu->access(p, 0, align, how, __builtin_return_address(0), 0);
+}
+#define ECT_EMU_WHOLE(name, align, copy) \
+    name() = default; \
+    __forceinline__ name(const name &o) { ect_emu_vector(&o, align, ECT_EMU_READ); copy } \
+    __forceinline__ name &operator=(const name &o) { ect_emu_vector(&o, align, ECT_EMU_READ); ect_emu_vector(this, align, ECT_EMU_WRITE); copy return *this; }
+#else
+#define ECT_EMU_WHOLE(name, align, copy) name() = default;
+#endif
+#define ECT_EMU_VECTOR4(name, T, bytes) \
+    struct alignas(bytes) name { \
+        T x, y, z, w; \
+        __forceinline__ name(T a, T b, T c, T d) : x(a), y(b), z(c), w(d) { } \
+        ECT_EMU_WHOLE(name, bytes, x = o.x; y = o.y; z = o.z; w = o.w;) \
+    };
+#define ECT_EMU_VECTOR2(name, T, bytes) \
+    struct alignas(bytes) name { \
+        T x, y; \
+        __forceinline__ name(T a, T b) : x(a), y(b) { } \
+        ECT_EMU_WHOLE(name, bytes, x = o.x; y = o.y;) \
+    };
+ECT_EMU_VECTOR4(float4, float, 16 * ECT_EMU_SCALE)
+ECT_EMU_VECTOR2(float2, float, 8 * ECT_EMU_SCALE)
+ECT_EMU_VECTOR4(int4, int, 16)
+ECT_EMU_VECTOR4(uint4, unsigned, 16)
+ECT_EMU_VECTOR2(uint2, unsigned, 8)
 ECT_INLINE float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 ECT_INLINE float2 make_float2(float x, float y) { return {x, y}; }
 ECT_INLINE int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
@@ -199,21 +228,21 @@ static inline __attribute__((unused)) void ect_load_b2_trans(ect_frag_b *f, cons
 }
 /* Products of bf16 are exact in f32; they are added to d in the order of k, each sum rounded. */
 struct EctEmuProduct { const ect_frag_a *a; const ect_frag_b *b; ect_frag_c *d; };
-ECT_EMU_QUIET static __attribute__((unused)) void ect_emu_multiply(void *const *slot, unsigned)
+ECT_EMU_QUIET static __attribute__((unused, optimize("O3"))) void ect_emu_multiply(void *const *slot, unsigned)
 {
-    static float a[16][16], b[16][8];
+    static float a[16][16], b[16][8], c[16][8];
     for (int lane = 0; lane < 32; lane++) {
         const EctEmuProduct *p = (const EctEmuProduct *)slot[lane];
         const int g = lane / 4, t = lane % 4;
         for (int e = 0; e < 8; e++) a[g + 8 * (e / 2 % 2)][2 * t + e % 2 + 8 * (e / 4)] = ect_emu_wide(p->a->x[e]);
         for (int e = 0; e < 4; e++) b[2 * t + e % 2 + 8 * (e / 2)][g] = ect_emu_wide(p->b->x[e]);
+        for (int e = 0; e < 4; e++) c[g + 8 * (e / 2)][2 * t + e % 2] = p->d->x[e];
     }
-    for (int lane = 0; lane < 32; lane++) {
-        float *d = ((const EctEmuProduct *)slot[lane])->d->x;
-        const int g = lane / 4, t = lane % 4;
-        for (int e = 0; e < 4; e++)
-            for (int k = 0; k < 16; k++) d[e] += a[g + 8 * (e / 2)][k] * b[k][2 * t + e % 2];
-    }
+    for (int m = 0; m < 16; m++)
+        for (int k = 0; k < 16; k++)
+            for (int n = 0; n < 8; n++) c[m][n] += a[m][k] * b[k][n];
+    for (int lane = 0; lane < 32; lane++)
+        for (int e = 0; e < 4; e++) ((const EctEmuProduct *)slot[lane])->d->x[e] = c[lane / 4 + 8 * (e / 2)][2 * (lane % 4) + e % 2];
 }
 ECT_EMU_QUIET static __attribute__((unused, noinline)) void ect_mma(ect_frag_c *d, const ect_frag_a &a, const ect_frag_b &b, int line = __builtin_LINE())
 {

@@ -31,7 +31,7 @@ struct EctNow { ect_u64 step, sample0; float scalar[1]; };       /* scalar: all 
 /* @kernel_prelude.h@ */
 
 /* ---- several elements at once: addresses are multiples of the access, 16 bytes at most ---- */
-#ifndef ECT_EMU
+#ifndef ECT_EMU_EXACT
 ECT_INLINE void ect_load4(float *to, const float *from)
 {
     const float4 v = *(const float4 *)from;
@@ -55,22 +55,18 @@ ECT_INLINE void ect_store8_bf16(ect_bf16_t *to, const float *from)
 #else
 ECT_INLINE void ect_load4(float *to, const float *from)
 {
-    ect_emu_aligned(from, 16);
     for (int i = 0; i < 4; i++) to[i] = from[i];
 }
 ECT_INLINE void ect_store4(float *to, const float *from)
 {
-    ect_emu_aligned(to, 16);
     for (int i = 0; i < 4; i++) to[i] = from[i];
 }
 ECT_INLINE void ect_load8_bf16(float *to, const ect_bf16_t *from)
 {
-    ect_emu_aligned(from, 16);
     for (int i = 0; i < 8; i++) to[i] = ect_load_bf16(from[i]);
 }
 ECT_INLINE void ect_store8_bf16(ect_bf16_t *to, const float *from)
 {
-    ect_emu_aligned(to, 16);
     for (int i = 0; i < 8; i++) ect_store_bf16(to + i, from[i]);
 }
 #endif
@@ -132,6 +128,10 @@ ECT_INLINE void ect_cp_async4(void *to, const void *from, int bytes)
 {
     asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" :: "r"(ect_shared_address(to)), "l"(from), "r"(bytes) : "memory");
 }
+/* A barrier of `threads` threads, a multiple of 32, by number: 1 to 15 (0 is __syncthreads). All give the same count. */
+ECT_INLINE void ect_bar_sync(int id, int threads) { asm volatile("bar.sync %0, %1;" :: "r"(id), "r"(threads) : "memory"); }
+/* Counts at the barrier without waiting there: what the thread did before is done for those that wait. */
+ECT_INLINE void ect_bar_arrive(int id, int threads) { asm volatile("bar.arrive %0, %1;" :: "r"(id), "r"(threads) : "memory"); }
 ECT_INLINE void ect_cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 /* Until at most `groups` of the thread's newest groups are still under way; 0 to 3, a constant. */
 ECT_INLINE void ect_cp_async_wait(int groups)

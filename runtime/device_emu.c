@@ -170,17 +170,19 @@ static void run_step(Device *d, const Code *c, const Launch *l, int i)
     EmuBuffer *m = d->memory;
     poison_new(d, g, i);
     emu_poison(d->workspace, (size_t)cuda->workspace);
-    m[0] = (EmuBuffer){.name = "EctNow", .at = d->now, .bytes = d->now_bytes};
+    m[0] = (EmuBuffer){.name = "EctNow", .at = d->now, .bytes = d->now_bytes, .constant = true};
     m[1] = (EmuBuffer){.name = "workspace", .at = cuda->workspace ? d->workspace : NULL, .bytes = (size_t)cuda->workspace};
     int n = 2;
     for (int k = 0; k < s->n_draws; k++) {
         const PlanDraw *draw = &g->draw[s->draw[k]];
         const bool given = c->with_draws && l->draw;
-        m[n++] = (EmuBuffer){.name = draw->name, .at = given ? (void *)l->draw[s->draw[k]] : NULL, .bytes = (size_t)(draw->rows * draw->per_row) * 4};
+        m[n++] = (EmuBuffer){.name = draw->name, .at = given ? (void *)l->draw[s->draw[k]] : NULL, .bytes = (size_t)(draw->rows * draw->per_row) * 4,
+                             .constant = true};
     }
     for (int k = 0; k < s->n_buffers; k++) {
         const PlanBuffer *b = &g->buffer[s->buffer[k]];
-        m[n++] = (EmuBuffer){.name = *b->name ? b->name : "parameter", .at = d->buf[s->buffer[k]], .bytes = bytes_of(b)};
+        m[n++] = (EmuBuffer){.name = *b->name ? b->name : "parameter", .at = d->buf[s->buffer[k]], .bytes = bytes_of(b),
+                             .constant = b->kind == BUF_INPUT};
     }
     emu_begin(c->code, m, n);
     int words = 0;

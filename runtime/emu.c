@@ -10,6 +10,8 @@ Emu emu;
 
 static sigjmp_buf give_up;
 static int arrived[EMU_BARRIERS], expected[EMU_BARRIERS];
+static bool came[EMU_BARRIERS][EMU_MAX_THREADS];     /* without staying */
+static unsigned running_lanes[EMU_MAX_THREADS / EMU_WARP], waiting_lanes[EMU_MAX_THREADS / EMU_WARP];     /* not ended; EMU_WARPED */
 
 /* ---- findings ---- */
 void emu_fail(char *where, int line, const char *fmt, ...)
@@ -83,7 +85,9 @@ NORETURN static void deadlock(void)
         const EmuThread *t = &emu.thread[i];
         for (j = i + 1; j < emu.n; j++) {
             const EmuThread *u = &emu.thread[j];
-            if (u->state != t->state || (t->state != EMU_DONE && (u->line != t->line || (t->state == EMU_WARPED && u->mask != t->mask) || strcmp(u->what, t->what)))) break;
+            if (u->state != t->state) break;
+            if (t->state != EMU_DONE && (u->line != t->line || strcmp(u->what, t->what))) break;
+            if (t->state == EMU_WARPED && u->mask != t->mask) break;
         }
         if (shown++ >= 40) continue;
         sb_printf(&b, "\n    thread%s %d", j > i + 1 ? "s" : "", i);
@@ -110,6 +114,7 @@ static void wait_here(EmuState state, const char *what, int line)
     t->state = state;
     t->what = what;
     t->line = line;
+    if (state == EMU_WARPED) waiting_lanes[emu.current / EMU_WARP] |= 1u << emu.current % EMU_WARP;
     fiber_leave(emu.current, false);
 }
 
@@ -122,7 +127,7 @@ static const char *barrier_name(int id)
     return NAMES[id];
 }
 
-/* All that wait at barrier `id` go on; `me` (or -1) has just come and does not wait. */
+/* All that wait at barrier `id` go on; `me` (or -1) has just come and would. */
 static void open_barrier(int id, int me, int line)
 {
     int who[EMU_MAX_THREADS], n = 0;
@@ -138,8 +143,9 @@ static void open_barrier(int id, int me, int line)
         emu_fail(NULL, emu.thread[me].line, "divergent barriers: others are at the __syncthreads of line %d", line);
     for (int i = 0; i < n; i++) emu.thread[who[i]].state = EMU_READY;
     arrived[id] = 0;
+    memset(came[id], 0, sizeof came[id]);
     if (n == emu.n) memory_join_all();
-    else memory_join(who, n);
+    else if (n) memory_join(who, n, id);
 }
 
 /* The threads that are left are all at the barrier of all threads: it would open, without those that have ended. */
@@ -149,7 +155,7 @@ static void check_ended(int line)
         emu_fail(NULL, line, "divergent barriers: %d of %d threads came to the __syncthreads of line %d, the others have ended", emu.live, emu.n, line);
 }
 
-static void api_barrier(int id, int threads, int line)
+static void api_barrier(int id, int threads, int stay, int line)
 {
     EmuThread *t = &emu.thread[emu.current];
     if (id < 0 || id >= EMU_BARRIERS) emu_fail(NULL, line, "barrier number %d: there are 0 to 15", id);
@@ -159,45 +165,51 @@ static void api_barrier(int id, int threads, int line)
     const int want = threads ? threads : emu.n;
     if (arrived[id] && expected[id] != want)
         emu_fail(NULL, line, "barrier %d for %d threads, where others wait for %d", id, want, expected[id]);
+    if (came[id][emu.current]) emu_fail(NULL, line, "comes to barrier %d again before it has opened", id);
     expected[id] = want;
     t->bar = id;
     t->line = line;
+    if (!stay) {
+        came[id][emu.current] = true;
+        memory_release(id);
+    }
     if (++arrived[id] == want) {
-        open_barrier(id, emu.current, line);
+        open_barrier(id, stay ? emu.current : -1, line);
         return;
     }
+    if (!stay) return;
     if (!threads) check_ended(line);
     wait_here(EMU_BARRIER, barrier_name(id), line);
 }
 
-/* Lanes of a warp, as a mask of those that have not ended. */
-static unsigned running_lanes(int warp)
-{
-    unsigned m = 0;
-    for (int l = 0; l < EMU_WARP; l++)
-        if (warp * EMU_WARP + l < emu.n && emu.thread[warp * EMU_WARP + l].state != EMU_DONE) m |= 1u << l;
-    return m;
-}
-
 static const char WARP_BARRIER[] = "__syncwarp";
 
-/* Do all lanes that `lane` of this warp waits for wait with it? `me`: one that is about to, or -1. */
-static bool warp_complete(int warp, unsigned mask, const char *what, int me)
+static bool same(const char *what, const char *other)
 {
-    for (unsigned m = mask; m; m &= m - 1) {
-        const int i = warp * EMU_WARP + __builtin_ctz(m);
-        const EmuThread *t = &emu.thread[i];
-        if (i != me && !(t->state == EMU_WARPED && t->mask == emu.thread[me >= 0 ? me : i].mask && !strcmp(t->what, what))) return false;
-    }
+    return what == other || !strcmp(what, other);
+}
+
+/* Do all of these lanes wait, with this mask? `me`: one that is about to, or -1. Whether for the same, check_mask has seen. */
+static bool warp_complete(int warp, unsigned lanes, unsigned mask, int me)
+{
+    if (me >= 0) lanes &= ~(1u << me % EMU_WARP);
+    if (lanes & ~waiting_lanes[warp]) return false;
+    for (; lanes; lanes &= lanes - 1) if (emu.thread[warp * EMU_WARP + __builtin_ctz(lanes)].mask != mask) return false;
     return true;
+}
+
+static void wake_lanes(int warp, unsigned lanes)
+{
+    waiting_lanes[warp] &= ~lanes;
+    for (; lanes; lanes &= lanes - 1) emu.thread[warp * EMU_WARP + __builtin_ctz(lanes)].state = EMU_READY;
 }
 
 static void open_warp_barrier(int warp, unsigned mask)
 {
     int who[EMU_WARP], n = 0;
     for (unsigned m = mask; m; m &= m - 1) who[n++] = warp * EMU_WARP + __builtin_ctz(m);
-    for (int i = 0; i < n; i++) emu.thread[who[i]].state = EMU_READY;
-    memory_join(who, n);
+    wake_lanes(warp, mask);
+    memory_join(who, n, 0);
 }
 
 /* The common rules of masks; others that wait for this lane must wait for the same. */
@@ -205,17 +217,20 @@ static void check_mask(const char *what, unsigned mask, int line, bool ended_too
 {
     const int warp = emu.current / EMU_WARP, lane = emu.current % EMU_WARP;
     if (!(mask >> lane & 1)) emu_fail(NULL, line, "%s with mask 0x%08x, which does not name this lane", what, mask);
-    const unsigned running = running_lanes(warp);
+    const unsigned running = running_lanes[warp];
     if (!ended_too && mask & ~running)
         emu_fail(NULL, line, "%s with mask 0x%08x names lane %d, which has ended", what, mask, __builtin_ctz(mask & ~running));
-    for (unsigned m = running & ~(1u << lane); m; m &= m - 1) {
-        const EmuThread *t = &emu.thread[warp * EMU_WARP + __builtin_ctz(m)];
-        if (t->state != EMU_WARPED || !(t->mask >> lane & 1 || mask >> __builtin_ctz(m) & 1)) continue;
-        if (t->mask != mask && (t->mask >> lane & 1))
-            emu_fail(NULL, line, "%s with mask 0x%08x, while lane %d waits for this one at %s of line %d with mask 0x%08x", what, mask, __builtin_ctz(m),
-                     t->what, t->line, t->mask);
-        if (t->mask == mask && (strcmp(t->what, what) || (t->line != line && what != WARP_BARRIER)))
-            emu_fail(NULL, line, "%s, while lane %d waits for this one at %s of line %d", what, __builtin_ctz(m), t->what, t->line);
+    for (unsigned m = waiting_lanes[warp], next; m; m = next) {
+        const int other = __builtin_ctz(m);
+        const EmuThread *t = &emu.thread[warp * EMU_WARP + other];
+        next = m & (m - 1);
+        if (t->mask == mask) next &= ~mask;          /* those that wait for each other have been compared */
+        else if (!(t->mask >> lane & 1)) continue;
+        if (t->mask != mask)
+            emu_fail(NULL, line, "%s with mask 0x%08x, while lane %d waits for this one at %s of line %d with mask 0x%08x", what, mask, other, t->what,
+                     t->line, t->mask);
+        if (!same(t->what, what) || (t->line != line && what != WARP_BARRIER))
+            emu_fail(NULL, line, "%s, while lane %d waits for this one at %s of line %d", what, other, t->what, t->line);
     }
 }
 
@@ -225,8 +240,8 @@ static void api_warp_barrier(unsigned mask, int line)
     check_mask(WARP_BARRIER, mask, line, true);
     EmuThread *t = &emu.thread[emu.current];
     t->mask = mask;
-    const unsigned of = mask & running_lanes(warp);
-    if (warp_complete(warp, of, WARP_BARRIER, emu.current)) open_warp_barrier(warp, of);
+    const unsigned of = mask & running_lanes[warp];
+    if (warp_complete(warp, of, mask, emu.current)) open_warp_barrier(warp, of);
     else wait_here(EMU_WARPED, WARP_BARRIER, line);
 }
 
@@ -237,15 +252,17 @@ static void api_collect(const char *what, unsigned mask, int line, void *slot, E
     EmuThread *t = &emu.thread[emu.current];
     t->mask = mask;
     t->slot = slot;
-    if (!warp_complete(warp, mask, what, emu.current)) {
+    if (!warp_complete(warp, mask, mask, emu.current)) {
         wait_here(EMU_WARPED, what, line);
         return;
     }
     void *slots[EMU_WARP] = {NULL};
     for (unsigned m = mask; m; m &= m - 1) slots[__builtin_ctz(m)] = emu.thread[warp * EMU_WARP + __builtin_ctz(m)].slot;
     t->line = line;
+    emu.quiet = true;
     finish(slots, mask);
-    for (unsigned m = mask; m; m &= m - 1) emu.thread[warp * EMU_WARP + __builtin_ctz(m)].state = EMU_READY;
+    emu.quiet = false;
+    wake_lanes(warp, mask);
 }
 
 typedef struct { const char *what; void *value; unsigned size; int source, thread, line; } Shuffled;
@@ -330,13 +347,13 @@ static void run_thread(int i)
                 break;
             }
     const int warp = i / EMU_WARP;
-    const unsigned running = running_lanes(warp);
-    for (unsigned m = running; m; m &= m - 1) {
+    const unsigned running = running_lanes[warp] &= ~(1u << i % EMU_WARP);
+    for (unsigned m = waiting_lanes[warp]; m; m &= m - 1) {
         const EmuThread *u = &emu.thread[warp * EMU_WARP + __builtin_ctz(m)];
-        if (u->state != EMU_WARPED || !(u->mask >> (i % EMU_WARP) & 1)) continue;
-        if (strcmp(u->what, WARP_BARRIER))
+        if (!(u->mask >> (i % EMU_WARP) & 1)) continue;
+        if (!same(u->what, WARP_BARRIER))
             emu_fail(NULL, u->line, "%s with mask 0x%08x of lane %d names this lane, which has ended", u->what, u->mask, __builtin_ctz(m));
-        if (!warp_complete(warp, u->mask & running, WARP_BARRIER, -1)) continue;
+        if (!warp_complete(warp, u->mask & running, u->mask, -1)) continue;
         open_warp_barrier(warp, u->mask & running);
         break;
     }
@@ -350,6 +367,9 @@ static void run_block(void)
     emu.generation++;
     emu.live = emu.n;
     memset(arrived, 0, sizeof arrived);
+    memset(came, 0, sizeof came);
+    memset(waiting_lanes, 0, sizeof waiting_lanes);
+    memset(running_lanes, 0xff, sizeof running_lanes);
     for (int i = 0; i < emu.n; i++) {
         EmuThread *t = &emu.thread[i];
         t->state = EMU_READY;
@@ -415,9 +435,10 @@ bool emu_launch(EmuCode *c, const EmuLaunch *l, char **finding)
     while (emu.entry < k->n_entries && strcmp(k->entry_name[emu.entry], l->entry)) emu.entry++;
     CHECK_BUG(emu.entry < k->n_entries);
     emu.check = c->options.check;
+    emu.exact = c->options.exact;
     emu.n = (int)l->block;
     emu.current = -1;
-    emu.running = false;
+    emu.running = emu.quiet = false;
     emu.finding = NULL;
     emu.random = (l->seed + 1) * 0x9E3779B97F4A7C15u;
     emu.first_serial = emu.serial + 1;

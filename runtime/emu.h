@@ -29,6 +29,7 @@ typedef struct {
     const char *name;
     void *at;
     size_t bytes;
+    bool constant;                                   /* kernels only read it */
     void *seen;
 } EmuBuffer;
 typedef struct {

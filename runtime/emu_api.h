@@ -12,8 +12,8 @@ typedef struct EctEmuApi {
     EctEmuIndex thread, block, threads, grid;        /* of the running thread; they change under its feet, hence the header's const functions */
     /* An access that is about to happen; align: what the address must be a multiple of; pc or line: where in the text. */
     void (*access)(const void *at, unsigned long bytes, unsigned align, int how, const void *pc, int line);
-    /* __syncthreads (id 0, threads 0) and named barriers. */
-    void (*barrier)(int id, int threads, int line);
+    /* __syncthreads (id 0, threads 0) and named barriers; stay: waits there, else only counts as having come. */
+    void (*barrier)(int id, int threads, int stay, int line);
     void (*warp_barrier)(unsigned mask, int line);
     /* Waits until all lanes of mask have come to the same `what`; the last one calls finish with everybody's slot. */
     void (*collect)(const char *what, unsigned mask, int line, void *slot, EctEmuFinish *finish);

@@ -131,7 +131,8 @@ static pid_t start(int i, const char *unit, const EmuOptions *o)
 {
     char *source = in_temp(i, ".cpp"), *object = in_temp(i, ".o"), *so = in_temp(i, ".so"), *log = in_temp(i, ".log");
     FILE *f = fopen(source, "w");
-    if (!f || fputs(unit, f) < 0 || fclose(f)) machine_error("cannot write %s: %s; kernels are compiled in /tmp, which needs a few MB", source, strerror(errno));
+    if (!f || fputs(unit, f) < 0 || fclose(f))
+        machine_error("cannot write %s: %s; kernels are compiled in $TMPDIR or /tmp, which needs a few MB", source, strerror(errno));
     char *compiler = xstrdup(emu_compiler(NULL));
     *strchr(compiler, ':') = 0;
     const char *argv[MAX_ARGV + 10] = {"/bin/sh", "-c",
@@ -159,9 +160,9 @@ static pid_t start(int i, const char *unit, const EmuOptions *o)
 
 static void compile(const EmuSource *source, char **unit, char **key, const int *missing, int n, const EmuOptions *o)
 {
-    char name[] = "/tmp/ect-emu-XXXXXX";
-    if (!mkdtemp(name)) machine_error("no folder to compile in: /tmp: %s", strerror(errno));
-    temp = name;
+    const char *root = getenv("TMPDIR");
+    temp = xasprintf("%s/ect-emu-XXXXXX", root && *root ? root : "/tmp");
+    if (!mkdtemp(temp)) machine_error("no folder to compile in: %s: %s", temp, strerror(errno));
     Job job[MAX_JOBS];
     int jobs = 0, next = 0, done = 0;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -195,6 +196,7 @@ static void compile(const EmuSource *source, char **unit, char **key, const int 
         done++;
     }
     remove_tree(temp);
+    free(temp);
 }
 
 /* ---- loading ---- */
@@ -223,7 +225,12 @@ static void read_arrays(EmuKernel *k, const char *file)
     const Elf64_Shdr *s = (const Elf64_Shdr *)(file + h->e_shoff);
     const char *names = file + s[h->e_shstrndx].sh_offset;
     int shared = -1;
-    for (int i = 0; i < h->e_shnum; i++) if (!strcmp(names + s[i].sh_name, "ect_shared")) shared = i;
+    for (int i = 0; i < h->e_shnum; i++)
+        if (!strcmp(names + s[i].sh_name, "ect_shared")) {
+            shared = i;
+            k->shared = k->base + s[i].sh_addr;
+            k->shared_end = k->shared + s[i].sh_size;
+        }
     for (int i = 0; i < h->e_shnum; i++) {
         if (s[i].sh_type != SHT_SYMTAB) continue;
         const Elf64_Sym *sym = (const Elf64_Sym *)(file + s[i].sh_offset);
@@ -240,7 +247,6 @@ static void read_arrays(EmuKernel *k, const char *file)
     if (k->n_arrays) qsort(k->array, (size_t)k->n_arrays, sizeof *k->array, by_address);
 }
 
-/* Code and constants: linkers put what can be written behind them. */
 static int extent(struct dl_phdr_info *info, size_t size, void *to)
 {
     (void)size;
@@ -248,7 +254,6 @@ static int extent(struct dl_phdr_info *info, size_t size, void *to)
     if (info->dlpi_addr != k->base) return 0;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-        if (p->p_type == PT_LOAD && p->p_flags & PF_W) break;
         if (p->p_type == PT_LOAD) k->end = MAX(k->end, k->base + p->p_vaddr + p->p_memsz);
     }
     return 1;

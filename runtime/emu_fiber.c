@@ -4,14 +4,17 @@
 #include <unistd.h>
 #include "runtime/emu_internal.h"
 #ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
-#ifndef __x86_64__
+#if defined(__x86_64__) && !defined(ECT_FIBER_UCONTEXT)
+#define OWN_SWITCH 1
+#else
 #include <ucontext.h>
 #endif
 
 struct EmuFiber {
-#ifdef __x86_64__
+#ifdef OWN_SWITCH
     void *sp;
 #else
     ucontext_t context;
@@ -35,7 +38,7 @@ static size_t main_bytes;
 #define SWITCHED(fake, low, bytes) ((void)(fake), (void)(low), (void)(bytes))
 #endif
 
-#ifdef __x86_64__
+#ifdef OWN_SWITCH
 /* What a call may not change is kept on the stack that is left: rbx, rbp, r12-r15. */
 void ect_fiber_switch(void **from, void *to);
 __asm__(".text\n.globl ect_fiber_switch\n.hidden ect_fiber_switch\n.type ect_fiber_switch, @function\n"
@@ -80,9 +83,12 @@ void fiber_make(int i, void (*run)(int))
         if (mprotect((void *)low, bytes, PROT_READ | PROT_WRITE)) machine_error("cannot allocate a stack of cuda-emu");
     }
     fiber_stack(i, &low, &bytes);
+#ifdef __SANITIZE_ADDRESS__
+    __asan_unpoison_memory_region((void *)low, bytes);       /* marks of a fiber that was given up */
+#endif
     fiber[i].run = run;
     fiber[i].fake = NULL;
-#ifdef __x86_64__
+#ifdef OWN_SWITCH
     void **sp = (void **)(low + bytes - 64);         /* a multiple of 16; after `ret` the stack is 8 off it, as after a call */
     *--sp = NULL;
     *--sp = (void *)(uintptr_t)fiber_begin;
@@ -104,7 +110,7 @@ void fiber_enter(int i)
     fiber_stack(i, &low, &bytes);
     starting = i;
     SWITCH_BEGINS(&main_fiber.fake, (void *)low, bytes);
-#ifdef __x86_64__
+#ifdef OWN_SWITCH
     ect_fiber_switch(&main_fiber.sp, fiber[i].sp);
 #else
     swapcontext(&main_fiber.context, &fiber[i].context);
@@ -115,7 +121,7 @@ void fiber_enter(int i)
 void fiber_leave(int i, bool last)
 {
     SWITCH_BEGINS(last ? NULL : &fiber[i].fake, main_low, main_bytes);
-#ifdef __x86_64__
+#ifdef OWN_SWITCH
     ect_fiber_switch(&fiber[i].sp, main_fiber.sp);
 #else
     swapcontext(&fiber[i].context, &main_fiber.context);

@@ -22,7 +22,7 @@ typedef struct {
     char *name, *path;
     void *lib;
     int fd;                                          /* of the library's file, for addr2line */
-    uintptr_t base, end;                             /* of code and constants */
+    uintptr_t base, end, shared, shared_end;         /* of the library; of the section that shared arrays and gaps lie in */
     EctEmuApi **api;
     int n_entries;
     EmuEntry **entry;
@@ -53,7 +53,7 @@ typedef struct {
 typedef struct {
     const EmuKernel *kernel;
     const EmuLaunch *launch;
-    bool check;
+    bool check, exact;
     EctEmuApi api;
     EmuThread thread[EMU_MAX_THREADS];
     int entry, n, current, live;
@@ -62,6 +62,7 @@ typedef struct {
     uint64_t random;
     char *finding;
     bool running;                                    /* inside of a fiber */
+    bool quiet;                                      /* inside of an emulated instruction: its accesses have been checked */
 } Emu;
 extern Emu emu;
 /* Records what is wrong and gives up the launch; where: "path:line" (heap, or NULL), else line of the text or 0. */
@@ -72,8 +73,9 @@ extern const EctEmuApi emu_functions;
 void memory_block(void);                             /* a block begins: shared memory is poison, clocks start */
 void memory_launch(void);
 void *memory_dynamic(void);
-/* Release and acquire among these threads. */
-void memory_join(const int *thread, int n);
+/* Release and acquire among these threads, and acquire of what was released to the barrier. */
+void memory_join(const int *thread, int n, int barrier);
+void memory_release(int barrier);                    /* by the running thread */
 void memory_join_all(void);
 void memory_access(const void *at, unsigned long bytes, unsigned align, int how, const void *pc, int line);
 /* An asynchronous copy's target: from now on nobody may touch it; until it is done. */

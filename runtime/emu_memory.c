@@ -10,7 +10,7 @@ enum { UNIT = 2, TIME_BITS = 22, NEVER = (1 << TIME_BITS) - 1, WINDOW = 256, GAP
 typedef struct { uint32_t serial, write, read, list, write_pc, read_pc; } Cell;
 enum { FOREIGN = 1u << 31, LINE_BIT = 1u << 31 };    /* of serial: blocks of this launch read it before */
 typedef struct { uint32_t mask, time, warp, next; } Readers;
-typedef struct { uintptr_t low, high; Cell *cell; const char *name; intptr_t moved; bool shared; } Region;
+typedef struct { uintptr_t low, high; Cell *cell; const char *name; intptr_t moved; bool shared, constant; } Region;
 
 static Region *region, *last;
 static int n_regions, cap_regions, n_shared;         /* shared ones first; the rest by address */
@@ -27,6 +27,8 @@ static uint32_t n_readers, cap_readers;
 
 /* Clocks of the block. known[t][u]: how far t has seen u, where that is more than all have: floor[u]. */
 static uint32_t now[EMU_MAX_THREADS], all_know[EMU_MAX_THREADS], *known, joined[EMU_MAX_THREADS];
+static uint32_t released[EMU_BARRIERS][EMU_MAX_THREADS];     /* to a barrier by threads that did not stay */
+static bool any_released[EMU_BARRIERS];
 static bool wide, any_known;                         /* wide: threads of different warps have met other than all together */
 static uintptr_t stack_low;
 static int stack_of = -1;
@@ -75,9 +77,14 @@ void emu_begin(const EmuCode *c, EmuBuffer *buffer, int n)
     for (int i = 0; i < used;) {
         const char *low = order[i]->at, *high = low + order[i]->bytes;
         int j = i + 1;
-        for (; j < used && (char *)order[j]->at < high; j++) high = MAX(high, (char *)order[j]->at + order[j]->bytes);
+        bool constant = order[i]->constant;
+        for (; j < used && (char *)order[j]->at < high; j++) {
+            high = MAX(high, (char *)order[j]->at + order[j]->bytes);
+            constant &= order[j]->constant;
+        }
         to = (char *)(((uintptr_t)to + GAP + WINDOW - 1) / WINDOW * WINDOW) + (uintptr_t)low % WINDOW;      /* alignment stays what it was */
         Region r = {.low = (uintptr_t)to, .high = (uintptr_t)to + (size_t)(high - low), .moved = (intptr_t)(low - to), .name = order[i]->name};
+        r.constant = constant;
         r.cell = global_cells + (to - stage) / UNIT;
         memcpy(to, low, (size_t)(high - low));
         for (; i < j; i++) order[i]->seen = to + ((char *)order[i]->at - low);
@@ -91,7 +98,7 @@ void emu_end(void)
 {
     for (int i = 0; i < n_regions; i++) {
         Region *r = &region[i];
-        if (!r->shared) memcpy((void *)(r->low + (uintptr_t)r->moved), (void *)r->low, r->high - r->low);
+        if (!r->shared && !r->constant) memcpy((void *)(r->low + (uintptr_t)r->moved), (void *)r->low, r->high - r->low);
     }
     n_regions = n_shared = 0;
     staged = NULL;
@@ -144,6 +151,7 @@ void memory_block(void)
     for (int i = n_regions - n_shared; i < n_regions; i++) emu_poison((void *)region[i].low, region[i].high - region[i].low);
     if (any_known) for (int i = 0; i < emu.n; i++) memset(known + (size_t)i * EMU_MAX_THREADS, 0, (size_t)emu.n * sizeof *known);
     any_known = wide = false;
+    memset(any_released, 0, sizeof any_released);
     n_readers = 1;
     for (int i = 0; i < emu.n; i++) {
         now[i] = 1;
@@ -197,10 +205,13 @@ NORETURN static void outside(uintptr_t a, unsigned long bytes, int how, const vo
             side = a < r->low ? "before" : "after";
         }
     }
-    for (int i = 0; i < n_staged; i++) {             /* the buffer itself: several may lie in one region */
+    Region own;                                      /* the buffer itself: several may lie in one region */
+    for (int i = 0; i < n_staged && near && !near->shared; i++) {
         uintptr_t low = (uintptr_t)staged[i].seen, high = low + staged[i].bytes;
         d = a < low ? low - a : a + bytes > high ? a + bytes - high : 0;
-        if (staged[i].at && near && !near->shared && d <= distance && strcmp(near->name, staged[i].name)) near = &(Region){.low = low, .high = high, .name = staged[i].name};
+        if (!staged[i].at || d > distance || !strcmp(near->name, staged[i].name)) continue;
+        own = (Region){.low = low, .high = high, .name = staged[i].name};
+        near = &own;
     }
     if (!near) emu_fail(place(pc), line, "%s %lu bytes at %p, which is no memory of this launch", verb, bytes, (void *)a);
     emu_fail(place(pc), line, "%s %lu bytes outside of every buffer: %lu bytes %s %s%s, which has %lu bytes", verb, bytes, (unsigned long)(side[0] == 'b'
@@ -219,7 +230,18 @@ NORETURN static void race(const Region *r, uintptr_t a, const char *doing, uint3
 }
 
 /* ---- clocks ---- */
-void memory_join(const int *t, int n)
+void memory_release(int barrier)
+{
+    const int t = emu.current;
+    const uint32_t *k = known + (size_t)t * EMU_MAX_THREADS;
+    uint32_t *to = released[barrier];
+    if (!any_released[barrier]) memset(to, 0, (size_t)emu.n * sizeof *to);
+    any_released[barrier] = wide = true;
+    for (int u = 0; u < emu.n; u++) to[u] = MAX(to[u], k[u]);
+    to[t] = now[t]++;
+}
+
+void memory_join(const int *t, int n, int barrier)
 {
     const int warp = t[0] / EMU_WARP * EMU_WARP;
     for (int i = 1; i < n; i++) if (t[i] / EMU_WARP * EMU_WARP != warp) wide = true;
@@ -230,6 +252,8 @@ void memory_join(const int *t, int n)
         const uint32_t *k = known + (size_t)t[i] * EMU_MAX_THREADS;
         for (int u = from; u < to; u++) joined[u] = MAX(joined[u], k[u]);
     }
+    if (any_released[barrier]) for (int u = from; u < to; u++) joined[u] = MAX(joined[u], released[barrier][u]);
+    any_released[barrier] = false;
     for (int i = 0; i < n; i++) joined[t[i]] = now[t[i]];
     for (int i = 0; i < n; i++) {
         memcpy(known + (size_t)t[i] * EMU_MAX_THREADS + from, joined + from, (size_t)(to - from) * sizeof *joined);
@@ -342,23 +366,26 @@ static void write_cell(Cell *c, const Region *r, uintptr_t a, bool pending, cons
     c->write_pc = pc_mark(pc, line);
 }
 
-/* The arguments, and tables in the kernel's library. */
-static bool is_constant(uintptr_t a, unsigned long bytes)
+/* The arguments, tables in the kernel's library; marks that C++ keeps there of arrays of another number type, which it says it initialises. */
+static bool is_constant(uintptr_t a, unsigned long bytes, bool write)
 {
+    const EmuKernel *k = emu.kernel;
     const uintptr_t args = (uintptr_t)emu.launch->args;
-    return (a >= args && a + bytes <= args + emu.launch->arg_bytes) || (a >= emu.kernel->base && a + bytes <= emu.kernel->end);
+    if (a >= args && a + bytes <= args + emu.launch->arg_bytes) return !write;
+    return a >= k->base && a + bytes <= k->end && (a + bytes <= k->shared || a >= k->shared_end) && (!write || emu.exact);
 }
 
 void memory_access(const void *at, unsigned long bytes, unsigned align, int how, const void *pc, int line)
 {
     const uintptr_t a = (uintptr_t)at;
+    if (emu.quiet) return;
     if (stack_of != emu.current) {
         size_t size;
         fiber_stack(stack_of = emu.current, &stack_low, &size);
     }
     if (a - stack_low < EMU_STACK && !(how & ECT_EMU_SHARED)) return;
     if (a % align) emu_fail(place(pc), line, "%s %lu bytes at an address that is %lu past a multiple of %u", how & ECT_EMU_WRITE ? "writes" : "reads",
-                            bytes, (unsigned long)(a % align), align);
+                            bytes ? bytes : align, (unsigned long)(a % align), align);
     if (!bytes) return;
     if (!emu.check) {
         if (how & ECT_EMU_SHARED && !memory_is_shared(at, (unsigned)bytes)) outside(a, bytes, how, pc, line);
@@ -366,9 +393,10 @@ void memory_access(const void *at, unsigned long bytes, unsigned align, int how,
     }
     Region *r = find(a, bytes);
     if (!r) {
-        if (!(how & (ECT_EMU_WRITE | ECT_EMU_SHARED)) && is_constant(a, bytes)) return;
+        if (!(how & ECT_EMU_SHARED) && is_constant(a, bytes, how & ECT_EMU_WRITE)) return;
         outside(a, bytes, how, pc, line);
     }
+    if (how & ECT_EMU_WRITE && r->constant) emu_fail(place(pc), line, "writes %s, which kernels may only read", r->name);
     if (how & ECT_EMU_SHARED && !r->shared) emu_fail(place(pc), line, "the address is in %s, not in shared memory", r->name);
     Cell *c = r->cell + (a - r->low) / UNIT, *end = r->cell + (a + bytes - r->low + UNIT - 1) / UNIT;
     if (how & ECT_EMU_WRITE) for (; c < end; c++) write_cell(c, r, r->low + (uintptr_t)(c - r->cell) * UNIT, false, pc, line);
