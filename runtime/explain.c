@@ -308,6 +308,5 @@ int cmd_devices(int argc, char **argv)
         printf("%-6s  %-3s  %s\n", device_classes[i]->name, works ? "yes" : "no", what ? what : "");
         free(what);
     }
-    printf("%-6s  %-3s  %s\n", "cuda", "no", "not built into this version");
     return EXIT_OK;
 }

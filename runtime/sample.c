@@ -90,7 +90,7 @@ static void parse(Args *a, int argc, char **argv, const char **plan_dir)
         {"zoom", OPT_INT, &a->zoom, "N", "pixels of the grid drawn N x N (default 1)", 1, 64, 0},
         {"live", OPT_FLAG, &a->live, NULL, "the live weights instead of the EMA", 0, 0, 0},
         {"set", OPT_TEXTS, &a->set, "NAME=EXPR", "another expression for a run-time scalar", 0, 0, 0},
-        {"device", OPT_TEXT, &a->device, "D", "auto, cpu, ref or ref64 (default auto)", 0, 0, 0},
+        {"device", OPT_TEXT, &a->device, "D", "auto, cpu, cuda, ref or ref64 (default auto)", 0, 0, 0},
         {"threads", OPT_INT, &a->threads, "T", "threads (default: all processors)", 1, 4096, 0},
     };
     const char *usage = "ect-rt sample PLAN --weights RUN|FILE [options] -o GRID.png|DIR/";
