@@ -113,6 +113,6 @@ void cuda_fail(CUresult r, const CudaPlace *at)
     else if (r == CU_OUT_OF_RESOURCES) sb_puts(&b, "\n  the kernel wants more registers or shared memory than the GPU has: compile for this GPU");
     else if (r == CU_NO_BINARY_FOR_GPU || r == CU_INVALID_IMAGE || r == CU_UNSUPPORTED_PTX_VERSION || r == CU_INVALID_PTX)
         sb_puts(&b, "\n  the code does not fit this GPU or driver: `ect-rt cache prune` makes it compile again; a newer driver may be needed");
-    if (at->updates) sb_puts(&b, "\n  the last checkpoint of the run is whole: go on from it with --resume");
+    if (at->updates) sb_puts(&b, "\n  checkpoints that were saved are whole: go on from the last with --resume");
     machine_error("%s", b.s);
 }

@@ -22,8 +22,8 @@ static void no_memory(Device *d, size_t n, const char *what)
                 where = d->plan->program[i].segment[k].name;
             }
     size_t others = total > left + d->held ? total - left - d->held : 0;
-    machine_error("not enough memory on the GPU (%s): %.0f MB wanted for %s, %.0f of %.0f MB free\n"
-                  "  of this plan there are %.0f MB already; its peak is %.0f MB of activations at batch %lld (%s) and %.0f MB for each flat array\n"
+    machine_error("not enough memory on the GPU (%s): %.1f MB wanted for %s, %.1f of %.1f MB free\n"
+                  "  of this plan there are %.1f MB already; its peak is %.1f MB of activations at batch %lld (%s) and %.1f MB for each flat array\n"
                   "  %.0f MB belong to others (`nvidia-smi` lists them)\n"
                   "  to need less: `ectc %s -o PLAN --mem SIZE` computes some activations twice, -D batch=N takes a smaller batch (with "
                   "--accumulate for the rest)",

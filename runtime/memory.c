@@ -132,6 +132,11 @@ void memory_add_weights(MemoryNeed *need, const Plan *plan, bool training)
     } else if (plan->n_sets > 1) need->sets += flat * (uint64_t)(plan->n_sets - 1);
 }
 
+void memory_elsewhere(MemoryNeed *need)
+{
+    need->arena = need->scratch = need->shared = need->library = need->code = 0;
+}
+
 uint64_t memory_total(const MemoryNeed *n)
 {
     return n->weights + n->gradient + n->states + n->sets + n->arena + n->tensors + n->scratch + n->shared + n->library + n->code;

@@ -368,7 +368,7 @@ int cmd_run(int argc, char **argv)
     Session *s = j.s = session_open(j.plan, init && strcmp(a->device, "ref64") ? "ref" : a->device, (int)a->threads);
     if (a->profile) {
         profile_check(s->cls, a->profile);
-        s->profile = profile_new(j.plan, s->threads);
+        s->profile = profile_new(j.plan, s->cls, s->threads);
     }
     s->seed = (uint64_t)a->seed;
     s->step = (uint64_t)a->step;

@@ -131,6 +131,7 @@ int cmd_sample(int argc, char **argv)
     MemoryNeed need = {0};
     memory_add_weights(&need, plan, false);
     memory_add_program(&need, plan, sm.program, MAX(1, s->threads));
+    if (s->cls->memory) memory_elsewhere(&need);
     size_t each = (size_t)sm.c * (size_t)sm.h * (size_t)sm.w;
     int parts = a.both ? 2 : 1;
     memory_check(&need, (uint64_t)a.count * each * (uint64_t)(4 * parts + 1), plan);

@@ -359,6 +359,7 @@ static uint64_t check_memory(const Train *t, int threads)
 {
     MemoryNeed need = {0};
     memory_add_training(&need, t->plan, threads, t->o.accumulate > 1, t->can_sample, t->feed.held != NULL);
+    if (device_for(t->plan, t->o.device)->memory) memory_elsewhere(&need);
     memory_check(&need, 0, t->plan);                 /* the data set is in memory already */
     return memory_total(&need);
 }
@@ -390,7 +391,7 @@ void train_setup(Train *t, int argc, char **argv)
     free(err);
     uint64_t need = check_memory(t, o->threads ? (int)o->threads : omp_get_max_threads());
     Session *s = t->s = session_open(t->plan, o->device, (int)o->threads);
-    if (o->profile) s->profile = profile_new(t->plan, s->threads);
+    if (o->profile) s->profile = profile_new(t->plan, s->cls, s->threads);
     s->profile_every = o->profile_every;
     for (int i = 0; i < o->set.n; i++)
         if (!session_set(s, o->set.v[i], &err)) user_error("%s", err);
