@@ -6,7 +6,7 @@ for d in "${CUDA_HOME:-/usr/local/cuda}/include" /usr/include; do [ -f "$d/cuda.
 [ "$header" ] || { echo "no cuda.h here"; exit 77; }
 # The project's types are the header's: only its own names are taken over, each under a prefix.
 sed -n '/^enum {/,/^};/p' "$SRC/runtime/cuda_driver.h" | sed 's/CU_/OWN_/g' >own.h
-sed -n '/^typedef struct {/,/CudaLaunchConfig/p' "$SRC/runtime/cuda_driver.h" >>own.h
+awk '/^typedef struct \{$/ { take = 1 } take; /^} CudaLaunchConfig/ { exit }' "$SRC/runtime/cuda_driver.h" >>own.h
 {
     echo '#include <stddef.h>'
     echo '#include <cuda.h>'
@@ -63,7 +63,7 @@ LIST
         echo "SAME(offsetof(CudaLaunchConfig, ${f%:*}), offsetof(CUlaunchConfig, ${f#*:}))"
     done
     echo 'SAME(sizeof(CudaLaunchConfig), sizeof(CUlaunchConfig))'
-    # A symbol's parameters: what the header declares under that name must take what the table says. Pointers to enums are pointers to int.
+    # Symbols: the header knows them all, under these names or without the version.
     sed -n 's/^    X(\([a-z_0-9]*\), "\([A-Za-z_0-9]*\)", *\(.*\)$/\2/p' "$SRC/runtime/cuda_driver.h" | while read -r symbol; do
         base=${symbol%_v2}
         echo "static const void *use_$symbol(void) { return (const void *)$base; }"
