@@ -277,6 +277,7 @@ static void run_segment(Session *s, const PlanProgram *p, int index, const RunAr
     double *whole = NULL, began = 0;
     bool timed = s->profile && !(s->profile_every && step % (uint64_t)s->profile_every);
     if (timed) {
+        if (s->behind) session_results(s, s->updated, s->last_micro);    /* so that earlier updates are not in its time */
         l.time = profile_segment(s->profile, g, &whole);
         began = now_seconds();
     }

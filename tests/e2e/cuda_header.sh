@@ -63,10 +63,25 @@ LIST
         echo "SAME(offsetof(CudaLaunchConfig, ${f%:*}), offsetof(CUlaunchConfig, ${f#*:}))"
     done
     echo 'SAME(sizeof(CudaLaunchConfig), sizeof(CUlaunchConfig))'
-    # Symbols: the header knows them all, under these names or without the version.
+    # Parameters, but for those that are enums there and int here; and every symbol exists, under this name or without the version.
+    echo 'typedef CUlaunchConfig CudaLaunchConfig_;'
+    echo '#define CudaLaunchConfig CudaLaunchConfig_'
+    sed -n '/^#define CUDA_CALLS/,/cuGraphExecDestroy/p' "$SRC/runtime/cuda_driver.h"
+    echo '#define FIELD(f, s, p) CUresult (*f) p;'
+    echo 'struct { CUDA_CALLS(FIELD) } own;'
+    echo 'void set(void) {'
+    sed -n 's/^    X(\([a-z_0-9]*\), "\([A-Za-z_0-9]*\)".*$/\1 \2/p' "$SRC/runtime/cuda_driver.h" | while read -r field symbol; do
+        case $field in
+        device_attribute | library_load | kernel_attribute | capture_begin) continue ;;
+        event_elapsed) ;;
+        *) symbol=${symbol%_v2} ;;
+        esac
+        echo "own.$field = $symbol;"
+    done
+    echo '}'
     sed -n 's/^    X(\([a-z_0-9]*\), "\([A-Za-z_0-9]*\)", *\(.*\)$/\2/p' "$SRC/runtime/cuda_driver.h" | while read -r symbol; do
         base=${symbol%_v2}
         echo "static const void *use_$symbol(void) { return (const void *)$base; }"
     done
 } >check.c
-cc -std=gnu11 -Wall -Wno-unused-function -I. -I"$header" -fsyntax-only check.c || fail "cuda_driver.h differs from $header/cuda.h"
+cc -std=gnu11 -Wall -Werror=incompatible-pointer-types -Wno-unused-function -I. -I"$header" -fsyntax-only check.c || fail "cuda_driver.h differs from $header/cuda.h"
