@@ -148,15 +148,17 @@ void session_training(Session *s)
 bool session_is_training(const Session *s) { return s->state != NULL; }
 
 /* ---- flat arrays of devices with memory of their own ---- */
+/* NULL also for a session that only holds arrays, without a device. */
+static const DeviceMemory *memory_of(const Session *s) { return s->cls ? s->cls->memory : NULL; }
 void session_fetch(Session *s)
 {
-    if (!s->cls->memory) return;
+    if (!memory_of(s)) return;
     for (int k = 0; k < s->plan->n_sets; k++) s->cls->memory->fetch(s->device, s->set[k]);
     for (int k = 0; s->state && k < s->plan->n_states; k++) s->cls->memory->fetch(s->device, s->state[k]);
 }
-void session_fetch_gradient(Session *s) { if (s->cls->memory && s->grad) s->cls->memory->fetch(s->device, s->grad); }
-void session_changed(Session *s) { if (s->cls->memory) s->cls->memory->changed(s->device, NULL); }
-int session_depth(const Session *s) { return s->cls->memory ? s->cls->memory->depth : 1; }
+void session_fetch_gradient(Session *s) { if (memory_of(s) && s->grad) s->cls->memory->fetch(s->device, s->grad); }
+void session_changed(Session *s) { if (memory_of(s)) s->cls->memory->changed(s->device, NULL); }
+int session_depth(const Session *s) { return memory_of(s) ? s->cls->memory->depth : 1; }
 
 /* ---- running ---- */
 static ProgramState *state_of(Session *s, const PlanProgram *p) { return &s->program_state[p - s->plan->program]; }
