@@ -22,7 +22,7 @@ GEN_OBJ  := $(B)/gen/grammar.o $(B)/gen/lexer.o $(B)/gen/std_embed.o
 EC_OBJ   := $(call obj,$(DSL_SRC) $(EC_SRC)) $(GEN_OBJ) $(call obj,$(BASE_SRC))
 RT_OBJ   := $(call obj,$(RT_SRC) $(BASE_SRC))
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
-TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests-tools/%,$(TOOL_SRC)) $(B)/tests-tools/fuzz $(B)/tests-mock/libcuda.so.1
+TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests-tools/%,$(TOOL_SRC)) $(B)/tests-tools/fuzz $(B)/tests-mock/libcuda.so.1 $(B)/tests-mock/libnvrtc.so.12
 
 all: $(B)/ectc $(B)/ect-rt
 
@@ -48,6 +48,9 @@ $(B)/tests-tools/%: $(B)/tests/tools/%.o $(RT_OBJ)
 $(B)/tests-mock/libcuda.so.1: tests/mock/cuda_driver.c tests/mock/kernels.h runtime/cuda_driver.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -fPIC -shared -fvisibility=hidden -o $@ $< -ldl
+$(B)/tests-mock/libnvrtc.so.12: tests/mock/nvrtc.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -fPIC -shared -Wl,--build-id -o $@ $<
 
 $(B)/gen/grammar.h: $(B)/gen/grammar.c ;
 $(B)/gen/grammar.c: dsl/grammar.y
