@@ -41,9 +41,11 @@ $(B)/tests-tools/fuzz: $(call obj,$(FUZZ_SRC)) $(RT_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 $(B)/tests-tools/exact: $(call obj,$(wildcard tests/exact/*.c))
+# As in ect-rt: the mock driver looks for blas_sgemm.
+$(B)/tests-tools/updates: EXPORT := -rdynamic
 $(B)/tests-tools/%: $(B)/tests/tools/%.o $(RT_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	$(CC) $(CFLAGS) $(EXPORT) -o $@ $^ $(LDLIBS)
 # A CUDA driver on the host, for tests of the device `cuda` where there is no GPU.
 $(B)/tests-mock/libcuda.so.1: tests/mock/cuda_driver.c tests/mock/kernels.h runtime/cuda_driver.h
 	@mkdir -p $(@D)

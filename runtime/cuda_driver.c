@@ -81,7 +81,7 @@ static bool kernel_fault(CUresult r)
 }
 static bool lost(CUresult r)
 {
-    return r == CU_DEINITIALIZED || r == CU_DEVICE_UNAVAILABLE || r == CU_ECC_UNCORRECTABLE || r == CU_NVLINK_UNCORRECTABLE
+    return r == CU_DEINITIALIZED || r == CU_ECC_UNCORRECTABLE || r == CU_NVLINK_UNCORRECTABLE
         || r == CU_CONTEXT_IS_DESTROYED || r == CU_NO_DEVICE || r == CU_INVALID_DEVICE || r == CU_UNKNOWN;
 }
 
@@ -110,6 +110,9 @@ void cuda_fail(CUresult r, const CudaPlace *at)
     else if (kernel_fault(r))
         sb_puts(&b, "\n  a kernel did it, some launches ago: run again with ECT_CUDA_CHECK=1, which waits for each launch and names the kernel");
     else if (lost(r)) sb_puts(&b, "\n  the GPU is lost (`dmesg | grep -i xid` and `nvidia-smi` say more): reset it or restart the machine");
+    else if (r == CU_DEVICE_UNAVAILABLE) sb_puts(&b, "\n  another process has the GPU to itself (`nvidia-smi` shows the compute mode and who)");
+    else if (r == CU_OUT_OF_MEMORY)
+        sb_puts(&b, "\n  its memory is used up: `nvidia-smi` lists by whom; a smaller batch (-D batch=N) or `ectc --mem` needs less");
     else if (r == CU_OUT_OF_RESOURCES) sb_puts(&b, "\n  the kernel wants more registers or shared memory than the GPU has: compile for this GPU");
     else if (r == CU_NO_BINARY_FOR_GPU || r == CU_INVALID_IMAGE || r == CU_UNSUPPORTED_PTX_VERSION || r == CU_INVALID_PTX)
         sb_puts(&b, "\n  the code does not fit this GPU or driver: `ect-rt cache prune` makes it compile again; a newer driver may be needed");

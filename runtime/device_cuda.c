@@ -90,7 +90,7 @@ static Device *cuda_open(const Plan *plan, const DeviceOptions *o)
 }
 
 /* ---- prepare ---- */
-/* The kernels of a program, or of all programs when only their texts matter; the end when one has no CUDA text. */
+/* The kernels of a program; the end when one has no CUDA text. */
 static bool *kernels_of(const Plan *plan, const PlanProgram *p)
 {
     bool *used = xcalloc((size_t)plan->n_kernels + 1, 1), any = false;
@@ -226,7 +226,7 @@ static void cuda_run(Device *d, const Launch *l)
     if (l->time) cuda_times(d, g, l->time);
     for (int i = 0; i < g->n_buffers; i++) {
         const PlanBuffer *q = &g->buffer[i];
-        if (q->kind == BUF_OUTPUT) memcpy(l->out[q->io], d->stage + in + m->layout.out[q->io], 4 * (size_t)q->elements);
+        if (q->kind == BUF_OUTPUT && q->elements) memcpy(l->out[q->io], d->stage + in + m->layout.out[q->io], 4 * (size_t)q->elements);
     }
     cuda_bound_free(&b);
 }

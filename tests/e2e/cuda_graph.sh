@@ -27,3 +27,8 @@ run --steps 20 --accumulate 4
 # Sampling and validating between updates do not make the graph again.
 run --steps 12 --sample-every 4 --grid 8 --validate-every 5 --validate-images 8
 [ "$(counted captures)" = 1 ] && [ "$(counted graph_launches)" = 12 ] || fail "between samples: $(cat stats)"
+# Updates of changing kinds, whose results nobody asks for: the cpu's bits, a graph for each kind that follows another.
+"$BUILD/tests-tools/updates" plan cpu cpu.bin 2>/dev/null
+"$BUILD/tests-tools/updates" plan cuda cuda.bin 2>/dev/null
+same cpu.bin cuda.bin
+[ "$(counted captures)" = 6 ] && [ "$(counted graph_launches)" = 12 ] && [ "$(counted left)" = 0 ] || fail "changing updates: $(cat stats)"
