@@ -46,6 +46,16 @@ train --device cpu --out mixed --steps 5 --flip >/dev/null 2>&1
 train --device cuda --out mixed --steps 9 --resume >/dev/null 2>&1
 same plain/ckpt-000009.safetensors mixed/ckpt-000009.safetensors
 
+# What is not finite is counted on the device; --halt-on-nonfinite stops at the update that has it.
+for d in cpu cuda; do
+    train --device $d --out bad.$d --steps 6 --set lr=1e38 >/dev/null 2>err.$d
+    sed 's/"images_per_s": [^,]*, //; s/, "memory_mb.*_bytes": [0-9]*//' bad.$d/metrics.jsonl >metrics.$d
+    expect 1 train --device $d --out halt.$d --steps 6 --set lr=1e38 --halt-on-nonfinite
+    ls halt.$d >files.$d
+done
+grep -q '"nonfinite_gradient": [1-9]' metrics.cuda || fail "no gradient is counted"
+for f in metrics err files; do same $f.cpu $f.cuda; done
+
 # auto takes the GPU when the plan has texts for it and it works, else the cpu.
 train --out auto --steps 1 >out.txt 2>&1
 grep -q 'device  *cuda,' out.txt || fail "auto did not take the GPU"
