@@ -48,6 +48,8 @@ typedef struct {
     /* Waits for the update with Launch.step `step`; the outputs of one of its micro-batches go to out, per program output. Returns how many
        elements of its averaged gradient are not finite. */
     int64_t (*results)(Device *d, uint64_t step, int micro, float *const *out);
+    /* Bytes that can still be allocated; *where (static text): of what. */
+    uint64_t (*left)(Device *d, const char **where);
 } DeviceMemory;
 
 typedef struct DeviceClass {

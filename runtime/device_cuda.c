@@ -272,8 +272,17 @@ static void cuda_close(Device *d)
     free(d);
 }
 
+static uint64_t cuda_left(Device *d, const char **where)
+{
+    size_t left = 0, total = 0;
+    d->at.doing = "asking for its memory";
+    CU(d, memory_info(&left, &total));
+    *where = "free on the GPU; `nvidia-smi` lists what the rest is";
+    return left;
+}
+
 static const DeviceMemory memory = {
-    .changed = cuda_flat_changed, .fetch = cuda_flat_fetch, .micro = cuda_micro, .update = cuda_update, .depth = 3, .results = cuda_results,
+    .changed = cuda_flat_changed, .fetch = cuda_flat_fetch, .micro = cuda_micro, .update = cuda_update, .depth = 3, .results = cuda_results, .left = cuda_left,
 };
 const DeviceClass device_cuda = {
     .name = "cuda", .timed = true, .available = cuda_available, .open = cuda_open, .prepare = cuda_prepare, .run = cuda_run,

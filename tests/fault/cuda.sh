@@ -26,7 +26,7 @@ export ECT_CUDA_CHECK=1
 failing fault:100 'in train_step.micro, update 4' 'kernel ' '.cu) of ' 'std/nn.dsl:' 'please report it'
 unset ECT_CUDA_CHECK
 ECT_MOCK_MEMORY=30000 expect 2 train --device cuda --out small --steps 1
-says 'not enough memory on the GPU'
+says 'free on the GPU'
 # A plan without CUDA texts, and no driver at all.
 "$ECTC" tiny.dsl -o bare >/dev/null 2>&1
 expect 1 "$ECTRT" train bare --data shapes:8:64 --device cuda --steps 1 --out bare.run
