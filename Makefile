@@ -20,7 +20,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 GEN_OBJ  := $(B)/gen/grammar.o $(B)/gen/lexer.o $(B)/gen/std_embed.o
 EC_OBJ   := $(call obj,$(DSL_SRC) $(EC_SRC)) $(GEN_OBJ) $(call obj,$(BASE_SRC))
-RT_OBJ   := $(call obj,$(RT_SRC) $(BASE_SRC))
+RT_OBJ   := $(call obj,$(RT_SRC) $(BASE_SRC)) $(B)/gen/emu_embed.o
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
 TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests-tools/%,$(TOOL_SRC)) $(B)/tests-tools/fuzz $(B)/tests-mock/libcuda.so.1 $(B)/tests-mock/libnvrtc.so.12
 
@@ -65,6 +65,9 @@ $(B)/gen/cuda_prelude.cuh: tools/cuda_prelude.sh runtime/kernel_prelude.h runtim
 	sh tools/cuda_prelude.sh > $@
 $(B)/gen/std_embed.c: tools/embed.sh $(wildcard dsl/std/*.dsl) $(wildcard dsl/errors/*.md) runtime/kernel_prelude.h $(B)/gen/cuda_prelude.cuh $(wildcard compiler/report/*)
 	sh tools/embed.sh $(B)/gen/cuda_prelude.cuh > $@
+$(B)/gen/emu_embed.c: tools/embed_text.sh runtime/emu_api.h runtime/cuda_emu.hpp
+	@mkdir -p $(B)/gen
+	sh tools/embed_text.sh emu_header_text runtime/emu_api.h runtime/cuda_emu.hpp > $@
 $(B)/gen/%.o: $(B)/gen/%.c
 	$(CC) $(CFLAGS) -Wno-unused-function -Wno-sign-compare -Idsl -MMD -c -o $@ $<
 $(B)/%.o: %.c | $(B)/gen/grammar.h

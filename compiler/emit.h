@@ -16,6 +16,7 @@ typedef struct Emit {
     char **row;                                      /* per K_LOAD: text of its copy in a row array, or NULL (load_rows) */
     const char *acc[8];                              /* text of the accumulators in the epilogue */
     int64_t scratch_floats, shared_floats;
+    bool cuda;                                       /* the CUDA dialect */
 } Emit;
 
 void line(Emit *e, const char *fmt, ...) PRINTF(2, 3);          /* one indented line */
@@ -24,6 +25,7 @@ void close_block(Emit *e);
 const char *index_text(Emit *e, IRef i);             /* arena text of an index expression */
 void emit_expr(Emit *e, KRef v);                    /* appends to e->b, no newline */
 const char *expr_text(Emit *e, KRef v);
+const char *cond_text(Emit *e, KRef v);              /* the conditions of a K_SELECT */
 const char *operand_text(Emit *e, KRef v);            /* the same, to stand before an operator: a choice is in parentheses */
 /* A nest over loops[0..n-1] (outermost first) computing values[]; `body` prints the statements that use them (through expr_text).
    Invariants move out of the innermost loop; conditions are decided outside of it where they can be. lo/hi override the range text of a loop. */

@@ -81,12 +81,13 @@ static const char *const c_words[] = {"auto", "break", "case", "char", "const", 
     "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct",
     "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "args", "row", "rows", "row0", "task", "tile", "stage", "panel", "sum",
     "wanted", "holds", "at", "count", "scratch", "shared", "step", "asm", "typeof", "unix", "linux", "instance", "buf", "lane", "total", "part",
-    "partial", "segment", "first", "col", "m", "r", "px", "dy", "add", "which"};
+    "partial", "segment", "first", "col", "m", "r", "px", "dy", "add", "which", "now",
+    "piece", "term", "kept", "result", "half", "warp", "local", "part_of"};
 
 /* Names that kernels use for themselves, by their form: x0, sum1, first0; c_block, c_tile; H, TILES; ect_fma. */
 static bool kernels_own(const char *name)
 {
-    static const char *const ends[] = {"_block", "_tile", "_panel", "_row", "_"}, *const starts[] = {"ect_", "omp_", "__"};
+    static const char *const ends[] = {"_block", "_tile", "_panel", "_row", "_in", "_at", "_"}, *const starts[] = {"ect_", "omp_", "__"};
     size_t n = strlen(name);
     bool own = isupper((unsigned char)name[0]) || isdigit((unsigned char)name[n - 1]);
     for (size_t i = 0; i < COUNT(ends); i++) own |= n >= strlen(ends[i]) && !strcmp(name + n - strlen(ends[i]), ends[i]);
@@ -141,6 +142,15 @@ static void print_cond(Emit *e, const KExpr *x)
     }
 }
 
+const char *cond_text(Emit *e, KRef v)
+{
+    StrBuf b = {0}, *keep = e->b;
+    e->b = &b;
+    print_cond(e, &e->k->expr[v]);
+    e->b = keep;
+    return take(e, &b);
+}
+
 static bool is_half(const Emit *e, const KExpr *load) { return e->l->buf[e->k->buf[load->slot]].half; }
 
 static void print_op(Emit *e, const KExpr *x)
@@ -160,7 +170,7 @@ void emit_expr(Emit *e, KRef v)
     if (e->tmp && e->tmp[v]) { sb_puts(e->b, e->tmp[v]); return; }
     switch (x->kind) {
     case K_CONST: print_const(e, x->value); break;
-    case K_SCALAR: sb_printf(e->b, "args->scalar[%d]", x->slot); break;
+    case K_SCALAR: sb_printf(e->b, e->cuda ? "now->scalar[%d]" : "args->scalar[%d]", x->slot); break;
     case K_LOAD:
         if (e->row && e->row[v]) { sb_puts(e->b, e->row[v]); break; }
         sb_printf(e->b, is_half(e, x) ? "ect_load_bf16(%s[%s])" : "%s[%s]", buffer_name(e, x->slot), index_text(e, x->index)); break;

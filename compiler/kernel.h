@@ -122,7 +122,9 @@ typedef struct {
     int n_inst, cap_inst; Sym *inst;                 /* instance paths */
     int n_src, cap_src; char **src;                  /* "file:line" */
     int n_mark, cap_mark; struct Mark *mark;         /* lines of its parts (marks.c) */
+    struct CudaText *cuda;                           /* NULL when not compiled for cuda */
 } KernelText;
+typedef struct CudaText CudaText;                    /* emit_cuda.h */
 typedef struct Mark { int part; Sym file; int line; } Mark;
 typedef struct Backend {
     Module *m;
@@ -181,6 +183,7 @@ int64_t axes_product(const Axis *v, int n);
 /* group.c   G */ void group(Backend *b, bool join);                           /* join: equal small kernels as one launch; the final order */
 /* memplan.c M */ void memplan(Backend *b);                                    /* arena offsets, peak */
 /* emit_c.c  H */ void emit_c(Backend *b);                                     /* the C text of every distinct kernel */
+/* emit_cuda.c U */ void emit_cuda(Backend *b);                                /* their CUDA text, if the plan is for cuda */
 void backend_free(Backend *b);
 void backend_dump(StrBuf *out, const Backend *b, char letter);                  /* what -d O, M and H show */
 Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *params);

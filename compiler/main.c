@@ -25,6 +25,7 @@ typedef struct {
     int64_t mem;                     /* --mem; 0: not given */
     bool keep_rows;                  /* --rows keep */
     bool apart;                      /* --pair no */
+    bool cuda;                       /* --target cpu,cuda */
     const char *fusion, *program;    /* explain: what of; in which program, NULL: the first that trains */
     bool graphs_only;                /* --from: graphs without their model; m holds a program for each */
 } Run;
@@ -110,6 +111,7 @@ static void run_pair(Run *r) { if (!r->unfused && !r->apart) pair(r->back, r->me
 static void run_group(Run *r) { group(r->back, !r->unfused); }
 static void run_memplan(Run *r) { memplan(r->back); }
 static void run_emit_c(Run *r) { emit_c(r->back); }
+static void run_emit_cuda(Run *r) { if (r->cuda) emit_cuda(r->back); }
 static void run_plan_write(Run *r) { plan_write(r->back, &(PlanOptions){ .out = r->out }); }
 
 typedef struct { char letter; const char *name; void (*run)(Run *); int needs, gives, breaks; const char *sentence; } Pass;
@@ -142,7 +144,7 @@ static void dump(const Run *r, const Pass *p)
             printf("# %s\n%s", r->files.v[i]->path, s);
             free(s);
         }
-    } else if (strchr("OTGMH", p->letter)) {
+    } else if (strchr("OTGMHU", p->letter)) {
         StrBuf b = { 0 };
         backend_dump(&b, r->back, p->letter);
         if (b.s) fputs(b.s, stdout);
@@ -175,7 +177,7 @@ static int walk(Run *r)
         started = started || p->letter == r->from;
         bool order = p->letter == 'L';               /* parameters are laid out for any later entry */
         if ((!started && !order) || (p->letter == 'W' && !r->out)) continue;
-        if (p->letter == 'L' && !r->out && !r->fusion && !(r->dump && strpbrk(r->dump, "LRFBOTGMH"))) { if (started) break; else continue; }      /* `check` needs no kernels */
+        if (p->letter == 'L' && !r->out && !r->fusion && !(r->dump && strpbrk(r->dump, "LRFBOTGMHU"))) { if (started) break; else continue; }      /* `check` needs no kernels */
         if ((r->facts & p->needs) != p->needs) die("pass `%s` comes too early", p->name);
         p->run(r);
         r->facts = (r->facts & ~p->breaks) | p->gives;
@@ -247,7 +249,7 @@ static void usage(FILE *to)
           "\n"
           "  -o PLAN          directory to write; an existing plan there is replaced\n"
           "  -D name=value    give a `config` of the model another value: -D res=16 -D 'mult=[1,2]'\n"
-          "  --target cpu     what to compile for (cpu)\n"
+          "  --target T       what to compile for: cpu, or cpu,cuda (cpu)\n"
           "  --precision P    f32, or bf16: activations and operands of the network's contractions in 2 bytes\n"
           "  --fusion MODE    full (the default), or none: each operation a kernel of its own, its result in memory\n"
           "  --rows HOW       keep: the first branch of `rows` is computed for every row; compact: for those that need it (compact)\n"
@@ -315,7 +317,8 @@ static int compile(int argc, char **argv, Command command)
             r.half = !strcmp(t, "bf16");
         } else if (!strcmp(a, "--target") && !check_only) {
             const char *t = option_value(argc, argv, &i, a);
-            if (strcmp(t, "cpu")) user_error("--target %s: this ectc compiles for cpu", t);
+            if (strcmp(t, "cpu") && strcmp(t, "cpu,cuda")) user_error("--target %s: it is cpu, or cpu,cuda", t);
+            r.cuda = strcmp(t, "cpu") != 0;
         } else if (!strcmp(a, "--fusion") && !check_only) {
             const char *f = option_value(argc, argv, &i, a);
             if (strcmp(f, "none") && strcmp(f, "full")) user_error("--fusion %s: it is full or none", f);

@@ -1,6 +1,7 @@
 /* Writes the plan: lowers each program's segments, gathers equal kernels, and puts plan.json, graphs, kernels and sources into one directory.
    The directory is built under a temporary name and renamed. */
 #include "compiler/plan_write.h"
+#include "compiler/emit_cuda.h"
 #include "dsl/embedded.h"
 #include "runtime/predict.h"
 #include <errno.h>
@@ -177,29 +178,61 @@ static void json_tensors(StrBuf *j, const char *key, int n, const TensorDecl *v)
     sb_puts(j, "]");
 }
 
+/* The head of a kernel's text: what it is of, its shapes and figures. */
+static void kernel_head(StrBuf *b, const KernelText *t)
+{
+    const Kernel *k = t->k;
+    sb_printf(b, "/* %s: %s", k->name, class_name(k));
+    sb_puts(b, "\n   source     ");
+    for (int i = 0; i < t->n_src; i++) sb_printf(b, "%s%s", i ? ", " : "", t->src[i]);
+    sb_printf(b, "\n   instances  %d", t->n_inst);
+    for (int i = 0; i < t->n_inst && i < 6; i++) sb_printf(b, "%s%s", i ? ", " : ": ", t->inst[i]);
+    if (t->n_inst > 6) sb_puts(b, ", ...");
+    sb_puts(b, "\n   computes  ");
+    for (int i = 0; i < k->n_nodes && i < 8; i++) {
+        const Node *n = N(t->l->g, k->nodes[i]);
+        sb_printf(b, " %s [", op_info[n->op].name);
+        for (int a = 0; a < n->n_axes; a++) sb_printf(b, "%s%s:%lld", a ? ", " : "", n->axes[a].role, (long long)n->axes[a].size);
+        sb_puts(b, i + 1 < k->n_nodes && i < 7 ? "]," : "]");
+    }
+    sb_printf(b, "\n   bytes      %lld   FLOPs %lld   intensity %.1f FLOP/byte", (long long)k->bytes, (long long)k->flops, (double)k->flops / (double)MAX(k->bytes, 1));
+}
+
 static char *kernel_file(const KernelText *t)
 {
     StrBuf b = {0};
-    const Kernel *k = t->k;
-    sb_printf(&b, "/* %s: %s", k->name, class_name(k));
-    sb_puts(&b, "\n   source     ");
-    for (int i = 0; i < t->n_src; i++) sb_printf(&b, "%s%s", i ? ", " : "", t->src[i]);
-    sb_printf(&b, "\n   instances  %d", t->n_inst);
-    for (int i = 0; i < t->n_inst && i < 6; i++) sb_printf(&b, "%s%s", i ? ", " : ": ", t->inst[i]);
-    if (t->n_inst > 6) sb_puts(&b, ", ...");
-    sb_puts(&b, "\n   computes  ");
-    for (int i = 0; i < k->n_nodes && i < 8; i++) {
-        const Node *n = N(t->l->g, k->nodes[i]);
-        sb_printf(&b, " %s [", op_info[n->op].name);
-        for (int a = 0; a < n->n_axes; a++) sb_printf(&b, "%s%s:%lld", a ? ", " : "", n->axes[a].role, (long long)n->axes[a].size);
-        sb_puts(&b, i + 1 < k->n_nodes && i < 7 ? "]," : "]");
-    }
-    sb_printf(&b, "\n   bytes      %lld   FLOPs %lld   intensity %.1f FLOP/byte", (long long)k->bytes, (long long)k->flops, (double)k->flops / (double)MAX(k->bytes, 1));
-    if (k->reason) sb_printf(&b, "\n   leaf       %s", k->reason);
+    kernel_head(&b, t);
+    if (t->k->reason) sb_printf(&b, "\n   leaf       %s", t->k->reason);
     sb_puts(&b, " */\n#include \"prelude.h\"\n\n");
-    marks_print(&b, t, k->body);
+    marks_print(&b, t, t->k->body);
     return b.s;
 }
+
+static char *cuda_file(const KernelText *t)
+{
+    StrBuf b = {0};
+    kernel_head(&b, t);
+    for (int i = 0; i < t->cuda->n_entries; i++) {
+        const CudaEntry *e = &t->cuda->entry[i];
+        sb_printf(&b, "\n   launch     %s%s: %lld x %lld blocks of %d threads, x instances", t->k->name, e->suffix, (long long)e->grid[0], (long long)e->grid[1], e->block);
+        if (e->shared) sb_printf(&b, ", %lld bytes of dynamic shared memory", (long long)e->shared);
+    }
+    if (t->cuda->workspace) sb_printf(&b, "\n   workspace  %lld bytes", (long long)t->cuda->workspace);
+    sb_puts(&b, " */\n");
+    marks_print(&b, t, t->cuda->body);
+    return b.s;
+}
+
+static void json_cuda(StrBuf *j, const KernelText *t)
+{
+    const CudaText *c = t->cuda;
+    sb_printf(j, ", \"cuda\": {\"file\": \"kernels/%s.cu\", \"instances\": %d, \"workspace\": %lld, \"launches\": [", t->k->name, c->instances, (long long)c->workspace);
+    for (int i = 0; i < c->n_entries; i++)
+        sb_printf(j, "%s{\"entry\": \"%s%s\", \"grid\": [%lld, %lld], \"block\": %d, \"shared\": %lld}", i ? ", " : "", t->k->name, c->entry[i].suffix,
+                  (long long)c->entry[i].grid[0], (long long)c->entry[i].grid[1], c->entry[i].block, (long long)c->entry[i].shared);
+    sb_puts(j, "]}");
+}
+
 
 /* "[n:32 h:16 w:16 o:32] sum [i:32 kh:3 kw:3]": the result, and what its first reduction sums over. */
 static void shape_text(StrBuf *b, const KernelText *t)
@@ -308,13 +341,22 @@ void plan_write(const Backend *b, const PlanOptions *o)
         for (int q = 0; q < t->n_inst; q++) { if (q) sb_puts(j, ", "); sb_json_string(j, t->inst[q]); }
         sb_puts(j, "], \"source\": [");
         for (int q = 0; q < t->n_src; q++) { if (q) sb_puts(j, ", "); sb_json_string(j, t->src[q]); }
-        sb_puts(j, "]}");
+        sb_puts(j, "]");
+        if (t->cuda) {
+            char *text = cuda_file(t), *to = xasprintf("kernels/%s.cu", t->k->name);
+            put(&w, to, text, strlen(text));
+            free(text);
+            free(to);
+            json_cuda(j, t);
+        }
+        sb_puts(j, "}");
         free(path);
     }
     sb_puts(j, "]}\n");
     put(&w, "plan.json", j->s, j->len);
     for (int i = 0; i < n_embedded_files; i++)
         if (!strcmp(embedded_files[i].name, "kernel_prelude.h")) put(&w, "kernels/prelude.h", embedded_files[i].text, embedded_files[i].len);
+        else if (!strcmp(embedded_files[i].name, "cuda_prelude.cuh") && b->n_text && b->text[0].cuda) put(&w, "kernels/prelude.cuh", embedded_files[i].text, embedded_files[i].len);
     for (int i = 0; i < m->n_sources; i++) {
         const char *base = strrchr(m->sources[i].file, '/');
         base = base ? base + 1 : m->sources[i].file;

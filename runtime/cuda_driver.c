@@ -35,7 +35,7 @@ static bool bind_all(void)
     for (size_t i = 0; i < COUNT(call); i++) {
         void *f = dlsym(lib, call[i].symbol);
         if (!f) {
-            trouble = xasprintf("the CUDA driver %s has no %s: it is older than 12.0; install a newer NVIDIA driver", what, call[i].symbol);
+            trouble = xasprintf("the CUDA %s has no %s: it is older than 12.0; install a newer NVIDIA driver", what, call[i].symbol);
             return false;
         }
         memcpy((char *)&driver + call[i].at, &f, sizeof f);          /* no cast between object and function pointers in C */
@@ -44,7 +44,7 @@ static bool bind_all(void)
     CUresult r = driver.init(0);
     if (r == CU_OK) r = driver.driver_version(&version);
     if (r == CU_OK && version < OLDEST_DRIVER) {
-        trouble = xasprintf("the CUDA driver %s is version %d.%d; 12.0 or newer is needed: install a newer NVIDIA driver", what, version / 1000,
+        trouble = xasprintf("the CUDA %s is version %d.%d; 12.0 or newer is needed: install a newer NVIDIA driver", what, version / 1000,
                             version % 1000 / 10);
         return false;
     }
@@ -56,7 +56,7 @@ static bool bind_all(void)
                      : r == CU_SYSTEM_DRIVER_MISMATCH ? "libcuda and the kernel module are of different versions: reboot or reinstall the NVIDIA driver"
                      : r == CU_STUB_LIBRARY ? "a toolkit's stub was found, not the driver: take its folder out of LD_LIBRARY_PATH or ECT_CUDA_PATH"
                      : r == CU_SYSTEM_NOT_READY ? "the GPU's services are not up: start nvidia-fabricmanager" : "look at `nvidia-smi` and `dmesg`";
-    trouble = xasprintf("the CUDA driver %s does not start: %s; %s", what, name, mend);
+    trouble = xasprintf("the CUDA %s does not start: %s; %s", what, name, mend);
     free(name);
     return false;
 }

@@ -1,5 +1,5 @@
-/* A device runs segments of a plan. One table of functions each: ref, ref64 (from graph text), cpu and cuda (from
-   generated kernels).
+/* A device runs segments of a plan. One table of functions each: ref, ref64 (from graph text), cpu (from generated kernels), cuda and cuda-emu
+   (from CUDA texts).
    A device owns its arena and compiled code; everything else it is lent for one launch. */
 #ifndef ECT_DEVICE_H
 #define ECT_DEVICE_H
@@ -68,7 +68,7 @@ typedef struct DeviceClass {
     const DeviceMemory *memory;                      /* NULL: it works in the host's memory */
 } DeviceClass;
 
-extern const DeviceClass device_ref, device_ref64, device_cpu, device_cuda;
+extern const DeviceClass device_ref, device_ref64, device_cpu, device_cuda, device_emu;
 extern const DeviceClass *const device_classes[];    /* NULL at the end */
 /* NULL when the name is unknown. "auto": cpu; for a plan: the best device that works here and that the plan has kernels for. */
 const DeviceClass *device_find(const char *name);

@@ -42,7 +42,7 @@ static bool cuda_available(char **what)
     if (!describe(cu, what)) return false;
     char *nvrtc = NULL, *both = NULL;
     void *lib = cuda_library(CUDA_NVRTC, &nvrtc);
-    both = xasprintf("%s%s%s", *what, lib ? "; " : "; no NVRTC: kernels must be compiled already. ", nvrtc ? nvrtc : "");
+    both = xasprintf("%s; %s%s", *what, nvrtc, lib ? "" : "; only kernels that are packed or in the cache can run");
     free(*what);
     free(nvrtc);
     *what = both;

@@ -3,6 +3,7 @@
 #include <omp.h>
 #include <unistd.h>
 #include "runtime/explain.h"
+#include "runtime/cubins.h"
 #include "runtime/memory.h"
 #include "runtime/options.h"
 #include "runtime/run.h"
@@ -305,8 +306,10 @@ int cmd_devices(int argc, char **argv)
     for (int i = 0; device_classes[i]; i++) {
         char *what = NULL;
         bool works = device_classes[i]->available(&what);
-        printf("%-6s  %-3s  %s\n", device_classes[i]->name, works ? "yes" : "no", what ? what : "");
+        printf("%-8s  %-3s  %s\n", device_classes[i]->name, works ? "yes" : "no", what ? what : "");
         free(what);
     }
+    printf("\nlibraries of cuda:\n");
+    cuda_libraries_print();
     return EXIT_OK;
 }

@@ -2,6 +2,7 @@
    Assumes gcc or clang options; a private temporary folder holds everything and is removed before returning. */
 #include "runtime/jit.h"
 #include "cache/cache.h"
+#include "cache/key.h"
 #include <ctype.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -146,34 +147,6 @@ static void cpu_identity(char *out, size_t size)
 }
 
 /* ---- keys ---- */
-/* Source without comments and runs of blanks: equal kernels of different layers differ in their comments only. */
-static void put_canonical(StrBuf *b, const char *s)
-{
-    char last = '\n';
-    while (*s) {
-        if (s[0] == '/' && s[1] == '*') {
-            const char *e = strstr(s + 2, "*/");
-            s = e ? e + 2 : s + strlen(s);
-            if (last != ' ' && last != '\n') sb_putc(b, last = ' ');
-        } else if (s[0] == '/' && s[1] == '/') {
-            s += strcspn(s, "\n");
-        } else if (*s == '"' || *s == '\'') {
-            const char q = *s;
-            size_t n = 1;
-            while (s[n] && s[n] != q) n += s[n] == '\\' && s[n + 1] ? 2 : 1;
-            if (s[n]) n++;
-            sb_write(b, s, n);
-            s += n;
-            last = q;
-        } else {
-            char c = *s == '\t' || *s == '\r' ? ' ' : *s;
-            if (!((c == ' ' || c == '\n') && (last == ' ' || last == '\n')) || (c == '\n' && last == ' ')) sb_putc(b, c);
-            last = c;
-            s++;
-        }
-    }
-}
-
 static void put_flags(StrBuf *b, const char *const *flags, size_t n)
 {
     for (size_t i = 0; i < n; i++) sb_printf(b, "%s ", flags[i]);
@@ -195,15 +168,6 @@ static const char *compile_flag(size_t i)
     return unit ? unit : COMPILE_FLAGS[i];
 }
 
-/* Kernels without draws are the same in both variants, and share one object. */
-static bool draws(const char *source)
-{
-    static const char *const SIGNS[] = {"draw", "ECT_DRAW", "ECT_NORMAL", "ECT_UNIFORM", "ECT_BERNOULLI"};
-    for (size_t i = 0; i < COUNT(SIGNS); i++)
-        if (strstr(source, SIGNS[i])) return true;
-    return false;
-}
-
 static void make_keys(Build *b)
 {
     char cpu[512];
@@ -214,14 +178,14 @@ static void make_keys(Build *b)
     for (size_t i = 0; i < COUNT(flags); i++) flags[i] = compile_flag(i);
     put_flags(&head, flags, COUNT(flags));
     sb_puts(&head, "prelude\n");
-    put_canonical(&head, b->prelude);
+    key_canonical(&head, b->prelude);
     b->head = head.s;
     b->key = xcalloc((size_t)b->n, sizeof *b->key);
     for (int i = 0; i < b->n; i++) {
         StrBuf k = {0};
-        bool variant = b->draw_inputs && draws(b->src[i].source);
+        bool variant = b->draw_inputs && key_draws(b->src[i].source);
         sb_printf(&k, "kernel %s%sprelude ends\n%s", b->src[i].name, b->head, variant ? "draws are inputs\n" : "");
-        put_canonical(&k, b->src[i].source);
+        key_canonical(&k, b->src[i].source);
         b->key[i] = k.s;
     }
 }
@@ -481,6 +445,12 @@ static int make_objects(Build *b)
             free(obj);
             free(bytes);
         } else missing[n++] = i;
+    }
+    if (n && cache_only) {
+        StrBuf names = {0};
+        for (int i = 0; i < n; i++) sb_printf(&names, "\n  %s", b->src[missing[i]].name);
+        remove_tree(b->temp);
+        machine_error("--require-cached: %d kernels are not in the cache:%s\na run without the option compiles them", n, names.s);
     }
     if (n) compile_missing(b, missing, n);
     free(missing);

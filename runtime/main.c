@@ -2,6 +2,7 @@
    Each command parses its own options and answers --help. */
 #include <malloc.h>
 #include "cache/cache.h"
+#include "runtime/cubins.h"
 #include "runtime/run.h"
 #include <unistd.h>
 
@@ -12,7 +13,8 @@ static const struct { const char *name, *about; int (*run)(int argc, char **argv
     {"explain", "what a plan does, step by step", cmd_explain},
     {"data", "import data sets and look into them", cmd_data},
     {"devices", "which devices work here", cmd_devices},
-    {"cache", "list, verify or shrink the kernel cache", cmd_cache},
+    {"cubins", "compile a plan's CUDA kernels and say what they take of the GPU", cmd_cubins},
+    {"cache", "list, verify, shrink or pack the kernel cache", cmd_cache},
 };
 
 static void help(FILE *f)

@@ -1,9 +1,11 @@
 /* `ect-rt run`: one program of a plan on tensors from a safetensors file.
    Assumes sessions (run.c); tensors in files have their declared roles' order. */
 #include <math.h>
+#include "cache/cache.h"
 #include "runtime/options.h"
 #include "runtime/profile.h"
 #include "runtime/run.h"
+#include "runtime/signals.h"
 
 typedef struct {
     const char *weights, *in, *out, *device, *dump, *profile;
@@ -320,11 +322,12 @@ static void parse(Job *j, int argc, char **argv)
         {"mid", OPT_REALS, &a->mid, "T", "another step of `sample` at level T; may be repeated", 0, 0, 0},
         {"iters", OPT_INT, &a->iters, "N", "steps of `train_step` (default 1); its inputs then have a leading axis", 1, 1 << 30,
          0},
-        {"device", OPT_TEXT, &a->device, "D", "auto, cpu, cuda, ref or ref64 (default auto)", 0, 0, 0},
+        {"device", OPT_TEXT, &a->device, "D", "auto, cpu, cuda, ref, ref64 or cuda-emu (default auto)", 0, 0, 0},
         {"seed", OPT_INT, &a->seed, "S", "seed of the random draws (default 0)", 0, INT64_MAX, 0},
         {"step", OPT_INT, &a->step, "K", "number of the (first) update (default 1)", 1, 1LL << 40, 0},
         {"dump-draws", OPT_TEXT, &a->dump, "FILE", "write the draws that are used; as inputs they give the same bits", 0, 0, 0},
         {"threads", OPT_INT, &a->threads, "T", "threads (default: all processors)", 1, 4096, 0},
+        {"require-cached", OPT_FLAG, &cache_only, NULL, "compile nothing: status 2 and a list when kernels are neither packed nor cached", 0, 0, 0},
         {"profile", OPT_JSON, &a->profile, "[FILE.json]", "at the end, time each kernel took against its prediction", 0, 0, 0},
     };
     const char *usage = "ect-rt run PLAN PROGRAM --weights FILE --in FILE --out FILE [options]", *pos[2] = {NULL, NULL};
@@ -359,6 +362,7 @@ static void parse(Job *j, int argc, char **argv)
 int cmd_run(int argc, char **argv)
 {
     Job j = {0};
+    signals_as_errors();
     parse(&j, argc, argv);
     Args *a = &j.a;
     char *err = NULL;

@@ -1,5 +1,6 @@
 /* `ect-rt sample`: images from a checkpoint or weights file, as one grid or a folder of PNGs.
    Assumes everything that can be wrong with the output path is found before work starts. */
+#include "cache/cache.h"
 #include "runtime/checkpoint.h"
 #include "runtime/image.h"
 #include "runtime/log.h"
@@ -90,8 +91,9 @@ static void parse(Args *a, int argc, char **argv, const char **plan_dir)
         {"zoom", OPT_INT, &a->zoom, "N", "pixels of the grid drawn N x N (default 1)", 1, 64, 0},
         {"live", OPT_FLAG, &a->live, NULL, "the live weights instead of the EMA", 0, 0, 0},
         {"set", OPT_TEXTS, &a->set, "NAME=EXPR", "another expression for a run-time scalar", 0, 0, 0},
-        {"device", OPT_TEXT, &a->device, "D", "auto, cpu, cuda, ref or ref64 (default auto)", 0, 0, 0},
+        {"device", OPT_TEXT, &a->device, "D", "auto, cpu, cuda, ref, ref64 or cuda-emu (default auto)", 0, 0, 0},
         {"threads", OPT_INT, &a->threads, "T", "threads (default: all processors)", 1, 4096, 0},
+        {"require-cached", OPT_FLAG, &cache_only, NULL, "compile nothing: status 2 and a list when kernels are neither packed nor cached", 0, 0, 0},
     };
     const char *usage = "ect-rt sample PLAN --weights RUN|FILE [options] -o GRID.png|DIR/";
     if (!options_parse(usage, "Draws images in one step, or in several with --mid, with the EMA weights.", o, COUNT(o), argc,

@@ -1,5 +1,6 @@
 /* Everything before the first step of `ect-rt train`: options, plan, data, weights, run folder, configuration.
    Assumes mistakes are found before anything is written. */
+#include "cache/cache.h"
 #include "runtime/train.h"
 #include "runtime/log.h"
 #include "runtime/memory.h"
@@ -56,8 +57,9 @@ static void parse(TrainOptions *t, int argc, char **argv)
         {"validate-images", OPT_INT, &t->validate_images, "N", "how many images to hold out (default 512)", 1, big, 0},
         {"halt-on-nonfinite", OPT_FLAG, &t->halt, NULL, "save and stop with status 1 at the first loss or gradient that is not "
             "finite", 0, 0, 0},
-        {"device", OPT_TEXT, &t->device, "D", "auto, cpu, cuda, ref or ref64 (default auto)", 0, 0, 0},
+        {"device", OPT_TEXT, &t->device, "D", "auto, cpu, cuda, ref, ref64 or cuda-emu (default auto)", 0, 0, 0},
         {"threads", OPT_INT, &t->threads, "T", "threads (default: all processors)", 1, 4096, 0},
+        {"require-cached", OPT_FLAG, &cache_only, NULL, "compile nothing: status 2 and a list when kernels are neither packed nor cached", 0, 0, 0},
         {"profile", OPT_JSON, &t->profile, "[FILE.json]", "at the end, time each kernel took against its prediction", 0, 0, 0},
         {"profile-every", OPT_INT, &t->profile_every, "N", "with --profile: only steps whose number is a multiple of N (default 1)", 1, big, 0},
     };

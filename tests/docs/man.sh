@@ -9,7 +9,7 @@ bad=0
 options() { grep -oE -- '--[a-z][a-z-]+' | LC_ALL=C sort -u; }
 pages() { grep -oE 'Fl -[a-z][a-z-]+' "$1" | sed 's/^Fl -/--/' | LC_ALL=C sort -u; }
 "$ECTC" --help | options >"$tmp/ectc.help"
-for c in train sample run explain data devices cache; do
+for c in train sample run explain data devices cubins cache; do
     grep -q "^\.Ss $c\$" "$SRC/docs/man/ect-rt.1" || { echo "ect-rt.1 says nothing of the command $c"; bad=1; }
     "$ECTRT" $c --help >>"$tmp/all"
 done

@@ -40,7 +40,7 @@ for p in $(cat pids); do kill -0 "$p" 2>/dev/null && fail "compiler $p still run
 [ -z "$(ls tmp)" ] || fail "temporary files left: $(ls tmp)"
 
 # A cache that cannot be used costs time, not the run; a damaged entry is made again.
-s() { "$ECTRT" sample plan --weights run0 --count 2 --device cpu -o "$1"; }
+s() { "$ECTRT" sample plan --weights run0 --count 2 --device cpu -o "$@"; }
 echo x >notafolder
 (export XDG_CACHE_HOME="$work/notafolder"; expect 0 s first.png)
 says 'cache'
@@ -52,3 +52,14 @@ for f in cache/ect/*/*.o; do head -c 100 "$f" >short; cp short "$f"; done
 expect 0 s fourth.png
 says 'compiled'
 for image in second third fourth; do same first.png $image.png; done
+
+# --require-cached compiles nothing.
+export XDG_CACHE_HOME="$work/empty"
+expect 2 s fifth.png --require-cached
+says 'kernels are not in the cache'
+says 'conv_'
+[ -z "$(ls tmp)" ] || fail "temporary files left: $(ls tmp)"
+expect 0 s fifth.png
+rm fifth.png
+expect 0 s fifth.png --require-cached
+same first.png fifth.png

@@ -19,7 +19,7 @@ static const double SCALED_TOLERANCE = 1e-4, SCALED_TRAIN = 2e-3, VALUE_FLOOR = 
 enum { ITERATIONS = 3 };
 
 static const char *rt, *weights, *plan_dir;
-static bool has_stage, quick, scaled;
+static bool has_stage, quick, scaled, emu;           /* emu: cuda-emu too */
 static int n_others;
 static char **others;                                /* --scaled: more plans of the same model */
 
@@ -285,11 +285,14 @@ static int check_program(const PlanProgram *p)
         char **other = xcalloc((size_t)n_others + 1, sizeof *other);
         for (int i = 0; i < n_others; i++) other[i] = execute_plan(others[i], p, "cpu", "2", in, NULL, xasprintf(".other%d", i));
         bool good = all_near(p, in, cpu, ref, other, wide);
+        if (emu) good &= near_scaled(p, "emu", execute(p, "cuda-emu", "2", in, NULL, ""), wide, NULL, ref);
         if (!strcmp(p->name, "grad"))
             good &= same_bytes("1 thread and 2 threads", p, cpu, execute(p, "cpu", "1", in, NULL, ".one"));
         return !good;
     }
+    const char *on = emu ? execute(p, "cuda-emu", "2", in, NULL, "") : NULL;
     bool good = quick ? near(p, "cpu", cpu, ref) : near(p, "cpu", cpu, wide) & near(p, "ref", ref, wide);
+    if (emu) good &= on ? near(p, "emu", on, quick ? ref : wide) : (printf("FAIL %s does not run on cuda-emu\n", p->name), false);
     good &= same_bytes("1 thread and 2 threads", p, cpu, execute(p, "cpu", "1", in, NULL, ".one"));
     good &= same_bytes("two runs", p, cpu, execute(p, "cpu", "2", in, NULL, ".again"));
     if (draw_count && !quick) {
@@ -308,10 +311,11 @@ int main(int argc, char **argv)
     for (; first < argc && starts(argv[first], "--"); first++) {
         if (!strcmp(argv[first], "--quick")) quick = true;
         else if (!strcmp(argv[first], "--scaled")) scaled = true;
+        else if (!strcmp(argv[first], "--emu")) emu = true;
         else if (!strcmp(argv[first], "--bin") && first + 1 < argc) bin_dir = argv[++first];
         else if (!strcmp(argv[first], "--only") && first + 1 < argc) only = argv[++first];
-        else user_error("usage: agree [--bin DIR] [--only PROGRAM] [--quick] PLAN      (--quick: cpu against ref in f32)\n"
-                        "       agree --scaled [--bin DIR] [--only PROGRAM] PLAN [PLAN of the same model]...");
+        else user_error("usage: agree [--bin DIR] [--only PROGRAM] [--quick] [--emu] PLAN      (--quick: cpu against ref in f32; --emu: cuda-emu too)\n"
+                        "       agree --scaled [--bin DIR] [--only PROGRAM] [--emu] PLAN [PLAN of the same model]...");
     }
     if (first + 1 != argc && (!scaled || first >= argc)) user_error("which plan?");
     n_others = argc - first - 1;

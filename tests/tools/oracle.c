@@ -160,6 +160,7 @@ static const char *plan_for(Case *c, json_t *defines)
     add(&a, xasprintf("%s/%s", models_dir, json_string_value(json_object_get(c->json, "model"))));
     add(&a, "-o");
     add(&a, path);
+    if (starts(device, "cuda")) { add(&a, "--target"); add(&a, "cpu,cuda"); }
     const char *name;
     json_t *v;
     json_object_foreach(defines, name, v) {

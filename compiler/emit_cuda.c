@@ -1,0 +1,500 @@
+/* CUDA dialect: prints every distinct kernel once more, as CUDA C. Maps, sums and tables of rows are here, passes in emit_cuda_tile.c, contractions in
+   emit_cuda_contract.c.
+   Assumes the C text was printed, so that names are known. Sums are trees of a fixed shape: two runs give the same bits. */
+#include "compiler/emit_cuda.h"
+#include <ctype.h>
+
+enum { SERIAL = 64, MANY = 1 << 16, MAX_BLOCKS = 1 << 14, SHARED_ROWS = 8192 };
+
+int64_t cuda_size(const Emit *e, int n, const int *loops)
+{
+    int64_t p = 1;
+    for (int i = 0; i < n; i++) p *= e->k->loop[loops[i]].size;
+    return p;
+}
+
+void cuda_decode(Emit *e, const char *flat, int n, const int *loops)
+{
+    int64_t inner = 1;
+    int first = 0;
+    while (first < n && e->k->loop[loops[first]].size == 1) first++;
+    for (int i = n; i-- > 0;) {
+        const char *name = e->loop_name[loops[i]];
+        int64_t size = e->k->loop[loops[i]].size;
+        if (size == 1) line(e, "const %s %s = 0;", e->itype, name);
+        else if (i == first && inner == 1) line(e, "const %s %s = %s;", e->itype, name, flat);
+        else if (i == first) line(e, "const %s %s = %s / %lld;", e->itype, name, flat, (long long)inner);
+        else if (inner == 1) line(e, "const %s %s = %s %% %lld;", e->itype, name, flat, (long long)size);
+        else line(e, "const %s %s = %s / %lld %% %lld;", e->itype, name, flat, (long long)inner, (long long)size);
+        inner *= size;
+    }
+}
+
+/* ---- entries ---- */
+static bool is_stored(const Kernel *k, int slot)
+{
+    for (int i = 0; i < k->n_store; i++) if (k->store[i].slot == slot) return true;
+    return false;
+}
+
+static const char *shape_text(const Emit *e, const Layout *l)
+{
+    StrBuf b = {0};
+    for (int i = 0; i < l->n; i++) sb_printf(&b, "%s%s:%lld", i ? ", " : "", l->axis[i].role, (long long)l->axis[i].size);
+    const char *s = arena_strdup(e->k->arena, b.s ? b.s : "");
+    sb_free(&b);
+    return s;
+}
+
+static void buffers(Emit *e, const CudaText *t)
+{
+    Kernel *k = e->k;
+    const char *from = "args.buf";
+    if (t->instances > 1) {
+        line(e, "void *const *const buf = args.buf + blockIdx.z*%d;  /* instance blockIdx.z */", k->n_buf);
+        from = "buf";
+    }
+    for (int i = 0; i < k->n_buf; i++) {
+        const Buffer *b = &e->l->buf[k->buf[i]];
+        const char *type = b->half ? "ect_bf16_t" : "float", *constant = is_stored(k, i) ? "" : "const ";
+        line(e, "%s%s *__restrict__ const %s = (%s%s *)%s[%d];  /* [%s]%s */", constant, type, buffer_name(e, i), constant, type, from, i, shape_text(e, &b->layout),
+             b->kind == BUF_PARAM ? " parameter" : "");
+    }
+    if (k->bound >= 0) line(e, "const int wanted = (int)%s[0];  /* of %s: other rows are not looked at */", buffer_name(e, k->bound), k->bound_axis.role);
+}
+
+static void draws(Emit *e)
+{
+    Kernel *k = e->k;
+    if (!k->n_draw) return;
+    line(e, "#ifdef ECT_DRAW_INPUTS");
+    for (int i = 0; i < k->n_draw; i++) line(e, "const float *const draw%d = args.draw[%d];", i, i);
+    line(e, "#else");
+    line(e, "const ect_u64 step = now->step;");
+    for (int i = 0; i < k->n_draw; i++)
+        line(e, "const ect_u64 key%d = args.key[%d], first%d = %s;", i, i, i, draws_by_row(&e->l->draw[k->draw[i]]) ? "now->sample0" : "0");
+    for (int i = 0; i < k->n_draw; i++) {
+        const DrawSite *d = &e->l->draw[k->draw[i]];
+        if (d->kind != DRAW_BERNOULLI) continue;
+        if (d->p_scalar >= 0) line(e, "const ect_u64 threshold%d = ect_threshold(now->scalar[%d]);", i, d->p_scalar);
+        else line(e, "const ect_u64 threshold%d = ect_threshold(%a);  /* keep with probability %g */", i, d->p, d->p);
+    }
+    line(e, "#endif");
+}
+
+void cuda_entry_begin(Emit *e, CudaText *t, const char *suffix, int64_t grid_x, int64_t grid_y, int64_t shared)
+{
+    Kernel *k = e->k;
+    CHECK_BUG(t->n_entries < CUDA_ENTRIES);
+    t->entry[t->n_entries++] = (CudaEntry){suffix, {MAX(grid_x, 1), MAX(grid_y, 1)}, shared, CUDA_THREADS};
+    e->indent = 0;
+    const char *blocks = k->cls == KERNEL_CONTRACT ? ", 2" : "";     /* two blocks on a multiprocessor: up to 128 registers */
+    line(e, "extern \"C\" __global__ void __launch_bounds__(%d%s) %s%s(const __grid_constant__ %s_args args)", CUDA_THREADS, blocks, k->name, suffix, k->name);
+    line(e, "{");
+    e->indent = 1;
+    bool scalars = k->n_draw > 0;
+    for (int i = 1; i < k->n_expr; i++) scalars |= k->expr[i].kind == K_SCALAR;
+    if (scalars) line(e, "const EctNow *const now = args.now;");
+    buffers(e, t);
+    draws(e);
+}
+
+/* The keys of draws, if the entry begun last draws nothing. */
+static void drop_draws(StrBuf *b)
+{
+    static const char *const MACROS[] = {"ECT_NORMAL(", "ECT_UNIFORM(", "ECT_BERNOULLI("};
+    char *from = NULL;
+    for (char *p = b->s; (p = strstr(p, "#ifdef ECT_DRAW_INPUTS\n")); p++) from = p;
+    char *to = from ? strstr(from, "#endif\n") : NULL;
+    if (!to) return;
+    to += strlen("#endif\n");
+    for (size_t i = 0; i < COUNT(MACROS); i++) if (strstr(to, MACROS[i])) return;
+    memmove(from, to, strlen(to) + 1);
+    b->len -= (size_t)(to - from);
+}
+
+void cuda_entry_end(Emit *e)
+{
+    drop_draws(e->b);
+    e->indent = 0;
+    line(e, "}");
+}
+
+/* ---- scalar expressions as statements ---- */
+static void reach(const Emit *e, KRef v, int *uses)
+{
+    if (uses[v]++ || e->tmp[v]) return;
+    const KExpr *x = &e->k->expr[v];
+    for (int i = 0; x->kind != K_SELECT && i < x->n_in; i++) reach(e, x->in[i], uses);
+}
+
+static bool plain(const Emit *e, KRef v)
+{
+    const KExpr *x = &e->k->expr[v];
+    return e->tmp[v] || x->kind == K_CONST || x->kind == K_LOAD || x->kind == K_ACC || x->kind == K_SCALAR;
+}
+
+static void statements(Emit *e, int n, const KRef *values);
+
+/* float t3; if (condition) { ... } else { ... } */
+static void choose(Emit *e, KRef v, const char *name)
+{
+    const KExpr *x = &e->k->expr[v];
+    line(e, "%s %s;", x->type == T_BOOL ? "int" : "float", name);
+    for (int arm = 0; arm < 2; arm++) {
+        if (arm == 0) {
+            open_block(e, "if (%s)", cond_text(e, v));
+        } else {
+            e->indent--;
+            line(e, "} else {");
+            e->indent++;
+        }
+        char **keep = cuda_values(e, 1, &x->in[arm]);
+        line(e, "%s = %s;", name, expr_text(e, x->in[arm]));
+        cuda_values_end(e, keep);
+    }
+    close_block(e);
+}
+
+static void statements(Emit *e, int n, const KRef *values)
+{
+    int *uses = xcalloc((size_t)e->k->n_expr, sizeof *uses);
+    for (int i = 0; i < n; i++) reach(e, values[i], uses);
+    for (KRef v = 1; v < (KRef)e->k->n_expr; v++) {      /* ids are topological */
+        const KExpr *x = &e->k->expr[v];
+        if (!uses[v] || e->tmp[v]) continue;
+        bool arms = x->kind == K_SELECT && !(plain(e, x->in[0]) && plain(e, x->in[1]));
+        if (x->kind == K_CONST || x->kind == K_ACC || x->kind == K_SCALAR || (uses[v] < 2 && !arms)) continue;
+        char *name = arena_printf(e->k->arena, "t%d", e->n_tmp++);
+        if (arms) choose(e, v, name);
+        else line(e, "const %s %s = %s;", x->type == T_BOOL ? "int" : "float", name, expr_text(e, v));
+        e->tmp[v] = name;
+    }
+    free(uses);
+}
+
+char **cuda_values(Emit *e, int n, const KRef *values)
+{
+    size_t bytes = sizeof(char *) * (size_t)e->k->n_expr;
+    char **before = e->tmp;
+    e->tmp = xcalloc((size_t)e->k->n_expr, sizeof(char *));
+    if (before) memcpy(e->tmp, before, bytes);
+    statements(e, n, values);
+    return before;
+}
+
+void cuda_values_end(Emit *e, char **before)
+{
+    free(e->tmp);
+    e->tmp = before;
+}
+
+/* ---- maps ---- */
+static void print_stores(Emit *e)
+{
+    Kernel *k = e->k;
+    KRef values[16];
+    for (int i = 0; i < k->n_store; i++) values[i] = k->store[i].value;
+    char **keep = cuda_values(e, k->n_store, values);
+    const char *text[16];
+    for (int i = 0; i < k->n_store; i++) text[i] = expr_text(e, values[i]);
+    for (int i = 0; i < k->n_store && k->n_store > 1; i++) line(e, "const float r%d = %s;", i, text[i]);
+    for (int i = 0; i < k->n_store; i++) print_store(e, &k->store[i], k->n_store > 1 ? arena_printf(k->arena, "r%d", i) : text[i]);
+    cuda_values_end(e, keep);
+}
+
+/* Opens the loop of a thread over `total` numbered pieces of work; rows at or past a bound are left out where they are outermost. */
+static void open_pieces(Emit *e, int64_t total, int64_t blocks, int64_t outermost, int loop)
+{
+    const char *type = total > INT32_MAX ? "long long" : "int";
+    const char *end = arena_printf(e->k->arena, "%lld", (long long)total);
+    if (loop >= 0 && e->k->loop[loop].bounded && outermost > 0) end = arena_printf(e->k->arena, "wanted*%lld", (long long)(total / outermost));
+    open_block(e, "for (%s piece = (%s)blockIdx.x*%d + threadIdx.x; piece < %s; piece += %lld)", type, type, CUDA_THREADS, end, (long long)(blocks * CUDA_THREADS));
+}
+
+static int64_t blocks_for(int64_t total) { return MIN((total + CUDA_THREADS - 1) / CUDA_THREADS, MAX_BLOCKS); }
+
+static void map(Emit *e, CudaText *t)
+{
+    Kernel *k = e->k;
+    int64_t total = cuda_size(e, k->n_out, k->out), blocks = blocks_for(total);
+    cuda_entry_begin(e, t, "", blocks, 1, 0);
+    line(e, "/* one element a thread */");
+    open_pieces(e, total, blocks, k->n_out ? k->loop[k->out[0]].size : 0, k->n_out ? k->out[0] : -1);
+    cuda_decode(e, "piece", k->n_out, k->out);
+    print_stores(e);
+    close_block(e);
+    cuda_entry_end(e);
+}
+
+/* ---- sums ---- */
+/* Loops of a REDUCE: results (out, and kept ones of the suffix), and what is summed for each. */
+typedef struct { int n_res, res[2 * MAX_AXES], n_kept, kept[MAX_AXES], n_sum, sum[2 * MAX_AXES]; } Sums;
+
+static Sums sums_of(const Kernel *k)
+{
+    Sums s = {0};
+    for (int i = 0; i < k->n_out; i++) s.res[s.n_res++] = k->out[i];
+    for (int i = 0; i < k->n_red; i++) s.sum[s.n_sum++] = k->red[i];
+    for (int i = 0; i < k->n_suf; i++) {
+        if (k->suf_red[i]) s.sum[s.n_sum++] = k->suf[i];
+        else { s.res[s.n_res++] = k->suf[i]; s.kept[s.n_kept++] = k->suf[i]; }
+    }
+    return s;
+}
+
+/* sum0 += value, or the largest, or squares around mean0. second: the turn of the squares. */
+static void accumulate(Emit *e, bool second)
+{
+    Kernel *k = e->k;
+    KRef values[8];
+    int n = 0;
+    for (int i = 0; i < k->n_acc; i++) if (!second || k->acc_op[i] == OP_sqdev) values[n++] = k->acc[i];
+    char **keep = cuda_values(e, n, values);
+    for (int i = 0; i < k->n_acc; i++) {
+        const KExpr *x = &k->expr[k->acc[i]];
+        if (second && k->acc_op[i] != OP_sqdev) continue;
+        if (second) {
+            line(e, "const float d%d = %s - mean%d;", i, operand_text(e, k->acc[i]), i);
+            line(e, "sq%d = ect_fma(d%d, d%d, sq%d);", i, i, i, i);
+        } else if (k->acc_op[i] == OP_rmax) line(e, "sum%d = ect_max(sum%d, %s);", i, i, expr_text(e, k->acc[i]));
+        else if (x->kind == K_OP && x->op == OP_mul && !e->tmp[k->acc[i]])
+            line(e, "sum%d = ect_fma(%s, %s, sum%d);", i, expr_text(e, x->in[0]), expr_text(e, x->in[1]), i);
+        else line(e, "sum%d += %s;", i, expr_text(e, k->acc[i]));
+    }
+    cuda_values_end(e, keep);
+}
+
+static bool squares(const Kernel *k)
+{
+    for (int i = 0; i < k->n_acc; i++) if (k->acc_op[i] == OP_sqdev) return true;
+    return false;
+}
+
+static void begin_sums(Emit *e, bool second)
+{
+    for (int i = 0; i < e->k->n_acc; i++)
+        if (second) { if (e->k->acc_op[i] == OP_sqdev) line(e, "float sq%d = 0.0f;", i); }
+        else line(e, "float sum%d = %s;", i, e->k->acc_op[i] == OP_rmax ? "-__builtin_inff()" : "0.0f");
+}
+
+static void means(Emit *e, int64_t count)
+{
+    for (int i = 0; i < e->k->n_acc; i++)
+        if (e->k->acc_op[i] == OP_sqdev) line(e, "const float mean%d = sum%d / %lld.0f;", i, i, (long long)count);
+}
+
+static void end_sums(Emit *e)
+{
+    for (int i = 0; i < e->k->n_acc; i++) e->acc[i] = arena_printf(e->k->arena, e->k->acc_op[i] == OP_sqdev ? "sq%d" : "sum%d", i);
+}
+
+/* A thread for each result: it sums by itself. */
+static void serial_sums(Emit *e, CudaText *t, const Sums *s, int64_t results, int64_t count)
+{
+    Kernel *k = e->k;
+    int64_t blocks = blocks_for(results);
+    cuda_entry_begin(e, t, "", blocks, 1, 0);
+    line(e, "/* a result a thread: it adds up %lld values */", (long long)count);
+    open_pieces(e, results, blocks, s->n_res ? k->loop[s->res[0]].size : 0, s->n_res ? s->res[0] : -1);
+    cuda_decode(e, "piece", s->n_res, s->res);
+    for (int turn = 0; turn < (squares(k) ? 2 : 1); turn++) {
+        begin_sums(e, turn);
+        open_block(e, "for (int term = 0; term < %lld; term++)", (long long)count);
+        cuda_decode(e, "term", s->n_sum, s->sum);
+        accumulate(e, turn);
+        close_block(e);
+        if (!turn) means(e, count);
+    }
+    end_sums(e);
+    print_stores(e);
+    close_block(e);
+    cuda_entry_end(e);
+}
+
+/* Adds sum<i> (or sq<i>) over the LANES threads of a result in `part`; every thread gets the total. */
+static void tree(Emit *e, const char *name, int i, bool rmax)
+{
+    line(e, "part[threadIdx.x] = %s%d;", name, i);
+    line(e, "__syncthreads();");
+    open_block(e, "for (int half = LANES / 2; half > 0; half /= 2)");
+    if (rmax) line(e, "if (lane < half) part[threadIdx.x] = ect_max(part[threadIdx.x], part[threadIdx.x + half*KEPT]);");
+    else line(e, "if (lane < half) part[threadIdx.x] += part[threadIdx.x + half*KEPT];");
+    line(e, "__syncthreads();");
+    close_block(e);
+    line(e, "%s%d = part[kept];", name, i);
+    line(e, "__syncthreads();");
+}
+
+/* A block for some kept results of one combination of the outer loops: LANES threads add up each, then a tree. */
+static void block_sums(Emit *e, CudaText *t, const Sums *s, int64_t count)
+{
+    Kernel *k = e->k;
+    int64_t kept = cuda_size(e, s->n_kept, s->kept), width = 1, outer = cuda_size(e, k->n_out, k->out);
+    while (width < kept && width < 32) width *= 2;
+    int64_t chunks = (kept + width - 1) / width;
+    cuda_entry_begin(e, t, "", outer, chunks, 0);
+    line(e, "enum { KEPT = %lld, LANES = %lld };  /* results of a block, threads that add up each */", (long long)width, (long long)(CUDA_THREADS / width));
+    line(e, "__shared__ float part[%d];", CUDA_THREADS);
+    line(e, "const int kept = threadIdx.x %% KEPT;");
+    line(e, "const int lane = threadIdx.x / KEPT;");
+    line(e, "const int result = blockIdx.y*KEPT + kept;");
+    cuda_decode(e, "(int)blockIdx.x", k->n_out, k->out);
+    if (k->n_out && k->loop[k->out[0]].bounded) line(e, "if (%s >= wanted) return;", e->loop_name[k->out[0]]);
+    bool ragged = kept % width != 0;
+    cuda_decode(e, ragged ? arena_printf(k->arena, "(result < %lld ? result : 0)", (long long)kept) : "result", s->n_kept, s->kept);
+    for (int turn = 0; turn < (squares(k) ? 2 : 1); turn++) {
+        begin_sums(e, turn);
+        open_block(e, "for (int term = lane; term < %lld; term += LANES)", (long long)count);
+        cuda_decode(e, "term", s->n_sum, s->sum);
+        accumulate(e, turn);
+        close_block(e);
+        for (int i = 0; i < k->n_acc; i++)
+            if (!turn || k->acc_op[i] == OP_sqdev) tree(e, turn ? "sq" : "sum", i, k->acc_op[i] == OP_rmax);
+        if (!turn) means(e, count);
+    }
+    end_sums(e);
+    if (ragged) open_block(e, "if (lane == 0 && result < %lld)", (long long)kept);
+    else open_block(e, "if (lane == 0)");
+    print_stores(e);
+    close_block(e);
+    cuda_entry_end(e);
+}
+
+static void reduce(Emit *e, CudaText *t)
+{
+    Sums s = sums_of(e->k);
+    int64_t results = cuda_size(e, s.n_res, s.res), count = cuda_size(e, s.n_sum, s.sum);
+    if (count <= SERIAL || results >= MANY) serial_sums(e, t, &s, results, count);
+    else block_sums(e, t, &s, count);
+}
+
+/* ---- tables of rows ---- */
+static void table(Emit *e, CudaText *t)
+{
+    Kernel *k = e->k;
+    const char *y = buffer_name(e, k->store[0].slot), *row = e->loop_name[k->out[0]];
+    int64_t rows = k->loop[k->out[0]].size;
+    bool shared = rows <= SHARED_ROWS;
+    cuda_entry_begin(e, t, "", 1, 1, 0);
+    line(e, "/* one block: conditions side by side, then one thread counts */");
+    if (shared) {
+        line(e, "__shared__ int holds[%lld];", (long long)rows);
+        open_block(e, "for (int %s = threadIdx.x; %s < %lld; %s += %d)", row, row, (long long)rows, row, CUDA_THREADS);
+        char **keep = cuda_values(e, 1, &k->acc[0]);
+        line(e, "holds[%s] = %s ? 1 : 0;", row, operand_text(e, k->acc[0]));
+        cuda_values_end(e, keep);
+        close_block(e);
+        line(e, "__syncthreads();");
+    }
+    line(e, "if (threadIdx.x != 0) return;");
+    bool count = k->acc_op[0] == OP_rows_count;
+    line(e, "int count = 0;");
+    if (!count) open_block(e, "for (int which = 1; which >= 0; which--)");
+    open_block(e, "for (int %s = 0; %s < %lld; %s++)", row, row, (long long)rows, row);
+    const char *holds;
+    char **keep = NULL;
+    if (shared) holds = arena_printf(k->arena, "holds[%s]", row);
+    else {
+        keep = cuda_values(e, 1, &k->acc[0]);
+        holds = arena_printf(k->arena, "(%s ? 1 : 0)", operand_text(e, k->acc[0]));
+    }
+    if (count) line(e, "count += %s;", holds);
+    else if (k->acc_op[0] == OP_rows_order) line(e, "if (%s == which) %s[count++] = (float)%s;", holds, y, row);
+    else line(e, "if (%s == which) %s[%s] = (float)count++;", holds, y, row);
+    if (!shared) cuda_values_end(e, keep);
+    close_block(e);
+    if (!count) close_block(e);
+    else line(e, "%s[0] = (float)count;", y);
+    cuda_entry_end(e);
+}
+
+/* ---- what nobody reads ---- */
+static bool word_char(char c) { return isalnum((unsigned char)c) || c == '_'; }
+
+static bool uses_word(const char *from, const char *end, const char *word, size_t n)
+{
+    for (const char *p = from; (p = strstr(p, word)) && p < end; p += n)
+        if (!word_char(p[n]) && (p == from || !word_char(p[-1]))) return true;
+    return false;
+}
+
+/* Is the line a declaration "const int NAME = ...;", or of a buffer, whose name does not occur up to the end of its block? */
+static bool unread(const char *at, const char *next)
+{
+    size_t indent = strspn(at, " ");
+    const char *p = at + indent, *eq = strstr(p, " = ");
+    bool index = !strncmp(p, "const int ", 10) || !strncmp(p, "const long long ", 16) || !strncmp(p, "const EctNow ", 13);
+    const char *buffer = strstr(p, "__restrict__ const ");
+    if ((!index && !(buffer && buffer < next)) || !eq || eq > next || memchr(p, ',', (size_t)(eq - p))) return false;
+    const char *name = eq;
+    while (word_char(name[-1])) name--;
+    char word[128];
+    if ((size_t)(eq - name) >= sizeof word) return false;
+    snprintf(word, sizeof word, "%.*s", (int)(eq - name), name);
+    const char *end = next;                          /* the block ends with the first line that is indented less */
+    while (*end && (*end == '#' || *end == '\n' || strspn(end, " ") >= indent)) {
+        const char *nl = strchr(end, '\n');
+        if (!nl) { end += strlen(end); break; }
+        end = nl + 1;
+    }
+    return !uses_word(next, end, word, strlen(word));
+}
+
+/* Index variables are declared wherever they might be used; those that are not go, from the last to the first, as one may be read by another only. */
+static void drop_unread(StrBuf *b)
+{
+    size_t at = b->len;
+    while (at > 0) {
+        size_t end = at;                             /* of the line before */
+        at--;
+        while (at > 0 && b->s[at - 1] != '\n') at--;
+        if (!unread(b->s + at, b->s + end)) continue;
+        memmove(b->s + at, b->s + end, b->len - end + 1);
+        b->len -= end - at;
+    }
+}
+
+/* ---- the pass ---- */
+static void arguments(StrBuf *b, const Kernel *k, const CudaText *t)
+{
+    sb_printf(b, "struct %s_args {\n    const EctNow *now;\n    void *workspace;\n", k->name);
+    if (k->n_draw) sb_printf(b, "    ect_u64 key[%d];\n    const float *draw[%d];\n", k->n_draw, k->n_draw);
+    sb_printf(b, "    void *buf[%d];\n};\n\n", t->instances * k->n_buf);
+}
+
+static CudaText *print(const Lowered *l, Kernel *k, int instances)
+{
+    StrBuf body = {0}, text = {0};
+    Emit e = {.b = &body, .l = l, .k = k, .cuda = true};
+    CudaText *t = xcalloc(1, sizeof *t);
+    t->instances = instances;
+    for (int i = 0; i < k->n_loops; i++) e.loop_name[i] = loop_c_name(&e, k->loop[i].name);
+    e.itype = "int";
+    for (int i = 0; i < k->n_index; i++)
+        if (k->index[i].hi > INT32_MAX || k->index[i].lo < INT32_MIN) e.itype = "long long";
+    if (k->cls == KERNEL_MAP) map(&e, t);
+    else if (k->cls == KERNEL_REDUCE) reduce(&e, t);
+    else if (k->cls == KERNEL_PASS) cuda_pass(&e, t);
+    else if (k->cls == KERNEL_TABLE) table(&e, t);
+    else cuda_contract(&e, t);
+    drop_unread(&body);
+    arguments(&text, k, t);
+    sb_write(&text, body.s, body.len);
+    sb_free(&body);
+    free(e.row);
+    t->body = text.s;
+    return t;
+}
+
+void emit_cuda(Backend *b)
+{
+    int *most = xcalloc((size_t)b->n_text + 1, sizeof *most);
+    for (int i = 0; i < b->n_low; i++)
+        for (int j = 0; b->low[i].owned && j < b->low[i].l->n_kernel; j++) {
+            const Kernel *k = b->low[i].l->kernel[j];
+            most[k->text] = MAX(most[k->text], k->n_member + 1);
+        }
+    for (int i = 0; i < b->n_text; i++) b->text[i].cuda = print(b->text[i].l, b->text[i].k, most[i]);
+    free(most);
+}

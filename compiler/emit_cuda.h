@@ -1,0 +1,42 @@
+/* Shared by the printers of the CUDA dialect: emit_cuda.c (arguments, maps, sums), emit_cuda_tile.c (the end of a tile), emit_cuda_contract.c.
+   A block is one-dimensional; blockIdx.z is the instance. */
+#ifndef ECT_EMIT_CUDA_H
+#define ECT_EMIT_CUDA_H
+#include "compiler/emit.h"
+
+enum { CUDA_THREADS = 256, CUDA_ENTRIES = 2 };
+
+/* What one entry is launched with; text: its body, before the header. */
+typedef struct { const char *suffix; int64_t grid[2], shared; int block; } CudaEntry;
+struct CudaText {
+    char *body;                                      /* the whole text behind the header; heap */
+    int n_entries; CudaEntry entry[CUDA_ENTRIES];
+    int64_t workspace;                               /* bytes of a launch of one instance */
+    int instances;                                   /* the most of any launch */
+};
+
+/* Begins an entry `NAME suffix`: signature, buffers, draws. */
+void cuda_entry_begin(Emit *e, CudaText *t, const char *suffix, int64_t grid_x, int64_t grid_y, int64_t shared);
+void cuda_entry_end(Emit *e);
+/* Prints what values[] need, as statements: shared subexpressions, choices between arms. Afterwards expr_text prints them. Returns what cuda_values_end
+   takes, in the same scope. */
+char **cuda_values(Emit *e, int n, const KRef *values);
+void cuda_values_end(Emit *e, char **before);
+/* Declares the variables of loops[] (outermost first) from a flat number; those of size 1 are 0. */
+void cuda_decode(Emit *e, const char *flat, int n, const int *loops);
+int64_t cuda_size(const Emit *e, int n, const int *loops);
+/* The whole end of a tile of rows and columns (kernel.h: inner, store). Rows are numbered row0 + local; the thread finds its columns itself.
+   decode: declares the row variables from the text of a row's number. */
+typedef struct {
+    int n_col; const int *col;
+    int64_t columns, width;                          /* of the domain; of a block: a power of two, or all columns where a row is reduced */
+    const char *column0;                             /* text of the block's first column */
+    void (*decode)(Emit *e, const char *row, void *user); void *user;
+} CudaTile;
+bool cuda_tile_has(const Emit *e, Level level);      /* is there a reduction at that level? */
+void cuda_tile_begin(Emit *e, const CudaTile *t);                                      /* accumulators over a task's rows */
+void cuda_tile_rows(Emit *e, const CudaTile *t, const char *rows, const char *first);  /* rows 0 .. rows-1 of the tile; `first`: condition that it is the task's first, or NULL */
+void cuda_tile_end(Emit *e, const CudaTile *t);                                        /* sums over threads, results of the task */
+void cuda_pass(Emit *e, CudaText *t);
+void cuda_contract(Emit *e, CudaText *t);
+#endif
