@@ -1,7 +1,7 @@
 /* A CUDA driver for tests: the functions of cuda_driver.h on memory of the host, found through ECT_CUDA_PATH as libcuda.so.1.
    Streams are as lazy as the rules allow: an operation happens only when the host waits for it, so whatever reads or reuses memory too early gets
    wrong values. Addresses are checked: a kernel that is given any other memory than the device's faults. Kernels are the plan's C kernels
-   (kernels.h). Assumes one thread.
+   (kernels.h), or without ECT_MOCK_KERNELS their CUDA texts, which the mock NVRTC passes on, run by the emulator of cuda-emu. Assumes one thread.
 
    ECT_MOCK_KERNELS=FILE.so  what kernels do
    ECT_MOCK_STATS=FILE       counts, one a line, when the process ends
@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 #include "runtime/cuda_driver.h"
+#include "runtime/emu.h"
 #include "tests/mock/kernels.h"
 
 #define API __attribute__((visibility("default"))) CUresult
@@ -30,7 +31,7 @@ struct CUgraph_st { Ops ops; };
 struct CUgraphExec_st { Ops ops; };
 struct CUevent_st { unsigned long recorded, done; double ms; CUstream stream; };
 struct CUstream_st { Ops ops; int at; bool running; CUgraph capture; };
-struct CUkern_st { const MockKernel *kernel; char name[256]; unsigned shared; };
+struct CUkern_st { const MockKernel *kernel; EmuCode *emu; size_t words; char name[256]; unsigned shared; };
 typedef struct { char *p; size_t n; } Block;
 
 static struct {
@@ -180,6 +181,26 @@ static CUresult run_kernel(const Op *o)
     free(shared);
     return CU_OK;
 }
+/* The emulator's functions are the process's own. */
+static struct {
+    EmuCode *(*load)(const EmuSource *, int, const EmuOptions *);
+    bool (*launch)(EmuCode *, const EmuLaunch *, char **);
+    void (*begin)(const EmuCode *, EmuBuffer *, int), (*end)(void);
+} emu;
+static CUresult run_text(const Op *o)
+{
+    const CUkernel f = (CUkernel)o->f;
+    EmuBuffer none[1] = {{0}};
+    EmuLaunch l = {.entry = f->name, .grid = {o->at.grid_x, o->at.grid_y, o->at.grid_z}, .block = o->at.block_x, .shared = o->at.shared,
+                   .args = o->words, .arg_bytes = f->words * sizeof *o->words, .seed = (uint64_t)count.kernels};
+    char *finding = NULL;
+    count.kernels++;
+    emu.begin(f->emu, none, 0);
+    bool good = emu.launch(f->emu, &l, &finding);
+    emu.end();
+    if (!good) fprintf(stderr, "mock driver: %s: %s\n", f->name, finding);
+    return good ? CU_OK : CU_ILLEGAL_ADDRESS;
+}
 static double now_ms(void)
 {
     struct timespec t;
@@ -197,7 +218,7 @@ static CUresult perform(const Op *o)
         if (!block_of(o->to, o->n)) return CU_ILLEGAL_ADDRESS;
         memset(o->to, o->value, o->n);
         return CU_OK;
-    case LAUNCH: return run_kernel(o);
+    case LAUNCH: return ((CUkernel)o->f)->emu ? run_text(o) : run_kernel(o);
     case RECORD:
         o->event->done = o->generation;
         o->event->ms = now_ms();
@@ -297,22 +318,54 @@ API cuEventElapsedTime(float *ms, CUevent from, CUevent to)
 }
 
 /* ---- code ---- */
-struct CUlib_st { int unused; };
+struct CUlib_st { EmuCode *emu; char *text; };
+/* The number in `WORD[...]` of the argument struct, 0 when there is no such field. */
+static size_t field(const char *text, const char *word)
+{
+    const char *at = strstr(text, "_args {"), *end = at ? strchr(at, '}') : NULL, *f = at ? strstr(at, word) : NULL;
+    return f && f < end ? strtoul(f + strlen(word), NULL, 10) : 0;
+}
+static EmuCode *load_text(const char *text)
+{
+    enum { ENTRIES = 8 };
+    char names[ENTRIES][256];
+    const char *entry[ENTRIES];
+    int n = 0;
+    for (const char *s = text; n < ENTRIES && (s = strstr(s, "__launch_bounds__(")); s++) {
+        const char *name = strchr(s, ')');
+        if (!name || sscanf(name + 1, " %255[A-Za-z0-9_](", names[n]) != 1) continue;
+        entry[n] = names[n];
+        n++;
+    }
+    if (!n) return NULL;
+    if (!emu.load) {
+        *(void **)&emu.load = dlsym(RTLD_DEFAULT, "emu_load");
+        *(void **)&emu.launch = dlsym(RTLD_DEFAULT, "emu_launch");
+        *(void **)&emu.begin = dlsym(RTLD_DEFAULT, "emu_begin");
+        *(void **)&emu.end = dlsym(RTLD_DEFAULT, "emu_end");
+    }
+    EmuSource source = {.name = entry[0], .path = entry[0], .text = text, .entry = entry, .n_entries = n};
+    return emu.load(&source, 1, &(EmuOptions){.prelude = ""});
+}
 API cuLibraryLoadData(CUlibrary *l, const void *code, int *jit, void **jit_values, unsigned n_jit, int *options, void **option_values, unsigned n_options)
 {
     (void)jit, (void)jit_values, (void)options, (void)option_values;
     if (!code || n_jit || n_options) return CU_INVALID_VALUE;
     *l = calloc(1, sizeof **l);
-    return CU_OK;
+    if (table || strncmp(code, ".version", 8) == 0) return CU_OK;
+    (*l)->text = strdup(code);
+    (*l)->emu = load_text((*l)->text);
+    return (*l)->emu ? CU_OK : CU_INVALID_IMAGE;
 }
-API cuLibraryUnload(CUlibrary l) { free(l); return CU_OK; }
+API cuLibraryUnload(CUlibrary l) { free(l->text); free(l); return CU_OK; }
 API cuLibraryGetKernel(CUkernel *k, CUlibrary l, const char *name)
 {
-    (void)l;
     const MockKernel *found = NULL;
     for (const MockKernel *t = table; t && t->name; t++) if (!strcmp(t->name, name)) found = t;
-    if (!found && strncmp(name, "ect_rt_", 7)) return CU_NOT_FOUND;
+    if (!found && !l->emu && strncmp(name, "ect_rt_", 7)) return CU_NOT_FOUND;
     *k = calloc(1, sizeof **k);
+    (*k)->emu = l->emu;
+    if (l->emu) (*k)->words = 2 + 2 * field(l->text, "key[") + field(l->text, "buf[");
     (*k)->kernel = found;
     snprintf((*k)->name, sizeof (*k)->name, "%s", name);
     return CU_OK;
@@ -325,6 +378,13 @@ API cuKernelSetAttribute(int attribute, int v, CUkernel k, CUdevice d)
     return CU_OK;
 }
 API cuKernelGetFunction(CUfunction *f, CUkernel k) { *f = (CUfunction)k; return CU_OK; }
+/* Arguments of a kernel, in words; the runtime's own have at most four. */
+static size_t words_of(CUkernel k)
+{
+    if (!k) return 0;
+    if (k->emu) return k->words;
+    return k->kernel ? 2 + 2 * (size_t)k->kernel->draws + (size_t)(k->kernel->buffers * k->kernel->instances) : 4;
+}
 API cuLaunchKernelEx(const CudaLaunchConfig *c, CUfunction f, void **parameters, void **extra)
 {
     (void)extra;
@@ -333,9 +393,9 @@ API cuLaunchKernelEx(const CudaLaunchConfig *c, CUfunction f, void **parameters,
     if (fails("launch", ++count.launches)) return CU_OUT_OF_RESOURCES;
     if (!c->grid_x || !c->grid_y || !c->grid_z || !c->block_x || c->block_x * c->block_y * c->block_z > 1024
         || c->shared > (k->shared ? k->shared : 48u << 10)) return CU_INVALID_VALUE;
-    size_t n = k->kernel ? 2 + 2 * (size_t)k->kernel->draws + (size_t)(k->kernel->buffers * k->kernel->instances) : 4;
+    size_t n = words_of(k);
     uint64_t *words = calloc(n, sizeof *words);      /* arguments are taken now, whenever the kernel runs */
-    if (k->kernel) memcpy(words, parameters[0], n * sizeof *words);
+    if (k->kernel || k->emu) memcpy(words, parameters[0], n * sizeof *words);
     else for (int i = 0; i < 3 + !strcmp(k->name, "ect_rt_scale"); i++) memcpy(&words[i], parameters[i], i < 3 ? 8 : 4);
     return queue(c->stream, (Op){.kind = LAUNCH, .f = f, .at = *c, .words = words});
 }
@@ -365,18 +425,13 @@ static Op copy_of(Op o, size_t words)
     }
     return o;
 }
-static size_t words_of(const Op *o)
-{
-    const MockKernel *k = o->f ? ((CUkernel)o->f)->kernel : NULL;
-    return k ? 2 + 2 * (size_t)k->draws + (size_t)(k->buffers * k->instances) : 4;
-}
 API cuGraphInstantiateWithFlags(CUgraphExec *e, CUgraph g, unsigned long long flags)
 {
     (void)flags;
     *e = calloc(1, sizeof **e);
     for (int i = 0; i < g->ops.n; i++) {
         if (g->ops.v[i].kind == RECORD || g->ops.v[i].kind == WAIT) return CU_INVALID_VALUE;    /* nobody needs them here */
-        push(&(*e)->ops, copy_of(g->ops.v[i], words_of(&g->ops.v[i])));
+        push(&(*e)->ops, copy_of(g->ops.v[i], words_of((CUkernel)g->ops.v[i].f)));
     }
     return CU_OK;
 }
@@ -384,7 +439,7 @@ API cuGraphLaunch(CUgraphExec e, CUstream s)
 {
     count.graph_launches++;
     for (int i = 0; i < e->ops.n; i++) {
-        CUresult r = queue(s, copy_of(e->ops.v[i], words_of(&e->ops.v[i])));
+        CUresult r = queue(s, copy_of(e->ops.v[i], words_of((CUkernel)e->ops.v[i].f)));
         if (r != CU_OK) return r;
     }
     return CU_OK;
