@@ -47,7 +47,7 @@ $(B)/tests-tools/%: $(B)/tests/tools/%.o $(RT_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(EXPORT) -o $@ $^ $(LDLIBS)
 # A CUDA driver on the host, for tests of the device `cuda` where there is no GPU.
-$(B)/tests-mock/libcuda.so.1: tests/mock/cuda_driver.c tests/mock/kernels.h runtime/cuda_driver.h
+$(B)/tests-mock/libcuda.so.1: tests/mock/cuda_driver.c tests/mock/kernels.h runtime/cuda_driver.h runtime/emu.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -fPIC -shared -fvisibility=hidden -o $@ $< -ldl
 $(B)/tests-mock/libnvrtc.so.12: tests/mock/nvrtc.c
