@@ -22,7 +22,7 @@ GEN_OBJ  := $(B)/gen/grammar.o $(B)/gen/lexer.o $(B)/gen/std_embed.o
 EC_OBJ   := $(call obj,$(DSL_SRC) $(EC_SRC)) $(GEN_OBJ) $(call obj,$(BASE_SRC))
 RT_OBJ   := $(call obj,$(RT_SRC) $(BASE_SRC)) $(B)/gen/emu_embed.o
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
-TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests-tools/%,$(TOOL_SRC)) $(B)/tests-tools/fuzz
+TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests-tools/%,$(TOOL_SRC)) $(B)/tests-tools/fuzz $(B)/tests-mock/libcuda.so.1 $(B)/tests-mock/libnvrtc.so.12
 
 all: $(B)/ectc $(B)/ect-rt
 
@@ -41,9 +41,18 @@ $(B)/tests-tools/fuzz: $(call obj,$(FUZZ_SRC)) $(RT_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 $(B)/tests-tools/exact: $(call obj,$(wildcard tests/exact/*.c))
+# As in ect-rt: the mock driver looks for blas_sgemm.
+$(B)/tests-tools/updates: EXPORT := -rdynamic
 $(B)/tests-tools/%: $(B)/tests/tools/%.o $(RT_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	$(CC) $(CFLAGS) $(EXPORT) -o $@ $^ $(LDLIBS)
+# A CUDA driver on the host, for tests of the device `cuda` where there is no GPU.
+$(B)/tests-mock/libcuda.so.1: tests/mock/cuda_driver.c tests/mock/kernels.h runtime/cuda_driver.h runtime/emu.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -fPIC -shared -fvisibility=hidden -o $@ $< -ldl
+$(B)/tests-mock/libnvrtc.so.12: tests/mock/nvrtc.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -fPIC -shared -Wl,--build-id -o $@ $<
 
 $(B)/gen/grammar.h: $(B)/gen/grammar.c ;
 $(B)/gen/grammar.c: dsl/grammar.y

@@ -118,6 +118,7 @@ static void free_found(Found *v, int n)
 char *checkpoint_save(Session *s, const char *dir, const Checkpoint *c, int keep)
 {
     char *path = xasprintf("%s/%s%06llu%s", dir, PREFIX, (unsigned long long)c->step, SUFFIX), *err = NULL;
+    session_fetch(s);
     TensorWriter *w = tensor_writer_new(path);
     put_meta(w, c);
     put_tensors(w, s);
@@ -253,6 +254,7 @@ void checkpoint_restore(Session *s, const char *path)
         user_error("%s does not fit the plan's optimizer:%s\n  go on with the plan it was made with, or start from its weights "
             "with --init", path, missing.s);
     free(one);
+    session_changed(s);
     s->seed = c.seed;
     s->step = c.step + 1;
     s->seen = c.seen;

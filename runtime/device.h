@@ -1,4 +1,5 @@
-/* A device runs segments of a plan. One table of functions each: ref, ref64 (from graph text), cpu (from generated kernels), cuda-emu.
+/* A device runs segments of a plan. One table of functions each: ref, ref64 (from graph text), cpu (from generated kernels), cuda and cuda-emu
+   (from CUDA texts).
    A device owns its arena and compiled code; everything else it is lent for one launch. */
 #ifndef ECT_DEVICE_H
 #define ECT_DEVICE_H
@@ -34,6 +35,23 @@ typedef struct {
     StepTime *time;                                  /* timed devices: NULL, or per step of the segment: this run is added */
 } Launch;
 
+/* What a device with memory of its own does besides. The flat arrays of the Launches (set, grad, state) stay on it between runs: the host's are
+   copies that it brings up to date only when asked. `in` and `draw` of a Launch are read, and `out` is written, before run returns. */
+typedef struct {
+    void (*changed)(Device *d, const float *flat);   /* the host has written this flat array; NULL: it may have written any */
+    void (*fetch)(Device *d, float *flat);           /* the host is about to read it */
+    /* One update, `micros` micro-batches and the update segment: they may be under way when the functions return, `in` may be written again.
+       The gradients are averaged on the device. micro: 0, 1, ... in an update; out of these Launches is not written: */
+    void (*micro)(Device *d, const Launch *l, int micro);
+    void (*update)(Device *d, const Launch *l, int micros);
+    int depth;                                       /* how many updates results can still be asked for */
+    /* Waits for the update with Launch.step `step`; the outputs of one of its micro-batches go to out, per program output. Returns how many
+       elements of its averaged gradient are not finite. */
+    int64_t (*results)(Device *d, uint64_t step, int micro, float *const *out);
+    /* Bytes that can still be allocated; *where (static text): of what. */
+    uint64_t (*left)(Device *d, const char **where);
+} DeviceMemory;
+
 typedef struct DeviceClass {
     const char *name;
     bool wide;                                       /* computes in f64: takes in64, out64, carry64, grad64 */
@@ -47,12 +65,14 @@ typedef struct DeviceClass {
     void (*prepare)(Device *d, const PlanProgram *program, bool with_draws);
     void (*run)(Device *d, const Launch *l);
     void (*close)(Device *d);
+    const DeviceMemory *memory;                      /* NULL: it works in the host's memory */
 } DeviceClass;
 
-extern const DeviceClass device_ref, device_ref64, device_cpu, device_emu;
+extern const DeviceClass device_ref, device_ref64, device_cpu, device_cuda, device_emu;
 extern const DeviceClass *const device_classes[];    /* NULL at the end */
-/* "auto" is the best there is. NULL when the name is unknown. */
+/* NULL when the name is unknown. "auto": cpu; for a plan: the best device that works here and that the plan has kernels for. */
 const DeviceClass *device_find(const char *name);
+const DeviceClass *device_for(const Plan *plan, const char *name);
 
 /* For kernel devices: addresses of the segment's buffers in plan order; arena = base of the segment's arena (peak_bytes). */
 void launch_buffers(const Plan *plan, const Launch *l, float *arena, float **buf);

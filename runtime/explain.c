@@ -309,7 +309,7 @@ int cmd_devices(int argc, char **argv)
         printf("%-8s  %-3s  %s\n", device_classes[i]->name, works ? "yes" : "no", what ? what : "");
         free(what);
     }
-    printf("%-8s  %-3s  %s\n", "cuda", "no", "not built into this version; its libraries:");
+    printf("\nlibraries of cuda:\n");
     cuda_libraries_print();
     return EXIT_OK;
 }

@@ -132,6 +132,21 @@ void memory_add_weights(MemoryNeed *need, const Plan *plan, bool training)
     } else if (plan->n_sets > 1) need->sets += flat * (uint64_t)(plan->n_sets - 1);
 }
 
+MemoryNeed memory_on_device(const MemoryNeed *need, const Plan *plan)
+{
+    MemoryNeed on = *need;
+    on.scratch = on.shared = on.library = on.code = 0;
+    on.tensors *= 3;                                 /* inputs under way, cuda_step.c */
+    for (int i = 0; i < plan->n_kernels; i++)
+        if (plan->kernel[i].cuda) on.shared = MAX(on.shared, (uint64_t)plan->kernel[i].cuda->workspace);
+    return on;
+}
+
+void memory_elsewhere(MemoryNeed *need)
+{
+    need->arena = need->scratch = need->shared = need->library = need->code = 0;
+}
+
 uint64_t memory_total(const MemoryNeed *n)
 {
     return n->weights + n->gradient + n->states + n->sets + n->arena + n->tensors + n->scratch + n->shared + n->library + n->code;
@@ -147,7 +162,13 @@ uint64_t memory_training_peak(const Plan *plan, int threads)
 void memory_check(const MemoryNeed *need, uint64_t other, const Plan *plan)
 {
     const char *limit;
-    uint64_t have = memory_available(&limit), total = memory_total(need) + other;
+    uint64_t have = memory_available(&limit);
+    memory_check_against(need, other, plan, have, limit);
+}
+
+void memory_check_against(const MemoryNeed *need, uint64_t other, const Plan *plan, uint64_t have, const char *limit)
+{
+    uint64_t total = memory_total(need) + other;
     if (total <= have) return;
     double mb = 1048576.0;
     uint64_t scaled = need->arena + need->tensors, fixed = total - scaled;

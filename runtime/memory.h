@@ -29,6 +29,11 @@ void memory_add_training(MemoryNeed *need, const Plan *plan, int threads, bool a
 /* Bytes of memory_add_training for a plain `train`: one micro-batch a step, with sample grids if the plan can, no validation. */
 uint64_t memory_training_peak(const Plan *plan, int threads);
 uint64_t memory_total(const MemoryNeed *need);
+/* What the device's own memory holds of it, and what this machine's does then: no activations and nothing for kernels. */
+MemoryNeed memory_on_device(const MemoryNeed *need, const Plan *plan);
+void memory_elsewhere(MemoryNeed *need);
 /* machine_error with the shortfall and a batch that would fit when `need` and `other` bytes (data set) exceed what there is. */
 void memory_check(const MemoryNeed *need, uint64_t other, const Plan *plan);
+/* The same against `have` bytes, which `limit` names. */
+void memory_check_against(const MemoryNeed *need, uint64_t other, const Plan *plan, uint64_t have, const char *limit);
 #endif

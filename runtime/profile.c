@@ -28,13 +28,13 @@ void profile_check(const DeviceClass *device, const char *file)
     free(folder);
 }
 
-Profile *profile_new(const Plan *plan, int threads)
+Profile *profile_new(const Plan *plan, const DeviceClass *device, int threads)
 {
     enum { READINGS = 1000 };
     Profile *p = xcalloc(1, sizeof *p);
     char *err = NULL;
     p->plan = plan;
-    if (!predict_device(&p->device, "cpu", threads, &err)) die("%s", err);
+    if (!predict_device(&p->device, device->memory ? "h200" : "cpu", threads, &err)) die("%s", err);
     for (int i = 0; i < plan->n_programs; i++) p->n += plan->program[i].n_segments;
     p->timed = xcalloc((size_t)p->n + 1, sizeof *p->timed);
     int n = 0;

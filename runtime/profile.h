@@ -9,7 +9,8 @@ typedef struct Profile Profile;
 /* Before any work: user_error when `device` runs no kernels, or `file` ("": none is wanted) lies in a folder that cannot be
    written. */
 void profile_check(const DeviceClass *device, const char *file);
-Profile *profile_new(const Plan *plan, int threads);
+/* device: sets what is predicted: the processors' or a GPU's times. */
+Profile *profile_new(const Plan *plan, const DeviceClass *device, int threads);
 /* Where a segment's steps add their times; *whole: where its seconds as a whole are added. Both are the profile's. */
 StepTime *profile_segment(Profile *p, const PlanSegment *s, double **whole);
 /* Prints tables to stdout (segments, classes, kernels and source lines by time), writes the same and every step as JSON to

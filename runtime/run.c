@@ -35,23 +35,31 @@ void param_gather(const PlanParam *p, const float *flat, float *out) { PARAM_COP
 void param_scatter(const PlanParam *p, const float *in, float *flat) { PARAM_COPY(flat[at] = in[e]) }
 
 /* ---- opening and closing ---- */
-const DeviceClass *const device_classes[] = {&device_cpu, &device_ref, &device_ref64, &device_emu, NULL};
+const DeviceClass *const device_classes[] = {&device_cpu, &device_cuda, &device_ref, &device_ref64, &device_emu, NULL};
 const DeviceClass *device_find(const char *name)
 {
     if (!strcmp(name, "auto")) return &device_cpu;
     for (int i = 0; device_classes[i]; i++) if (!strcmp(device_classes[i]->name, name)) return device_classes[i];
     return NULL;
 }
+const DeviceClass *device_for(const Plan *plan, const char *name)
+{
+    bool any = false, all = true;
+    for (int i = 0; i < plan->n_kernels; i++) any = true, all &= plan->kernel[i].cuda != NULL;
+    if (strcmp(name, "auto") || !any || !all) return device_find(name);
+    char *what = NULL;
+    bool works = device_cuda.available(&what);
+    free(what);
+    return works ? &device_cuda : device_find(name);
+}
 Session *session_open(const Plan *plan, const char *device, int threads)
 {
-    const DeviceClass *cls = device_find(device);
+    const DeviceClass *cls = device_for(plan, device);
     if (!cls) {
         const char *names[8] = {"auto"};
         int n = 1;
         for (; device_classes[n - 1]; n++) names[n] = device_classes[n - 1]->name;
         const char *near = suggest(device, names, n);
-        if (!strcmp(device, "cuda"))
-            user_error("--device %s is not built into this version; use cpu, cuda-emu, ref or ref64", device);
         user_error("--device %s is unknown%s%s%s; `ect-rt devices` lists what there is", device, near ? ": did you mean " : "",
                    near ? near : "", near ? "?" : "");
     }
@@ -134,8 +142,22 @@ void session_training(Session *s)
         if (st->ema) s->set[st->set] = s->state[k];
     }
     if (!s->grad) s->grad = new_flat(p);
+    session_changed(s);
 }
 bool session_is_training(const Session *s) { return s->state != NULL; }
+
+/* ---- flat arrays of devices with memory of their own ---- */
+/* NULL also for a session that only holds arrays, without a device. */
+static const DeviceMemory *memory_of(const Session *s) { return s->cls ? s->cls->memory : NULL; }
+void session_fetch(Session *s)
+{
+    if (!memory_of(s)) return;
+    for (int k = 0; k < s->plan->n_sets; k++) s->cls->memory->fetch(s->device, s->set[k]);
+    for (int k = 0; s->state && k < s->plan->n_states; k++) s->cls->memory->fetch(s->device, s->state[k]);
+}
+void session_fetch_gradient(Session *s) { if (memory_of(s) && s->grad) s->cls->memory->fetch(s->device, s->grad); }
+void session_changed(Session *s) { if (memory_of(s)) s->cls->memory->changed(s->device, NULL); }
+int session_depth(const Session *s) { return memory_of(s) ? s->cls->memory->depth : 1; }
 
 /* ---- running ---- */
 static ProgramState *state_of(Session *s, const PlanProgram *p) { return &s->program_state[p - s->plan->program]; }
@@ -256,10 +278,14 @@ static void run_segment(Session *s, const PlanProgram *p, int index, const RunAr
     double *whole = NULL, began = 0;
     bool timed = s->profile && !(s->profile_every && step % (uint64_t)s->profile_every);
     if (timed) {
+        if (s->behind) session_results(s, s->updated, s->last_micro);    /* so that earlier updates are not in its time */
         l.time = profile_segment(s->profile, g, &whole);
         began = now_seconds();
     }
-    s->cls->run(s->device, &l);
+    const DeviceMemory *memory = !strcmp(p->name, "train_step") ? s->cls->memory : NULL;
+    if (memory && g->phase == PHASE_MICRO) memory->micro(s->device, &l, s->micros);
+    else if (memory && g->phase == PHASE_UPDATE) memory->update(s->device, &l, s->micros);
+    else s->cls->run(s->device, &l);
     if (timed) *whole += now_seconds() - began;
     for (int i = 0; i < g->n_draws; i++) free(made[i]);
     free(made); free(draw); free(key); free(wide); free(narrow);
@@ -290,6 +316,11 @@ void session_micro(Session *s, const RunArgs *a)
     CHECK_BUG(s->state);
     session_prepare(s, p, replaces_draws(p, a));
     int64_t n = s->plan->param_elements;
+    if (s->cls->memory) {                                            /* it adds up by itself */
+        run_segment(s, p, 0, a, 0);
+        s->micros++;
+        return;
+    }
     if (s->micros == 1) {                                            /* what grad holds becomes the sum's start */
         if (!s->sum) s->sum = new_flat(s->plan);
         float *first = s->grad;
@@ -309,6 +340,14 @@ void session_update(Session *s)
 {
     const PlanProgram *p = train_step(s);
     CHECK_BUG(s->state && s->micros > 0);
+    if (s->cls->memory) {
+        run_segment(s, p, 1, &(RunArgs){0}, 0);
+        s->behind = true;
+        s->updated = s->step;
+        s->last_micro = s->micros - 1;
+        s->micros = 0;
+        return;
+    }
     if (s->micros > 1) {
         float scale = 1.0f / (float)s->micros, *grad = s->grad;
         const float *sum = s->sum;
@@ -318,6 +357,12 @@ void session_update(Session *s)
     s->micros = 0;
     run_segment(s, p, 1, &(RunArgs){0}, 0);
 }
+int64_t session_results(Session *s, uint64_t step, int micro)
+{
+    CHECK_BUG(s->cls->memory);
+    s->behind = false;
+    return s->cls->memory->results(s->device, step, micro, state_of(s, train_step(s))->out);
+}
 static int output_index(const PlanProgram *p, const char *name)
 {
     for (int i = 0; i < p->n_outputs; i++) if (!strcmp(p->output[i].name, name)) return i;
@@ -326,6 +371,7 @@ static int output_index(const PlanProgram *p, const char *name)
 const float *session_output(Session *s, const PlanProgram *p, const char *name)
 {
     int i = output_index(p, name);
+    if (i >= 0 && s->behind && !strcmp(p->name, "train_step")) session_results(s, s->updated, s->last_micro);
     return i >= 0 && state_of(s, p)->ready ? state_of(s, p)->out[i] : NULL;
 }
 const double *session_output64(Session *s, const PlanProgram *p, const char *name)
@@ -367,4 +413,5 @@ void session_init(Session *s)
     session_close(r);
     malloc_trim(0);                                  /* its outputs are many arrays below the threshold of mmap */
     for (int i = 1; i < s->plan->n_sets; i++) if (s->set[i] != s->param) memcpy(s->set[i], s->param, flat_bytes(s->plan));
+    session_changed(s);
 }

@@ -13,7 +13,8 @@ typedef struct {
     const DeviceClass *cls;
     Device *device;
     int threads;
-    /* Flat arrays of plan->param_elements, physical order, padding 0. Direct access is the way to checkpoint. */
+    /* Flat arrays of plan->param_elements, physical order, padding 0. Direct access is the way to checkpoint: session_fetch before reading,
+       session_changed after writing, for devices with memory of their own. */
     float *param;                                    /* live weights; also set[0] */
     float **set; /* per plan set; an EMA's is its state's array, or param itself while session_training was not called */
     float **state;                                   /* per plan state; NULL until session_training */
@@ -25,11 +26,12 @@ typedef struct {
     Vars *vars;
     ProgramState *program_state;                     /* per plan program: outputs, carries */
     uint64_t memory_before;                          /* resident bytes when the device was open and nothing allocated yet */
+    bool behind; uint64_t updated; int last_micro;   /* devices with memory of their own: nobody has asked for results since update `updated` */
     Profile *profile;                                /* NULL, or where the times of steps go; the caller's */
     int64_t profile_every;                           /* only the runs whose step is a multiple of it are timed; 0: all */
 } Session;
 
-/* device: "ref", "ref64", "cpu", "auto"; threads 0 = all. Parameters are 0 until loaded or initialised. step = 1, seen = 0, seed
+/* device: "ref", "ref64", "cpu", "cuda", "auto"; threads 0 = all. Parameters are 0 until loaded or initialised. step = 1, seen = 0, seed
    = 0. */
 Session *session_open(const Plan *plan, const char *device, int threads);
 void session_close(Session *s);
@@ -79,6 +81,16 @@ void session_micro(Session *s, const RunArgs *a);
 /* Average the gradient over the micro-batches since the last update, run the update segment at s->step, s->seen. Does not advance
    step or seen. */
 void session_update(Session *s);
+/* How many updates may be under way or done without their results having been asked for; 1: none is under way when session_update returns. When it
+   is more, outputs of single micro-batches and s->grad are not there before the update, session_results gets them. */
+int session_depth(const Session *s);
+/* Outputs of one micro-batch (0, 1, ...) of update `step`, one of the last session_depth, where session_output finds them; waits for the update.
+   Returns how many elements of its averaged gradient are not finite. Only where session_depth > 1. */
+int64_t session_results(Session *s, uint64_t step, int micro);
+/* Flat arrays of the host: about to be read (weights, EMAs and states, or the gradient); written. */
+void session_fetch(Session *s);
+void session_fetch_gradient(Session *s);
+void session_changed(Session *s);
 /* Output by index or name after a run; valid until the next run of the same program. NULL when there is none. Not for grad.*. */
 const float *session_output(Session *s, const PlanProgram *p, const char *name);
 const double *session_output64(Session *s, const PlanProgram *p, const char *name);    /* wide devices, else NULL */

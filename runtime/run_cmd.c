@@ -248,6 +248,7 @@ static void run_once(Job *j)
                  .mid = j->a.mid.v,
                  .n_mid = j->a.mid.n};
     session_run(j->s, p, &a);
+    session_fetch_gradient(j->s);
     TensorWriter *w = tensor_writer_new(j->a.out);
     TensorType type = j->s->cls->wide ? DT_F64 : DT_F32;
     for (int i = 0; i < p->n_outputs; i++) declare(w, p->output[i].name, type, 0, &p->output[i].shape);
@@ -286,6 +287,7 @@ static void run_train(Job *j)
         s->step++;
         s->seen += (uint64_t)j->plan->batch;
     }
+    session_fetch(s);
     TensorWriter *w = tensor_writer_new(j->a.out);
     for (int i = 0; i < p->n_outputs; i++) if (kept[i]) declare(w, p->output[i].name, DT_F32, iters, &p->output[i].shape);
     for (int pass = 0; pass < 2; pass++) {
@@ -320,7 +322,7 @@ static void parse(Job *j, int argc, char **argv)
         {"mid", OPT_REALS, &a->mid, "T", "another step of `sample` at level T; may be repeated", 0, 0, 0},
         {"iters", OPT_INT, &a->iters, "N", "steps of `train_step` (default 1); its inputs then have a leading axis", 1, 1 << 30,
          0},
-        {"device", OPT_TEXT, &a->device, "D", "auto, cpu, ref, ref64 or cuda-emu (default auto)", 0, 0, 0},
+        {"device", OPT_TEXT, &a->device, "D", "auto, cpu, cuda, ref, ref64 or cuda-emu (default auto)", 0, 0, 0},
         {"seed", OPT_INT, &a->seed, "S", "seed of the random draws (default 0)", 0, INT64_MAX, 0},
         {"step", OPT_INT, &a->step, "K", "number of the (first) update (default 1)", 1, 1LL << 40, 0},
         {"dump-draws", OPT_TEXT, &a->dump, "FILE", "write the draws that are used; as inputs they give the same bits", 0, 0, 0},
@@ -370,7 +372,7 @@ int cmd_run(int argc, char **argv)
     Session *s = j.s = session_open(j.plan, init && strcmp(a->device, "ref64") ? "ref" : a->device, (int)a->threads);
     if (a->profile) {
         profile_check(s->cls, a->profile);
-        s->profile = profile_new(j.plan, s->threads);
+        s->profile = profile_new(j.plan, s->cls, s->threads);
     }
     s->seed = (uint64_t)a->seed;
     s->step = (uint64_t)a->step;

@@ -91,7 +91,7 @@ static void parse(Args *a, int argc, char **argv, const char **plan_dir)
         {"zoom", OPT_INT, &a->zoom, "N", "pixels of the grid drawn N x N (default 1)", 1, 64, 0},
         {"live", OPT_FLAG, &a->live, NULL, "the live weights instead of the EMA", 0, 0, 0},
         {"set", OPT_TEXTS, &a->set, "NAME=EXPR", "another expression for a run-time scalar", 0, 0, 0},
-        {"device", OPT_TEXT, &a->device, "D", "auto, cpu, ref, ref64 or cuda-emu (default auto)", 0, 0, 0},
+        {"device", OPT_TEXT, &a->device, "D", "auto, cpu, cuda, ref, ref64 or cuda-emu (default auto)", 0, 0, 0},
         {"threads", OPT_INT, &a->threads, "T", "threads (default: all processors)", 1, 4096, 0},
         {"require-cached", OPT_FLAG, &cache_only, NULL, "compile nothing: status 2 and a list when kernels are neither packed nor cached", 0, 0, 0},
     };
@@ -133,6 +133,7 @@ int cmd_sample(int argc, char **argv)
     MemoryNeed need = {0};
     memory_add_weights(&need, plan, false);
     memory_add_program(&need, plan, sm.program, MAX(1, s->threads));
+    if (s->cls->memory) memory_elsewhere(&need);
     size_t each = (size_t)sm.c * (size_t)sm.h * (size_t)sm.w;
     int parts = a.both ? 2 : 1;
     memory_check(&need, (uint64_t)a.count * each * (uint64_t)(4 * parts + 1), plan);

@@ -116,6 +116,8 @@ bool grid_write(const char *path, const uint8_t *images, int64_t count, int h, i
 
 void session_use_live(Session *s)
 {
+    session_fetch(s);
     for (int k = 1; k < s->plan->n_sets; k++)
         if (s->set[k] && s->set[k] != s->param) memcpy(s->set[k], s->param, (size_t)s->plan->param_elements * sizeof(float));
+    session_changed(s);
 }

@@ -118,6 +118,7 @@ void session_load(Session *s, const char *path, const char *const *ignore, bool 
     if (b.len && (!partial || r.n_bad)) user_error("the weights %s do not fit the plan %s%s", path, plan->dir, b.s);
     if (b.len) warn("the weights %s fit in part%s", path, b.s);
     if (n_loaded) *n_loaded = loaded;
+    session_changed(s);
     sb_free(&b);
     sb_free(&r.missing);
     sb_free(&r.extra);

@@ -16,6 +16,8 @@ typedef struct {
     uint64_t line_steps;
     double saved, sampled;                           /* when, by the clock */
     uint64_t saved_step;
+    uint64_t told;                                   /* the last update whose results were taken in, written and shown */
+    double began;                                    /* when the time of the next one to be told of begins */
 } Loop;
 
 /* Saves the state after `done` updates. */
@@ -96,28 +98,66 @@ static void put_live(Loop *l, uint64_t step, double validation, bool now)
     sb_free(&b);
 }
 
-/* One update. false when a signal came between micro-batches: nothing was changed. *bad: losses and gradients that are not
-   finite. */
+/* One update is made, or begun where they run behind (session_depth); *bad: losses and gradients that are not finite, as far as they are known.
+   false when a signal came between micro-batches: nothing was changed. */
 static bool step_once(Loop *l, int64_t *bad)
 {
     Train *t = l->t;
     Session *s = t->s;
-    double began = now_seconds();
+    bool behind = session_depth(s) > 1;
+    if (l->told == s->step - 1) l->began = now_seconds();
     *bad = 0;
     for (int64_t r = 0; r < t->o.accumulate; r++) {
         if (signals_stop()) return false;
         feed_next(&t->feed);
         RunArgs a = {.in = (const float *const *)t->feed.in, .sample0 = (uint64_t)(r * t->feed.rows)};
         session_micro(s, &a);
-        *bad += report_micro(&l->report, s, t->feed.program, 0);
+        if (!behind) *bad += report_micro(&l->report, s, t->feed.program, 0);
     }
     session_update(s);
-    *bad += report_gradient(&l->report, s);
-    double took = now_seconds() - began;
+    if (!behind) *bad += report_gradient(&l->report, s);
+    return true;
+}
+
+/* The results of an update that runs behind: waits for it. */
+static int64_t results(Loop *l, uint64_t step)
+{
+    Train *t = l->t;
+    int64_t bad = 0, gradient = 0;
+    for (int64_t r = 0; r < t->o.accumulate; r++) {
+        gradient = session_results(t->s, step, (int)r);
+        bad += report_micro(&l->report, t->s, t->feed.program, 0);
+    }
+    return bad + report_bad_gradient(&l->report, gradient);
+}
+
+/* Counts, writes and shows the update after the last that was told of. bad: as step_once found it. Returns what is not finite in it. */
+static int64_t tell(Loop *l, int64_t bad, double validation)
+{
+    Train *t = l->t;
+    Session *s = t->s;
+    uint64_t step = ++l->told, newest = s->step, seen = s->seen;
+    s->step = step;                                  /* the lines report the scalars this step was made with */
+    s->seen -= (newest - step) * t->per_step;
+    if (session_depth(s) > 1) bad = results(l, step);
+    double now = now_seconds(), took = now - l->began;
+    l->began = now;
     l->line_seconds += took;
     l->line_steps++;
     l->step_seconds = l->step_seconds > 0 ? 0.95 * l->step_seconds + 0.05 * took : took;
-    return true;
+    bool last = step == t->total_steps;
+    if (bad && bad == l->report.all_bad_loss + l->report.all_bad_grad) {
+        log_live_end();
+        warn("step %llu: %lld losses and %lld gradients are not finite; they are counted in metrics.jsonl "
+            "(--halt-on-nonfinite stops instead)",
+             (unsigned long long)step, (long long)l->report.all_bad_loss, (long long)l->report.all_bad_grad);
+    }
+    if (step % (uint64_t)t->o.log_every == 0 || last || (bad && t->o.halt) || isfinite(validation) || signals_stop())
+        put_metrics(l, step, validation);
+    put_live(l, step, validation, last);
+    s->step = newest;
+    s->seen = seen;
+    return bad;
 }
 
 /* Is something due after step `done`? every > 0: in steps; < 0: by the clock; 0: never. */
@@ -140,25 +180,20 @@ static uint64_t train_loop(Loop *l)
     Train *t = l->t;
     Session *s = t->s;
     const TrainOptions *o = &t->o;
-    uint64_t done = s->step - 1;
-    double validation = NAN;
+    uint64_t done = s->step - 1, depth = (uint64_t)session_depth(s);
+    l->told = done;
     while (done < t->total_steps) {
         int64_t bad;
         if (!step_once(l, &bad)) break;
         done = s->step;
         bool last = done == t->total_steps, checked = t->feed.held && (last || due(o->validate_every, done, 0));
-        if (checked) validation = validate(l);
-        bool halt = bad && o->halt;
-        if (bad && bad == l->report.all_bad_loss + l->report.all_bad_grad) {
-            log_live_end();
-            warn("step %llu: %lld losses and %lld gradients are not finite; they are counted in metrics.jsonl "
-                "(--halt-on-nonfinite stops instead)",
-                 (unsigned long long)done, (long long)l->report.all_bad_loss, (long long)l->report.all_bad_grad);
-        }
-        if (done % (uint64_t)o->log_every == 0 || last || halt || checked || signals_stop())
-            put_metrics(l, done, checked ? validation : NAN);
-        put_live(l, done, validation, last);
-        s->step = done + 1;                          /* only now: the lines above report the scalars this step was made with */
+        bool saves = last || due(o->checkpoint_every, done, l->saved), samples = last || due(o->sample_every, done, l->sampled);
+        /* What looks at the state waits for it; else updates are told of when the next ones need the place of their results. */
+        bool all = checked || saves || samples || o->halt || signals_stop();
+        while (l->told < done - 1 && (all || done - l->told >= depth)) tell(l, bad, NAN);
+        double validation = checked ? validate(l) : NAN;
+        bool halt = (all || depth == 1) && tell(l, bad, validation) && o->halt;
+        s->step = done + 1;
         s->seen += t->per_step;
         if (halt) {
             log_live_end();
@@ -166,9 +201,10 @@ static uint64_t train_loop(Loop *l)
             user_error("step %llu: losses or gradients are not finite, stopped; the state is saved in %s",
                 (unsigned long long)done, t->dir);
         }
-        if (last || due(o->checkpoint_every, done, l->saved)) save(l, done);
-        if (last || due(o->sample_every, done, l->sampled)) sample_grid(l, done);
+        if (saves) save(l, done);
+        if (samples) sample_grid(l, done);
     }
+    while (l->told < done) tell(l, 0, NAN);
     log_live_end();
     return done;
 }

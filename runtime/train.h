@@ -59,6 +59,8 @@ void report_open(Report *r, const PlanProgram *p);
 int64_t report_micro(Report *r, Session *s, const PlanProgram *p, int64_t rows);
 /* Non-finite elements of the averaged gradient. */
 int64_t report_gradient(Report *r, const Session *s);
+/* The same where the device has counted them. Returns `bad`. */
+int64_t report_bad_gradient(Report *r, int64_t bad);
 /* Puts loss, loss_by_sigma, report.* and counts since the last call into an open JSON object and starts anew. */
 void report_json(Report *r, StrBuf *b);
 double report_mean(const Report *r);

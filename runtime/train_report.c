@@ -74,6 +74,11 @@ int64_t report_gradient(Report *r, const Session *s)
     int64_t n = s->plan->param_elements, bad = 0;
     #pragma omp parallel for reduction(+ : bad) if (n > 100000)
     for (int64_t i = 0; i < n; i++) bad += (bits[i] & 0x7f800000u) == 0x7f800000u;
+    return report_bad_gradient(r, bad);
+}
+
+int64_t report_bad_gradient(Report *r, int64_t bad)
+{
     r->bad_grad += bad;
     r->all_bad_grad += bad;
     return bad;

@@ -57,7 +57,7 @@ static void parse(TrainOptions *t, int argc, char **argv)
         {"validate-images", OPT_INT, &t->validate_images, "N", "how many images to hold out (default 512)", 1, big, 0},
         {"halt-on-nonfinite", OPT_FLAG, &t->halt, NULL, "save and stop with status 1 at the first loss or gradient that is not "
             "finite", 0, 0, 0},
-        {"device", OPT_TEXT, &t->device, "D", "auto, cpu, ref, ref64 or cuda-emu (default auto)", 0, 0, 0},
+        {"device", OPT_TEXT, &t->device, "D", "auto, cpu, cuda, ref, ref64 or cuda-emu (default auto)", 0, 0, 0},
         {"threads", OPT_INT, &t->threads, "T", "threads (default: all processors)", 1, 4096, 0},
         {"require-cached", OPT_FLAG, &cache_only, NULL, "compile nothing: status 2 and a list when kernels are neither packed nor cached", 0, 0, 0},
         {"profile", OPT_JSON, &t->profile, "[FILE.json]", "at the end, time each kernel took against its prediction", 0, 0, 0},
@@ -352,6 +352,9 @@ static void print_config(Train *t, uint64_t need)
         (unsigned long long)(t->total_steps * t->per_step));
     log_row("seed", "%lld", (long long)t->s->seed);
     log_row("device", "%s, %d threads, %.0f MB needed", t->s->cls->name, t->s->threads, (double)(need + t->feed.bytes) / 1048576);
+    char *what = NULL;
+    if (t->s->cls->memory && t->s->cls->available(&what)) log_row("GPU", "%.*s", (int)strcspn(what, ";"), what);
+    free(what);
     log_row("run", "%s", t->dir);
     fflush(stdout);
     sb_free(&b);
@@ -361,8 +364,22 @@ static uint64_t check_memory(const Train *t, int threads)
 {
     MemoryNeed need = {0};
     memory_add_training(&need, t->plan, threads, t->o.accumulate > 1, t->can_sample, t->feed.held != NULL);
+    if (device_for(t->plan, t->o.device)->memory) memory_elsewhere(&need);
     memory_check(&need, 0, t->plan);                 /* the data set is in memory already */
     return memory_total(&need);
+}
+
+/* The device's own memory, where it has some. */
+static void check_device_memory(const Train *t)
+{
+    const DeviceMemory *m = t->s->cls->memory;
+    if (!m) return;
+    MemoryNeed need = {0};
+    const char *where;
+    memory_add_training(&need, t->plan, 1, t->o.accumulate > 1, t->can_sample, t->feed.held != NULL);
+    need = memory_on_device(&need, t->plan);
+    uint64_t left = m->left(t->s->device, &where);
+    memory_check_against(&need, 0, t->plan, left, where);
 }
 
 void train_setup(Train *t, int argc, char **argv)
@@ -392,7 +409,8 @@ void train_setup(Train *t, int argc, char **argv)
     free(err);
     uint64_t need = check_memory(t, o->threads ? (int)o->threads : omp_get_max_threads());
     Session *s = t->s = session_open(t->plan, o->device, (int)o->threads);
-    if (o->profile) s->profile = profile_new(t->plan, s->threads);
+    check_device_memory(t);
+    if (o->profile) s->profile = profile_new(t->plan, s->cls, s->threads);
     s->profile_every = o->profile_every;
     for (int i = 0; i < o->set.n; i++)
         if (!session_set(s, o->set.v[i], &err)) user_error("%s", err);

@@ -1,0 +1,100 @@
+/* Inside of the device `cuda`, shared by device_cuda.c (class), cuda_memory.c (allocations, flat arrays), cuda_launch.c (kernels of a segment)
+   and cuda_step.c (training steps as graphs). Assumes one context, one thread, one stream for work and one for copies to the device. */
+#ifndef ECT_CUDA_DEVICE_H
+#define ECT_CUDA_DEVICE_H
+#include "runtime/cubins.h"
+#include "runtime/cuda_driver.h"
+#include "runtime/device.h"
+
+/* A flat array of the host with its copy on the device; at most one of the two is newer. */
+typedef struct { float *host; CUdeviceptr at; bool host_newer, device_newer; } Flat;
+
+/* Loaded code of one program; fn[kernel of the plan][launch], NULL where the program does not use the kernel. */
+typedef struct {
+    const PlanProgram *program;
+    bool with_draws;
+    CUlibrary *lib;
+    CUfunction **fn;
+} CudaCode;
+
+/* What one run of a segment reads and writes besides arena and flat arrays, as one record in memory of the host (pinned) and the device:
+   the values of the step (EctNow) first, then the inputs, the outputs apart. Offsets in bytes, multiples of 256; SIZE_MAX: it does not exist. */
+typedef struct { size_t *in, *out, in_bytes, out_bytes; } Layout;
+
+/* Memory of a program for runs that are waited for. */
+typedef struct {
+    bool ready;
+    Layout layout;
+    CUdeviceptr record, result, *carry, *draw;       /* draw: per draw of the segment in hand; bytes in draw_bytes */
+    size_t *draw_bytes;
+    int n_draw;
+} CudaProgram;
+
+typedef struct CudaSteps CudaSteps;                  /* cuda_step.c */
+struct Device {
+    const Plan *plan;
+    const CudaDriver *cu;
+    CUdevice gpu;
+    CUcontext context;
+    CUstream work, copies;
+    char name[128], arch[16];
+    size_t total, held;                              /* bytes of the GPU; allocated by this device */
+    CUdeviceptr arena, workspace;
+    size_t arena_bytes, workspace_bytes;
+    Flat *flat;
+    int n_flat, cap_flat;
+    CudaCode *code;
+    int n_code, cap_code;
+    CudaProgram *program;                            /* per plan program */
+    char *stage; size_t stage_bytes;                 /* pinned: records and results of runs that are waited for */
+    CUlibrary helpers;
+    CUfunction sum, mean, bad;
+    CudaPlace at;                                    /* what is going on, for messages */
+    uint64_t *words; size_t n_words;                 /* arguments of one launch */
+    float **buf; int n_buf;                          /* of a segment */
+    CUevent *event; int n_event;                     /* timing */
+    CudaSteps *steps;
+    bool check;
+};
+
+/* Call of the driver: anything but success ends the process with a message of where. */
+#define CU(d, call_) do { CUresult r_ = (d)->cu->call_; if (r_ != CU_OK) cuda_fail(r_, &(d)->at); } while (0)
+
+/* ---- cuda_memory.c ---- */
+/* Zeroed device memory; not enough of it ends the process, saying what was wanted, what there is and how to need less. */
+CUdeviceptr cuda_alloc(Device *d, size_t n, const char *what);
+void cuda_release(Device *d, CUdeviceptr p, size_t n);
+void *cuda_pinned(Device *d, size_t n, const char *what);
+/* The device's copy of a flat array, made and brought up to date if need be; NULL stays 0. written: it will be the newer one. */
+CUdeviceptr cuda_flat(Device *d, float *host, bool written);
+void cuda_flat_changed(Device *d, const float *host);       /* NULL: all */
+void cuda_flat_fetch(Device *d, float *host);
+void cuda_flat_close(Device *d);
+Layout cuda_layout(const Plan *plan, const PlanProgram *p);
+/* Writes the step's values and inputs into a record of the host. */
+void cuda_record(const Device *d, const Layout *y, const Launch *l, char *record);
+size_t cuda_now_bytes(const Plan *plan);
+
+/* ---- cuda_launch.c ---- */
+/* A Launch with addresses of the device: in and out from a record, flat arrays brought up to date. carry, draw: as given. The pointer arrays are
+   on the heap, bound_free frees them. */
+typedef struct { Launch l; float **in, **out, **set, **state; } Bound;
+void cuda_bind(Device *d, Bound *b, const Launch *l, const Layout *y, CUdeviceptr record, CUdeviceptr result, CUdeviceptr *carry, CUdeviceptr *draw);
+void cuda_bound_free(Bound *b);
+const CudaCode *cuda_code(Device *d, const PlanProgram *p, bool with_draws);
+/* Puts the segment's kernels into the work stream. timed: an event after each, cuda_times adds them up once the stream has been waited for. */
+void cuda_segment(Device *d, const CudaCode *c, const Bound *b, CUdeviceptr now, bool timed);
+void cuda_times(Device *d, const PlanSegment *g, StepTime *time);
+void cuda_wait(Device *d, const char *doing);
+extern const char cuda_helpers[];                    /* cuda_helpers.c: PTX of the runtime's own kernels */
+/* The runtime's own kernels over flat arrays: to[i] += from[i]; to[i] = from[i] * scale; *count += elements that are not finite. */
+void cuda_add(Device *d, CUdeviceptr to, CUdeviceptr from, int64_t n);
+void cuda_scale(Device *d, CUdeviceptr to, CUdeviceptr from, int64_t n, float scale);
+void cuda_count_bad(Device *d, CUdeviceptr flat, int64_t n, CUdeviceptr count);
+
+/* ---- cuda_step.c: DeviceMemory's micro, update, results ---- */
+void cuda_micro(Device *d, const Launch *l, int micro);
+void cuda_update(Device *d, const Launch *l, int micros);
+int64_t cuda_results(Device *d, uint64_t step, int micro, float *const *out);
+void cuda_steps_close(Device *d);
+#endif
