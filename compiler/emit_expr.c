@@ -153,14 +153,26 @@ const char *cond_text(Emit *e, KRef v)
 
 static bool is_half(const Emit *e, const KExpr *load) { return e->l->buf[e->k->buf[load->slot]].half; }
 
+/* An operation on constants alone comes from masks. One of them is marked as a number of the kernel's type: exact mode has another one than C. */
+static bool constants(const Emit *e, const KExpr *x)
+{
+    for (int i = 0; i < x->n_in; i++) if (e->k->expr[x->in[i]].kind != K_CONST) return false;
+    return x->n_in > 1;
+}
+
 static void print_op(Emit *e, const KExpr *x)
 {
+    bool literal = constants(e, x);
     for (const char *p = op_info[x->op].ctext; *p; p++) {
         if (*p != '%') { sb_putc(e->b, *p); continue; }
         p++;
         if (*p == 'n') print_const(e, x->nan);
         else if (*p == 'i') print_const(e, x->inf);
-        else emit_expr(e, x->in[*p - '0']);
+        else {
+            if (literal) sb_puts(e->b, "ect_literal(");
+            emit_expr(e, x->in[*p - '0']);
+            if (literal) sb_putc(e->b, ')');
+        }
     }
 }
 

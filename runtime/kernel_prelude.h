@@ -199,6 +199,7 @@ ECT_INLINE float ect_tanh(float x)
     return a < 0.65f ? near0 : far;
 }
 ECT_INLINE float ect_erf(float x) { return __builtin_erff(x); }
+ECT_INLINE float ect_literal(float x) { return x; }
 ECT_INLINE float ect_fma(float x, float y, float z) { return __builtin_fmaf(x, y, z); }   /* x*y + z, rounded once */
 ECT_INLINE float ect_abs(float x) { return __builtin_fabsf(x); }
 ECT_INLINE float ect_floor(float x) { return __builtin_floorf(x); }

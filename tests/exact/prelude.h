@@ -90,6 +90,7 @@ FP_INLINE void ect_store_bf16(ect_bf16_t *to, const EctNumber &x)
 FP_FUNCTIONS
 #undef FP_FUNCTION
 FP_INLINE EctNumber ect_fma(const EctNumber &x, const EctNumber &y, const EctNumber &z) { return x * y + z; }
+FP_INLINE EctNumber ect_literal(const EctNumber &x) { return x; }
 FP_INLINE EctNumber ect_pow(const EctNumber &x, const EctNumber &y) { return ect_number(fp_pow(x.get(), y.get())); }
 FP_INLINE EctNumber ect_max(const EctNumber &x, const EctNumber &y) { return ect_number(fp_max(x.get(), y.get())); }
 FP_INLINE EctNumber ect_min(const EctNumber &x, const EctNumber &y) { return ect_number(fp_min(x.get(), y.get())); }
