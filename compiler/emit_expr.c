@@ -156,7 +156,11 @@ static bool is_half(const Emit *e, const KExpr *load) { return e->l->buf[e->k->b
 /* An operation on constants alone comes from masks. One of them is marked as a number of the kernel's type: exact mode has another one than C. */
 static bool constants(const Emit *e, const KExpr *x)
 {
-    for (int i = 0; i < x->n_in; i++) if (e->k->expr[x->in[i]].kind != K_CONST) return false;
+    for (int i = 0; i < x->n_in; i++) {
+        KRef v = x->in[i];
+        while (e->k->expr[v].kind == K_SELECT && e->decided && e->decided[v]) v = e->k->expr[v].in[e->decided[v] - 1];
+        if (e->k->expr[v].kind != K_CONST) return false;
+    }
     return x->n_in > 1;
 }
 
