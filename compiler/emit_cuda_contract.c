@@ -90,6 +90,13 @@ static bool contiguous(const Emit *e, const Operand *o, const Axis *v, int n)
 
 typedef struct { const char *name; bool rows_inner; int64_t wide, depth; } Stage;    /* rows_inner: [depth][wide], else [wide][depth] */
 
+/* Elements of one stage of `wide` rows or columns, in either order. */
+static int64_t stage_size(const Shape *s, int64_t wide)
+{
+    int64_t pad = s->mma ? PAD_MMA : 0;
+    return (MAX(wide * (s->BK + pad), s->BK * (wide + pad)) + 7) / 8 * 8;
+}
+
 static bool word(const char *s) { return !strchr(s, ' '); }
 
 static const char *stage_at(Emit *e, const Shape *s, const Stage *g, const char *wide, const char *deep)
@@ -447,6 +454,14 @@ static void put_partial(Emit *e, const Shape *s, const char *row, const char *co
 }
 
 /* ---- the sum over K ---- */
+static void take_turn(Emit *e, const Shape *s, bool a)
+{
+    const char *type = s->mma ? "ect_bf16_t" : "float";
+    if (a) line(e, "%s *const a_now = a_tile + turn*%lld;", type, (long long)stage_size(s, s->BM));
+    line(e, "%s *const b_now = b_tile + turn*%lld;", type, (long long)stage_size(s, s->BN));
+    line(e, "turn = 1 - turn;");
+}
+
 /* tap * dil - pad + left lines or pixels of `step` elements. */
 static const char *tap_step(Emit *e, const Tap *t, int64_t left, int64_t step)
 {
@@ -465,12 +480,13 @@ static void halo_segment(Emit *e, const Shape *s)
     const Segment2 *g = &k->seg[0];
     int64_t pitch = s->BK + (s->mma ? PAD_MMA : 0), kh = h->h ? h->h->k : 1, kw = h->w->k;
     int64_t rows = s->mma ? s->BM / s->warps_m / 16 : s->BM * s->BN / CUDA_THREADS / TN;
-    Stage b = {"b_tile", contiguous(e, &g->b, k->nn, k->n_n) || !s->mma, s->BN, s->BK};
+    Stage b = {"b_now", contiguous(e, &g->b, k->nn, k->n_n) || !s->mma, s->BN, s->BK};
     line(e, "int a_row[%lld];  /* where the thread's rows begin in the stage */", (long long)rows);
     line(e, "#pragma unroll");
     line(e, "for (int i_m = 0; i_m < %lld; i_m++) a_row[i_m] = %s;", (long long)rows,
          halo_row(e, s, s->mma ? "row_c + i_m*16 + lane_c % 16" : arena_printf(k->arena, "row_c*%lld + i_m", (long long)rows)));
     open_block(e, "for (int k0 = 0; k0 < %lld; k0 += %lld)", (long long)h->depth, (long long)s->BK);
+    line(e, "__syncthreads();  /* nobody reads the stage any more */");
     fill_halo(e, s);
     line(e, "#pragma unroll 1");
     open_block(e, "for (int tap = 0; tap < %lld; tap++)", (long long)(kh * kw));
@@ -478,30 +494,32 @@ static void halo_segment(Emit *e, const Shape *s)
     line(e, "const int %s = tap %% %lld;", loop_c_name(e, h->w->kaxis), (long long)kw);
     const char *pixel = tap_step(e, h->w, h->left_w, pitch);
     line(e, "const int tap_at = %s%s%s;  /* the tap's place in the stage */", h->h ? tap_step(e, h->h, h->left_h, h->SW * pitch) : "", h->h ? " + " : "", pixel);
+    take_turn(e, s, false);
     fill(e, s, g, 0, 'b', &b, h->n_inner, h->inner);
     line(e, "__syncthreads();");
     multiply(e, s, NULL, &b);
-    line(e, "__syncthreads();");
     close_block(e);
     close_block(e);
+    if (k->n_seg > 1) line(e, "__syncthreads();");
 }
 
 static void segments(Emit *e, const Shape *s)
 {
     Kernel *k = e->k;
     declare_sums(e, s);
+    line(e, "int turn = 0;  /* of two stages one is filled, while the other may still be read */");
     if (s->halo.on) halo_segment(e, s);
     for (int q = s->halo.on; q < k->n_seg; q++) {
         const Segment2 *g = &k->seg[q];
         int64_t K = axes_product(g->k, g->n_k);
-        Stage a = {"a_tile", contiguous(e, &g->a, k->m, k->n_m) || !s->mma, s->BM, s->BK}, b = {"b_tile", contiguous(e, &g->b, k->nn, k->n_n) || !s->mma, s->BN, s->BK};
+        Stage a = {"a_now", contiguous(e, &g->a, k->m, k->n_m) || !s->mma, s->BM, s->BK}, b = {"b_now", contiguous(e, &g->b, k->nn, k->n_n) || !s->mma, s->BN, s->BK};
         if (s->splits > 1) open_block(e, "for (int k0 = k_begin; k0 < k_end; k0 += %lld)", (long long)s->BK);
         else open_block(e, "for (int k0 = 0; k0 < %lld; k0 += %lld)", (long long)K, (long long)s->BK);
+        take_turn(e, s, true);
         fill(e, s, g, q, 'a', &a, g->n_k, g->k);
         fill(e, s, g, q, 'b', &b, g->n_k, g->k);
         line(e, "__syncthreads();");
         multiply(e, s, &a, &b);
-        line(e, "__syncthreads();");
         close_block(e);
     }
 }
@@ -594,25 +612,43 @@ static void decode_rows(Emit *e, const char *row, void *user)
     cuda_decode(e, row, e->k->n_m, e->k->loop_m);
 }
 
+/* Elements of the stages of operand a: two in turn, or a convolution's. */
+static int64_t a_elements(const Emit *e, const Shape *s)
+{
+    int64_t pad = s->mma ? PAD_MMA : 0, staged = s->halo.on ? s->halo.images * s->halo.SH * s->halo.SW * (s->BK + pad) : 0;
+    bool turns = !s->halo.on || e->k->n_seg > 1;
+    return MAX(turns ? 2 * stage_size(s, s->BM) : 0, (staged + 7) / 8 * 8);
+}
+
+static int64_t shared_bytes(const Emit *e, const Shape *s, bool tile)
+{
+    return (a_elements(e, s) + 2 * stage_size(s, s->BN)) * (s->mma ? 2 : 4) + (tile ? s->BM * s->CN * 4 : 0);
+}
+
+static bool is_static(int64_t bytes) { return bytes + 8192 <= SHARED_STATIC; }
+/* The tile lies where the stages were, unless it is filled column block by column block. */
+static bool overlaid(const Emit *e, const Shape *s, bool tile) { return tile && !s->whole_rows && !is_static(shared_bytes(e, s, tile)); }
+
 /* Shared memory of an entry: stages and the tile, dynamic where it is more than an entry may declare. */
 static int64_t declare_shared(Emit *e, const Shape *s, bool tile)
 {
-    int64_t pad = s->mma ? PAD_MMA : 0, one = s->mma ? 2 : 4;
-    int64_t a = MAX(s->BM * (s->BK + pad), s->BK * (s->BM + pad)), staged = s->halo.on ? s->halo.images * s->halo.SH * s->halo.SW * (s->BK + pad) : 0;
-    a = MAX(a, staged);
-    int64_t b = MAX(s->BN * (s->BK + pad), s->BK * (s->BN + pad)), c = tile ? s->BM * s->CN : 0;
+    int64_t a = a_elements(e, s), b = 2 * stage_size(s, s->BN), c = tile ? s->BM * s->CN : 0, stages = (a + b) * (s->mma ? 2 : 4), bytes = shared_bytes(e, s, tile);
     const char *type = s->mma ? "ect_bf16_t" : "float";
-    int64_t bytes = (a + b) * one + c * 4;
-    if (bytes + 8192 <= SHARED_STATIC) {
-        line(e, "__shared__ __align__(16) %s a_tile[%lld], b_tile[%lld];  /* stages: %lld rows and %lld columns, %lld deep */", type, (long long)a, (long long)b, (long long)s->BM,
-             (long long)s->BN, (long long)s->BK);
+    const char *what = arena_printf(e->k->arena, "/* stages: %lld rows and %lld columns, %lld deep */", (long long)s->BM, (long long)s->BN, (long long)s->BK);
+    if (is_static(bytes)) {
+        line(e, "__shared__ __align__(16) %s a_tile[%lld];  %s", type, (long long)a, what);
+        line(e, "__shared__ __align__(16) %s b_tile[%lld];", type, (long long)b);
         if (tile) line(e, "__shared__ float c_tile[%lld];  /* [%lld][%lld] */", (long long)c, (long long)s->BM, (long long)s->CN);
         return 0;
     }
     line(e, "extern __shared__ __align__(16) unsigned char shared[];");
+    if (overlaid(e, s, tile)) {
+        line(e, "%s *const a_tile = (%s *)shared, *const b_tile = a_tile + %lld;  %s", type, type, (long long)a, what);
+        line(e, "float *const c_tile = (float *)shared;  /* [%lld][%lld], where the stages were */", (long long)s->BM, (long long)s->CN);
+        return MAX(stages, 4 * c);
+    }
     if (tile) line(e, "float *const c_tile = (float *)shared;  /* [%lld][%lld] */", (long long)s->BM, (long long)s->CN);
-    line(e, "%s *const a_tile = (%s *)(shared + sizeof(float)*%lld), *const b_tile = a_tile + %lld;  /* stages: %lld rows and %lld columns, %lld deep */", type, type,
-         (long long)c, (long long)a, (long long)s->BM, (long long)s->BN, (long long)s->BK);
+    line(e, "%s *const a_tile = (%s *)(shared + sizeof(float)*%lld), *const b_tile = a_tile + %lld;  %s", type, type, (long long)c, (long long)a, what);
     return bytes;
 }
 
@@ -651,9 +687,11 @@ static void whole_sum(Emit *e, CudaText *t, const Shape *s)
     else line(e, "const int row0 = task0;");
     if (s->whole_rows) open_block(e, "for (int col0 = 0; col0 < %lld; col0 += %lld)", (long long)s->N, (long long)s->BN);
     segments(e, s);
+    if (overlaid(e, s, true)) line(e, "__syncthreads();");
     each_sum(e, s, put_tile);
+    if (s->whole_rows) line(e, "__syncthreads();");
     if (s->whole_rows) close_block(e);
-    line(e, "__syncthreads();");
+    if (!s->whole_rows) line(e, "__syncthreads();");
     line(e, "/* epilogue{{e}} */");
     line(e, "const int rows = row_end - row0 < %lld ? row_end - row0 : %lld;", (long long)s->BM, (long long)s->BM);
     cuda_tile_rows(e, &tile, "rows", "row0 == task0");

@@ -81,7 +81,7 @@ static const char *const c_words[] = {"auto", "break", "case", "char", "const", 
     "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct",
     "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "args", "row", "rows", "row0", "task", "tile", "stage", "panel", "sum",
     "wanted", "holds", "at", "count", "scratch", "shared", "step", "asm", "typeof", "unix", "linux", "instance", "buf", "lane", "total", "part",
-    "partial", "segment", "first", "col", "m", "r", "px", "dy", "add", "which", "now",
+    "partial", "segment", "first", "col", "m", "r", "px", "dy", "add", "which", "now", "turn", "slot", "wide", "deep", "value", "tap", "image", "q",
     "piece", "term", "kept", "result", "half", "warp", "local", "part_of"};
 
 /* Names that kernels use for themselves, by their form: x0, sum1, first0; c_block, c_tile; H, TILES; ect_fma. */
