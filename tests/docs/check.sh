@@ -11,6 +11,7 @@
 #   text fusion       first a command `ectc explain MODEL --fusion NAME ...`, then lines of what it prints, in order or not; numbers of kernels and
 #                     tensors, and hashes, may differ; `...` stands for lines left out
 #   c excerpt MODEL   lines of the kernels that are generated of it, the comment "..." for lines left out; compared with --kernel only
+#   cuda excerpt MODEL [options]   the same of its CUDA texts, with these options of ectc
 #   c kernel          the first convolution of models/shapes.dsl as it is printed; compared with --kernel only, for its text changes with the compiler
 # `check.sh --update FILE.md` writes what is into the `text` and `c kernel` blocks.
 set -eu
@@ -63,10 +64,15 @@ check_fusion() {
     sed 1d "$1" | grep -vx '\.\.\.' | grep . | masked | grep -vxFf "$tmp/there" >"$tmp/out" && fail "not what is printed:" "$tmp/out"
     [ "$(grep -c . "$1")" -gt 3 ] || fail "no excerpt"
 }
+# check_excerpt BLOCK SUFFIX MODEL [options of ectc]
 check_excerpt() {
-    [ -d "$tmp/of-$(basename "$2" .dsl)" ] || "$ECTC" "$SRC/$2" -o "$tmp/of-$(basename "$2" .dsl)" >"$tmp/out" 2>&1 || fail "no plan:" "$tmp/out"
-    cat "$tmp/of-$(basename "$2" .dsl)"/kernels/*.c >"$tmp/there"
-    grep -v '^ *\(/\* \.\.\. \*/\)*$' "$1" | grep -vxFf "$tmp/there" >"$tmp/out" && fail "not in a kernel of $2:" "$tmp/out"
+    block=$1 suffix=$2 of=$3
+    shift 3
+    rm -rf "$tmp/of"
+    "$ECTC" "$SRC/$of" --target cpu,cuda "$@" -o "$tmp/of" >"$tmp/out" 2>&1 || fail "no plan:" "$tmp/out"
+    cat "$tmp/of"/kernels/*."$suffix" >"$tmp/there"
+    set -- "$block"
+    grep -v '^ *\(/\* \.\.\. \*/\)*$' "$1" | grep -vxFf "$tmp/there" >"$tmp/out" && fail "not in a kernel of $of:" "$tmp/out"
     [ -s "$1" ] || fail "no excerpt"
 }
 
@@ -104,7 +110,9 @@ for doc; do
             [ -n "$update" ] || diff -u "$block" "$tmp/blocks/$line.truth" >"$tmp/out" || fail "the page (-), and what is (+):" "$tmp/out"
             ;;
         text,fusion) check_fusion "$block" ;;
-        c,excerpt) [ -z "$kernel" ] || check_excerpt "$block" "$rest" ;;
+        c,excerpt) [ -z "$kernel" ] || check_excerpt "$block" c "$rest" ;;
+        # shellcheck disable=SC2086
+        cuda,excerpt) [ -z "$kernel" ] || check_excerpt "$block" cu $rest ;;
         text,source)
             cat "$SRC"/models/*.dsl "$SRC"/dsl/std/*.dsl >"$tmp/sources"
             grep -vxFf "$tmp/sources" "$block" >"$tmp/out" && fail "not in models/ or dsl/std/:" "$tmp/out"
