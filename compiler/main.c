@@ -15,7 +15,7 @@ typedef struct {
     int n_defines, cap_defines;
     Define *define;
     /* the state that passes hand on */
-    bool half;                       /* --precision bf16 */
+    Number precision;
     int facts;
     Arena *trees;
     FileList files;
@@ -40,7 +40,7 @@ static void run_parse(Run *r)
 static void run_elaborate(Run *r)
 {
     r->m = elaborate(&r->files, r->n_defines, r->define);
-    if (r->m) r->m->half = r->half;
+    if (r->m) r->m->precision = r->precision;
 }
 
 /* Calls f once for each graph: grad and train_step.micro are one. */
@@ -250,7 +250,7 @@ static void usage(FILE *to)
           "  -o PLAN          directory to write; an existing plan there is replaced\n"
           "  -D name=value    give a `config` of the model another value: -D res=16 -D 'mult=[1,2]'\n"
           "  --target T       what to compile for: cpu, or cpu,cuda (cpu)\n"
-          "  --precision P    f32, or bf16: activations and operands of the network's contractions in 2 bytes\n"
+          "  --precision P    f32; tf32: operands of the network's contractions rounded to it; bf16 or f16: these and activations in 2 bytes\n"
           "  --fusion MODE    full (the default), or none: each operation a kernel of its own, its result in memory\n"
           "  --rows HOW       keep: the first branch of `rows` is computed for every row; compact: for those that need it (compact)\n"
           "  --pair HOW       no: each evaluation of a network by itself; yes: two of the same weights side by side, where memory allows (yes)\n"
@@ -313,8 +313,8 @@ static int compile(int argc, char **argv, Command command)
         else if (!strcmp(a, "--program") && explain) r.program = option_value(argc, argv, &i, a);
         else if (!strcmp(a, "--precision") && !check_only) {
             const char *t = option_value(argc, argv, &i, a);
-            if (strcmp(t, "f32") && strcmp(t, "bf16")) user_error("--precision %s: there are f32 and bf16", t);
-            r.half = !strcmp(t, "bf16");
+            r.precision = number_named(t);
+            if (r.precision == N_NUMBERS) user_error("--precision %s: there are f32, tf32, bf16 and f16", t);
         } else if (!strcmp(a, "--target") && !check_only) {
             const char *t = option_value(argc, argv, &i, a);
             if (strcmp(t, "cpu") && strcmp(t, "cpu,cuda")) user_error("--target %s: it is cpu, or cpu,cuda", t);
