@@ -170,6 +170,7 @@ struct Module {
     Arena *arena;
     Sym model_file;
     Number precision;                                /* --precision: of activations and operands of the network's contractions */
+    bool loss_scale;                                 /* gradients are those of loss.scale * loss, the update takes the factor out */
     int n_config;  struct { Sym name; char *value; } *config;
     int n_params;  Param *params;                    /* storage order = EDM's */
     int n_scalars; Scalar *scalars;

@@ -96,6 +96,7 @@ typedef struct {
 typedef struct Plan {
     Arena *arena;
     const char *dir, *model, *compiler;              /* folder as given; model file; ectc's version */
+    bool loss_scale;                                 /* training scales the loss: loss_scale.h */
     const char *precision;                           /* of contractions' operands: "f32" unless the plan says otherwise */
     int64_t batch;
     int n_config; PlanConfig *config;
