@@ -352,14 +352,14 @@ static void declare_sums(Emit *e, const Shape *s)
 {
     if (s->mma) {
         int64_t fm = s->BM / s->warps_m / 16, fn = s->BN / s->warps_n / 8;
-        line(e, "ect_frag_c c[%lld][%lld];  /* of a warp: %lld x %lld of the tile */", (long long)fm, (long long)fn, (long long)(fm * 16), (long long)(fn * 8));
+        line(e, "ect_frag_c acc[%lld][%lld];  /* of a warp: %lld x %lld of the tile */", (long long)fm, (long long)fn, (long long)(fm * 16), (long long)(fn * 8));
         line(e, "#pragma unroll");
         line(e, "for (int i_c = 0; i_c < %lld; i_c++)", (long long)(fm * fn));
-        line(e, "    for (int part_of = 0; part_of < 4; part_of++) c[i_c / %lld][i_c %% %lld].x[part_of] = 0.0f;", (long long)fn, (long long)fn);
+        line(e, "    for (int part_of = 0; part_of < 4; part_of++) acc[i_c / %lld][i_c %% %lld].x[part_of] = 0.0f;", (long long)fn, (long long)fn);
         return;
     }
     int64_t tm = s->BM * s->BN / CUDA_THREADS / TN;
-    line(e, "float c[%lld][%d] = {};", (long long)tm, TN);
+    line(e, "float acc[%lld][%d] = {};", (long long)tm, TN);
 }
 
 /* mma.sync tf32: a lane loads its elements one by one, lane 4 g + t rows g and g + 8 of each 16, columns g of each 8, depths t and t + 4. */
@@ -382,7 +382,7 @@ static void multiply_tf32(Emit *e, const Shape *s, const Stage *a, const Stage *
          b->rows_inner ? (long long)(b->wide + pad) : 1LL);
     line(e, "#pragma unroll");
     line(e, "for (int i_m = 0; i_m < %lld; i_m++)", (long long)fm);
-    line(e, "    for (int i_n = 0; i_n < %lld; i_n++) ect_mma_tf32(&c[i_m][i_n], fa[i_m], fb[i_n]);", (long long)fn);
+    line(e, "    for (int i_n = 0; i_n < %lld; i_n++) ect_mma_tf32(&acc[i_m][i_n], fa[i_m], fb[i_n]);", (long long)fn);
     close_block(e);
 }
 
@@ -413,7 +413,7 @@ static void multiply(Emit *e, const Shape *s, const Stage *a, const Stage *b)
         close_block(e);
         line(e, "#pragma unroll");
         line(e, "for (int i_m = 0; i_m < %lld; i_m++)", (long long)fm);
-        line(e, "    for (int i_n = 0; i_n < %lld; i_n++) %s(&c[i_m][i_n], fa[i_m], fb[i_n]);", (long long)fn, s->number == NUM_F16 ? "ect_mma_f16" : "ect_mma");
+        line(e, "    for (int i_n = 0; i_n < %lld; i_n++) %s(&acc[i_m][i_n], fa[i_m], fb[i_n]);", (long long)fn, s->number == NUM_F16 ? "ect_mma_f16" : "ect_mma");
         close_block(e);
         return;
     }
@@ -428,7 +428,7 @@ static void multiply(Emit *e, const Shape *s, const Stage *a, const Stage *b)
     line(e, "for (int i_n = 0; i_n < %d; i_n++) rb[i_n] = %s;", TN, stage_at(e, s, b, arena_printf(k->arena, "col_c*%d + i_n", TN), "deep"));
     line(e, "#pragma unroll");
     line(e, "for (int i_m = 0; i_m < %lld; i_m++)", (long long)tm);
-    line(e, "    for (int i_n = 0; i_n < %d; i_n++) c[i_m][i_n] = ect_fma(ra[i_m], rb[i_n], c[i_m][i_n]);", TN);
+    line(e, "    for (int i_n = 0; i_n < %d; i_n++) acc[i_m][i_n] = ect_fma(ra[i_m], rb[i_n], acc[i_m][i_n]);", TN);
     close_block(e);
 }
 
@@ -458,7 +458,7 @@ static void each_sum(Emit *e, const Shape *s, void (*put)(Emit *e, const Shape *
         open_block(e, "for (int i_n = 0; i_n < %lld; i_n++)", (long long)fn);
         line(e, "#pragma unroll");
         open_block(e, "for (int part_of = 0; part_of < 4; part_of++)");
-        put(e, s, "row_c + i_m*16 + lane_c / 4 + part_of / 2 * 8", "col_c + i_n*8 + lane_c % 4 * 2 + part_of % 2", "c[i_m][i_n].x[part_of]");
+        put(e, s, "row_c + i_m*16 + lane_c / 4 + part_of / 2 * 8", "col_c + i_n*8 + lane_c % 4 * 2 + part_of % 2", "acc[i_m][i_n].x[part_of]");
         close_block(e);
         close_block(e);
         close_block(e);
@@ -469,7 +469,7 @@ static void each_sum(Emit *e, const Shape *s, void (*put)(Emit *e, const Shape *
     open_block(e, "for (int i_m = 0; i_m < %lld; i_m++)", (long long)tm);
     line(e, "#pragma unroll");
     open_block(e, "for (int i_n = 0; i_n < %d; i_n++)", TN);
-    put(e, s, arena_printf(k->arena, "row_c*%lld + i_m", (long long)tm), arena_printf(k->arena, "col_c*%d + i_n", TN), "c[i_m][i_n]");
+    put(e, s, arena_printf(k->arena, "row_c*%lld + i_m", (long long)tm), arena_printf(k->arena, "col_c*%d + i_n", TN), "acc[i_m][i_n]");
     close_block(e);
     close_block(e);
 }

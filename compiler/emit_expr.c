@@ -82,7 +82,7 @@ static const char *const c_words[] = {"auto", "break", "case", "char", "const", 
     "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "args", "row", "rows", "row0", "task", "tile", "stage", "panel", "sum",
     "wanted", "holds", "at", "count", "scratch", "shared", "step", "asm", "typeof", "unix", "linux", "instance", "buf", "lane", "total", "part",
     "partial", "segment", "first", "col", "m", "r", "px", "dy", "add", "which", "now",
-    "piece", "term", "kept", "result", "half", "warp", "local", "part_of"};
+    "piece", "term", "kept", "result", "half", "warp", "local", "part_of", "acc", "wide", "deep", "slot", "tap", "image", "value", "split", "batch", "q"};
 
 /* Names that kernels use for themselves, by their form: x0, sum1, first0; c_block, c_tile; H, TILES; ect_fma. */
 static bool kernels_own(const char *name)
