@@ -362,6 +362,9 @@ static void declare_sums(Emit *e, const Shape *s)
     line(e, "float acc[%lld][%d] = {};", (long long)tm, TN);
 }
 
+/* Lie 16 rows of a convolution's tile one after another in its stage? */
+static bool halo_rows_whole(const Shape *s) { return s->halo.W % 16 == 0; }
+
 /* mma.sync tf32: a lane loads its elements one by one, lane 4 g + t rows g and g + 8 of each 16, columns g of each 8, depths t and t + 4. */
 static void multiply_tf32(Emit *e, const Shape *s, const Stage *a, const Stage *b)
 {
@@ -373,7 +376,8 @@ static void multiply_tf32(Emit *e, const Shape *s, const Stage *a, const Stage *
     line(e, "#pragma unroll");
     open_block(e, "for (int i_m = 0; i_m < %lld; i_m++)", (long long)fm);
     const char *t = "deep + lane_c % 4";
-    if (!a) line(e, "fa[i_m] = ect_load_a_tf32(&a_tile[a_row[i_m*2] + tap_at + %s], &a_tile[a_row[i_m*2 + 1] + tap_at + %s], 1);", t, t);
+    if (!a && halo_rows_whole(s)) line(e, "fa[i_m] = ect_load_a_tf32(&a_tile[a_row[i_m] + tap_at + %s], &a_tile[a_row[i_m] + tap_at + %lld + %s], 1);", t, (long long)(8 * (s->BK + pad)), t);
+    else if (!a) line(e, "fa[i_m] = ect_load_a_tf32(&a_tile[a_row[i_m*2] + tap_at + %s], &a_tile[a_row[i_m*2 + 1] + tap_at + %s], 1);", t, t);
     else line(e, "fa[i_m] = ect_load_a_tf32(&%s, &%s, %lld);", stage_at(e, s, a, "row_c + i_m*16 + lane_c / 4", t), stage_at(e, s, a, "row_c + i_m*16 + lane_c / 4 + 8", t),
               a->rows_inner ? (long long)(a->wide + pad) : 1LL);
     close_block(e);
@@ -505,12 +509,13 @@ static void halo_segment(Emit *e, const Shape *s)
     const Segment2 *g = &k->seg[0];
     int64_t pitch = s->BK + stage_pad(s), kh = h->h ? h->h->k : 1, kw = h->w->k;
     bool tf32 = s->mma && s->number == NUM_TF32;
-    int64_t rows = tf32 ? s->BM / s->warps_m / 8 : s->mma ? s->BM / s->warps_m / 16 : s->BM * s->BN / CUDA_THREADS / TN;
+    bool pairs = tf32 && !halo_rows_whole(s);        /* rows g and g + 8 of each 16 have places of their own */
+    int64_t rows = pairs ? s->BM / s->warps_m / 8 : s->mma ? s->BM / s->warps_m / 16 : s->BM * s->BN / CUDA_THREADS / TN;
     Stage b = {"b_tile", contiguous(e, &g->b, k->nn, k->n_n) || !s->mma, s->BN, s->BK};
     line(e, "int a_row[%lld];  /* where the thread's rows begin in the stage */", (long long)rows);
     line(e, "#pragma unroll");
     line(e, "for (int i_m = 0; i_m < %lld; i_m++) a_row[i_m] = %s;", (long long)rows,
-         halo_row(e, s, tf32 ? "row_c + i_m*8 + lane_c / 4" : s->mma ? "row_c + i_m*16 + lane_c % 16" : arena_printf(k->arena, "row_c*%lld + i_m", (long long)rows)));
+         halo_row(e, s, pairs ? "row_c + i_m*8 + lane_c / 4" : tf32 ? "row_c + i_m*16 + lane_c / 4" : s->mma ? "row_c + i_m*16 + lane_c % 16" : arena_printf(k->arena, "row_c*%lld + i_m", (long long)rows)));
     open_block(e, "for (int k0 = 0; k0 < %lld; k0 += %lld)", (long long)h->depth, (long long)s->BK);
     fill_halo(e, s);
     line(e, "#pragma unroll 1");

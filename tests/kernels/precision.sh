@@ -19,6 +19,7 @@ block Pixel(i: int, o: int)(x: [n, c:i, h, w]) -> [n, c:o, h, w] {
 }
 use conv as "conv" = Conv3(32, 40), narrow as "narrow" = Conv3(3, 5), strided as "strided" = Strided(16, 24), pixel as "pixel" = Pixel(48, 130)
 program convolution(x: [n:2, c:32, h:8, w:8]) -> y = conv(x)
+program wide_lines(x: [n:2, c:32, h:16, w:16]) -> y = conv(x)
 program narrow_odd(x: [n:3, c:3, h:7, w:5]) -> y = narrow(x)
 program with_stride(x: [n:2, c:16, h:8, w:8]) -> y = strided(x)
 program pixels(x: [n:2, c:48, h:9, w:9]) -> y = pixel(x)
