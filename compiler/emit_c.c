@@ -35,8 +35,8 @@ static void declare_arguments(Emit *e)
         for (int j = 0; j < k->n_store; j++) out |= k->store[j].slot == i;
         const char *number = number_info[b->type].name;
         if (b->type != NUM_F32)
-            line(e, "%sect_%s_t *restrict const %s = (%sect_%s_t *)%s[%d];  /* %s */", out ? "" : "const ", number, buffer_name(e, i), out ? "" : "const ", number, from,
-                 i, layout_text(e, &b->layout));
+            line(e, "%sect_%s_t *restrict const %s = (%sect_%s_t *)%s[%d];  /* %s */", out ? "" : "const ", number, buffer_name(e, i),
+                 out ? "" : "const ", number, from, i, layout_text(e, &b->layout));
         else line(e, "%sfloat *restrict const %s = %s[%d];  /* %s%s */", out ? "" : "const ", buffer_name(e, i), from, i, layout_text(e, &b->layout),
              b->kind == BUF_PARAM ? " parameter" : "");
     }

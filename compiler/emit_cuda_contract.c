@@ -168,7 +168,8 @@ static void vector_loads(Emit *e, KRef value, int loop, int64_t width)
             const char *name = arena_printf(k->arena, "%s_%d", buffer_name(e, x->slot), e->n_tmp++);
             line(e, "float %s[%lld];", name, (long long)width);
             Number type = e->l->buf[k->buf[x->slot]].type;
-            line(e, "ect_load%lld%s%s(%s, &%s[%s]);", (long long)width, type == NUM_F32 ? "" : "_", type == NUM_F32 ? "" : number_info[type].name, name, buffer_name(e, x->slot), index_text(e, x->index));
+            const char *half = type == NUM_F32 ? "" : arena_printf(k->arena, "_%s", number_info[type].name);
+            line(e, "ect_load%lld%s(%s, &%s[%s]);", (long long)width, half, name, buffer_name(e, x->slot), index_text(e, x->index));
             e->tmp[v] = arena_printf(k->arena, "%s[q]", name);
         } else if (x->kind == K_LOAD && steady_index(k, x->index, loop, width)) {
             char *name = arena_printf(k->arena, "t%d", e->n_tmp++);
@@ -352,7 +353,8 @@ static void declare_sums(Emit *e, const Shape *s)
 {
     if (s->mma) {
         int64_t fm = s->BM / s->warps_m / 16, fn = s->BN / s->warps_n / 8;
-        line(e, "ect_frag_c acc[%lld][%lld];  /* of a warp: %lld x %lld of the tile */", (long long)fm, (long long)fn, (long long)(fm * 16), (long long)(fn * 8));
+        line(e, "ect_frag_c acc[%lld][%lld];  /* of a warp: %lld x %lld of the tile */", (long long)fm, (long long)fn, (long long)(fm * 16),
+             (long long)(fn * 8));
         line(e, "#pragma unroll");
         line(e, "for (int i_c = 0; i_c < %lld; i_c++)", (long long)(fm * fn));
         line(e, "    for (int part_of = 0; part_of < 4; part_of++) acc[i_c / %lld][i_c %% %lld].x[part_of] = 0.0f;", (long long)fn, (long long)fn);
@@ -376,10 +378,12 @@ static void multiply_tf32(Emit *e, const Shape *s, const Stage *a, const Stage *
     line(e, "#pragma unroll");
     open_block(e, "for (int i_m = 0; i_m < %lld; i_m++)", (long long)fm);
     const char *t = "deep + lane_c % 4";
-    if (!a && halo_rows_whole(s)) line(e, "fa[i_m] = ect_load_a_tf32(&a_tile[a_row[i_m] + tap_at + %s], &a_tile[a_row[i_m] + tap_at + %lld + %s], 1);", t, (long long)(8 * (s->BK + pad)), t);
+    if (!a && halo_rows_whole(s))
+        line(e, "fa[i_m] = ect_load_a_tf32(&a_tile[a_row[i_m] + tap_at + %s], &a_tile[a_row[i_m] + tap_at + %lld + %s], 1);", t,
+             (long long)(8 * (s->BK + pad)), t);
     else if (!a) line(e, "fa[i_m] = ect_load_a_tf32(&a_tile[a_row[i_m*2] + tap_at + %s], &a_tile[a_row[i_m*2 + 1] + tap_at + %s], 1);", t, t);
-    else line(e, "fa[i_m] = ect_load_a_tf32(&%s, &%s, %lld);", stage_at(e, s, a, "row_c + i_m*16 + lane_c / 4", t), stage_at(e, s, a, "row_c + i_m*16 + lane_c / 4 + 8", t),
-              a->rows_inner ? (long long)(a->wide + pad) : 1LL);
+    else line(e, "fa[i_m] = ect_load_a_tf32(&%s, &%s, %lld);", stage_at(e, s, a, "row_c + i_m*16 + lane_c / 4", t),
+              stage_at(e, s, a, "row_c + i_m*16 + lane_c / 4 + 8", t), a->rows_inner ? (long long)(a->wide + pad) : 1LL);
     close_block(e);
     line(e, "#pragma unroll");
     line(e, "for (int i_n = 0; i_n < %lld; i_n++) fb[i_n] = ect_load_b_tf32(&%s, %lld);", (long long)fn, stage_at(e, s, b, "col_c + i_n*8 + lane_c / 4", t),
@@ -417,7 +421,8 @@ static void multiply(Emit *e, const Shape *s, const Stage *a, const Stage *b)
         close_block(e);
         line(e, "#pragma unroll");
         line(e, "for (int i_m = 0; i_m < %lld; i_m++)", (long long)fm);
-        line(e, "    for (int i_n = 0; i_n < %lld; i_n++) %s(&acc[i_m][i_n], fa[i_m], fb[i_n]);", (long long)fn, s->number == NUM_F16 ? "ect_mma_f16" : "ect_mma");
+        line(e, "    for (int i_n = 0; i_n < %lld; i_n++) %s(&acc[i_m][i_n], fa[i_m], fb[i_n]);", (long long)fn,
+             s->number == NUM_F16 ? "ect_mma_f16" : "ect_mma");
         close_block(e);
         return;
     }

@@ -117,7 +117,8 @@ static void json_head(Writer *w)
     int64_t batch = batch_of(m), at = 0;
     sb_printf(j, "{\"format\": \"ect-plan\", \"version\": 2, \"ectc\": \"%s\", ", ECT_VERSION);
     json_field(j, "model", m->model_file);
-    sb_printf(j, ", \"precision\": \"%s\", %s\"batch\": %lld,\n \"config\": [", number_info[m->precision].name, m->loss_scale ? "\"loss_scale\": true, " : "", (long long)batch);
+    sb_printf(j, ", \"precision\": \"%s\", %s\"batch\": %lld,\n \"config\": [", number_info[m->precision].name,
+              m->loss_scale ? "\"loss_scale\": true, " : "", (long long)batch);
     for (int i = 0; i < m->n_config; i++) {
         sb_printf(j, "%s[\"%s\", ", i ? ", " : "", m->config[i].name);
         sb_json_string(j, m->config[i].value);

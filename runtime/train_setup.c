@@ -249,7 +249,8 @@ static void start_scale(Train *t)
     if (!t->plan->loss_scale && (o->scale_given || o->interval_given))
         user_error("--loss-scale%s: the plan's loss has none; compile it with --precision f16 or --loss-scale yes", o->scale_given ? "" : "-interval");
     for (int i = 0; i < o->set.n && t->plan->loss_scale; i++)
-        if (same_name(o->set.v[i], LOSS_SCALE) || same_name(o->set.v[i], LOSS_OVERFLOW)) user_error("--set %s: training sets it; use --loss-scale", o->set.v[i]);
+        if (same_name(o->set.v[i], LOSS_SCALE) || same_name(o->set.v[i], LOSS_OVERFLOW))
+            user_error("--set %s: training sets it; use --loss-scale", o->set.v[i]);
     LossScale s = loss_scale_start;
     s.on = t->plan->loss_scale && o->scale > 0;
     s.interval = o->scale_interval;
@@ -414,7 +415,8 @@ static void check_device_memory(const Train *t)
 void train_setup(Train *t, int argc, char **argv)
 {
     TrainOptions *o = &t->o;
-    *t = (Train){.o = {.device = "auto", .scale = (int64_t)loss_scale_start.scale, .scale_interval = loss_scale_start.interval, .accumulate = 1, .keep = 3, .grid = 64, .zoom = 1, .log_every = 1,
+    *t = (Train){.o = {.device = "auto", .scale = (int64_t)loss_scale_start.scale, .scale_interval = loss_scale_start.interval,
+        .accumulate = 1, .keep = 3, .grid = 64, .zoom = 1, .log_every = 1,
         .validate_images = 512,
                        .checkpoint_every = -1, .sample_every = -1}};
     parse(o, argc, argv);
