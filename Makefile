@@ -9,7 +9,7 @@ OPT := $(if $(SAN),-O1 -fsanitize=address$(comma)undefined -fno-sanitize-recover
 CFLAGS := $(CFLAGS_BASE) $(OPT)
 LDLIBS := $(shell pkg-config --libs $(PKGS)) -lm -ldl -lpthread
 
-BASE_SRC := runtime/base.c runtime/rng.c runtime/expr.c runtime/predict.c runtime/table.c runtime/plan_read.c runtime/plan_programs.c
+BASE_SRC := runtime/base.c runtime/rng.c runtime/expr.c runtime/predict.c runtime/number.c runtime/table.c runtime/plan_read.c runtime/plan_programs.c
 DSL_SRC  := $(wildcard dsl/*.c)
 EC_SRC   := $(filter-out compiler/main.c,$(wildcard compiler/*.c))
 RT_SRC   := $(filter-out runtime/main.c $(BASE_SRC),$(wildcard runtime/*.c)) $(wildcard cache/*.c)

@@ -157,7 +157,7 @@ static Choice *choices(const Budget *budget, const State *s, int *n)
         close_over(&z, r);
         if (!z.fits || c.saved * 2 < z.root) continue;
         for (int q = 0; q < c.n; q++)                /* one that another needs is counted there: the kernel runs once */
-            c.seconds += predict_seconds(&budget->cpu, s->maker[g->into[c.set[q]]]->cls == KERNEL_CONTRACT, budget->b->m->half,
+            c.seconds += predict_seconds(&budget->cpu, s->maker[g->into[c.set[q]]]->cls == KERNEL_CONTRACT, budget->b->m->precision,
                                          (double)s->maker[g->into[c.set[q]]]->flops, (double)s->maker[g->into[c.set[q]]]->bytes, NULL);
         vec_push(v, *n, cap, c);
     }

@@ -144,6 +144,27 @@ static double to_bf16(double v)
     return f;
 }
 
+static double to_f16(double v)
+{
+    float f = (float)v;
+    if (!isfinite(f) || f == 0) return f;
+    int e;
+    frexpf(f, &e);
+    double unit = ldexp(1, (e < -13 ? -13 : e) - 11), r = rint(f / unit) * unit;
+    return fabs(r) > 65504 ? copysign(INFINITY, f) : r;
+}
+
+static double to_tf32(double v)
+{
+    float f = (float)v;
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    if (!isfinite(f)) return f;
+    u = (u + 0x1000) & 0xffffe000;
+    memcpy(&f, &u, 4);
+    return f;
+}
+
 static double fold(Op op, const Attr *a, const double *v)
 {
     double x = v[0], y = v[1];
@@ -163,6 +184,8 @@ static double fold(Op op, const Attr *a, const double *v)
     case OP_sign: return isnan(x) ? x : (x > 0) - (x < 0);
     case OP_stop: return x;
     case OP_bf16: return to_bf16(x);
+    case OP_f16: return to_f16(x);
+    case OP_tf32: return to_tf32(x);
     case OP_f32: return (float)x;
     case OP_nan_to_num: return isnan(x) ? a->nan_to_num.nan : isinf(x) ? copysign(a->nan_to_num.inf, x) : x;
     case OP_isfinite: return isfinite(x) != 0;
@@ -215,7 +238,7 @@ static Ref identity(Graph *g, Op op, const Ref *in)
         return is_op(g, x, op) ? arg(g, x) : 0;
     case OP_stop:
         return is_op(g, x, OP_stop) || (op_info[N(g, x)->op].cls == OPC_SOURCE && !is_op(g, x, OP_param)) ? x : 0;
-    case OP_f32: case OP_bf16: case OP_abs: case OP_floor:
+    case OP_f32: case OP_bf16: case OP_f16: case OP_tf32: case OP_abs: case OP_floor:
         return is_op(g, x, op) ? x : 0;
     case OP_add:
         if (is_const(g, y, 0)) return x;

@@ -189,6 +189,12 @@ static void make_grad(Elab *e, FileScope *f, const Ast *train, Program *p)
         g->at = m->params[i].at;
         wrt[i] = mk_param(g, i, sym(""), m->params[i].n_axes, m->params[i].axes);
     }
+    if (m->loss_scale) {
+        add_runtime(e, sym("loss.scale"), false, "1", train->loc, f);
+        add_runtime(e, sym("loss.overflow"), false, "0", train->loc, f);
+        set_origin(e, train->loc);
+        v.t = mk_binary(g, OP_mul, v.t, mk_scalar(g, scalar_slot(e, "loss.scale")));
+    }
     reporting = e;
     grad_error = report_gradient;
     Ref *grad = autodiff(g, v.t, m->n_params, wrt);

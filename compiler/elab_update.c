@@ -192,6 +192,14 @@ static Value run_body(Elab *e, Value applied, NodeKind kind, Loc at, Value p, Va
     return b->v;
 }
 
+/* With a scaled loss: x_new where the gradient is finite, else x as it was. */
+static Value unless_overflow(Elab *e, Value x_new, Value x)
+{
+    if (!e->m->loss_scale || x_new.kind != V_TENSOR) return x_new;
+    Ref finite = mk_binary(e->g, OP_eq, mk_scalar(e->g, scalar_slot(e, "loss.overflow")), mk_const(e->g, 0));
+    return v_tensor(e, mk_where(e->g, finite, x_new.t, x.t), -1, NULL);
+}
+
 void make_update(Elab *e, FileScope *f, const Ast *train, Program *p)
 {
     struct Update u = { .file = f };
@@ -203,6 +211,7 @@ void make_update(Elab *e, FileScope *f, const Ast *train, Program *p)
     set_origin(e, train->loc);
     Value pv = v_tensor(e, mk_input(e->g, sym("p"), 1, &ax), -1, NULL);
     Value gv = v_tensor(e, mk_input(e->g, sym("g"), 1, &ax), -1, NULL);
+    if (e->m->loss_scale) gv = v_tensor(e, mk_binary(e->g, OP_mul, gv.t, mk_scalar(e->g, scalar_slot(e, "1 / loss.scale"))), -1, NULL);
     const Ast *filter = train_item(train, TRAIN_GRADIENT), *opt = train_item(train, TRAIN_OPTIMIZER);
     if (filter) {
         Value fn = eval(e, filter->value, f->env);
@@ -223,6 +232,8 @@ void make_update(Elab *e, FileScope *f, const Ast *train, Program *p)
     }
     Value p_new = poison;
     if (opt && gv.kind == V_TENSOR) p_new = run_body(e, eval(e, opt->value, f->env), D_OPTIMIZER, opt->value->loc, pv, gv);
+    p_new = unless_overflow(e, p_new, pv);
+    for (int i = 0; i < u.n; i++) u.state[i].v = unless_overflow(e, u.state[i].v, v_tensor(e, mk_input(e->g, u.state[i].name, 1, &ax), -1, NULL));
     int k = 0;
     for (int i = 0; i < train->items.n && p_new.kind == V_TENSOR; i++) {
         const Ast *item = train->items.v[i];

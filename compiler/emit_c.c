@@ -33,9 +33,10 @@ static void declare_arguments(Emit *e)
         const Buffer *b = &e->l->buf[k->buf[i]];
         bool out = false;
         for (int j = 0; j < k->n_store; j++) out |= k->store[j].slot == i;
-        if (b->half)
-            line(e, "%sect_bf16_t *restrict const %s = (%sect_bf16_t *)%s[%d];  /* %s */", out ? "" : "const ", buffer_name(e, i), out ? "" : "const ", from,
-                 i, layout_text(e, &b->layout));
+        const char *number = number_info[b->type].name;
+        if (b->type != NUM_F32)
+            line(e, "%sect_%s_t *restrict const %s = (%sect_%s_t *)%s[%d];  /* %s */", out ? "" : "const ", number, buffer_name(e, i),
+                 out ? "" : "const ", number, from, i, layout_text(e, &b->layout));
         else line(e, "%sfloat *restrict const %s = %s[%d];  /* %s%s */", out ? "" : "const ", buffer_name(e, i), from, i, layout_text(e, &b->layout),
              b->kind == BUF_PARAM ? " parameter" : "");
     }
@@ -61,7 +62,8 @@ static void declare_arguments(Emit *e)
 void print_store(Emit *e, const Store *s, const char *value)
 {
     const char *to = buffer_name(e, s->slot), *at = index_text(e, s->offset);
-    if (e->l->buf[e->k->buf[s->slot]].half) line(e, "ect_store_bf16(&%s[%s], %s);", to, at, value);
+    Number type = e->l->buf[e->k->buf[s->slot]].type;
+    if (type != NUM_F32) line(e, "ect_store_%s(&%s[%s], %s);", number_info[type].name, to, at, value);
     else line(e, "%s[%s] = %s;", to, at, value);
 }
 

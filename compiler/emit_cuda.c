@@ -56,7 +56,8 @@ static void buffers(Emit *e, const CudaText *t)
     }
     for (int i = 0; i < k->n_buf; i++) {
         const Buffer *b = &e->l->buf[k->buf[i]];
-        const char *type = b->half ? "ect_bf16_t" : "float", *constant = is_stored(k, i) ? "" : "const ";
+        const char *type = b->type == NUM_F32 ? "float" : arena_printf(k->arena, "ect_%s_t", number_info[b->type].name);
+        const char *constant = is_stored(k, i) ? "" : "const ";
         line(e, "%s%s *__restrict__ const %s = (%s%s *)%s[%d];  /* [%s]%s */", constant, type, buffer_name(e, i), constant, type, from, i, shape_text(e, &b->layout),
              b->kind == BUF_PARAM ? " parameter" : "");
     }

@@ -1,10 +1,10 @@
 /* CUDA dialect: contractions as one structure: a block computes rows x columns of the result in tiles, its operands staged in shared memory with their
    prologue, sums over all K segments in registers, then the tile in shared memory and its end (emit_cuda_tile.c). The leaf, what multiplies two staged tiles,
-   is apart from it: fused multiply-adds in f32, or mma.sync where both operands are bf16.
+   is apart from it: fused multiply-adds in f32, or mma.sync where both operands are rounded to the same precision.
    Assumes operands as lower_reduce.c leaves them; every index is bounds-masked here, so any size works. */
 #include "compiler/emit_cuda.h"
 
-enum { BK_FMA = 16, BK_MMA = 32, PAD_MMA = 8, TN = 4, SHARED_STATIC = 48 << 10, ROW_TILE = 64 << 10, FULL = 132 };
+enum { BK_FMA = 16, BK_MMA = 32, BK_TF32 = 16, PAD_MMA = 8, PAD_TF32 = 4, TN = 4, SHARED_STATIC = 48 << 10, ROW_TILE = 64 << 10, FULL = 132 };
 
 /* A convolution's rows in tiles of whole image lines: the operand is staged once an element, with its border, and read by every tap. */
 typedef struct {
@@ -19,17 +19,27 @@ typedef struct {
     int64_t M, N, B, TASK, tasks;                    /* rows, columns, batch; rows of a task, tasks of a batch element */
     int64_t BM, BN, BK, CN;                          /* tile of a block, depth of a stage, columns of the tile's end */
     int64_t column_blocks, splits, K0;               /* splits: of the sum over K; K0: of the first segment */
-    bool mma, whole_rows;                            /* whole_rows: a row is reduced, so the block has all columns */
+    bool mma; Number number;                         /* mma: with operands of this precision; else NUM_F32 */
+    bool whole_rows;                                 /* a row is reduced, so the block has all columns */
     int warps_m, warps_n;
 } Shape;
 
 /* ---- operands ---- */
-static bool rounded(const Emit *e, const Operand *o)
+/* The precision that the operand's values have; NUM_F32: any. */
+static Number precision_of(const Emit *e, const Operand *o)
 {
     const KExpr *x = &e->k->expr[o->value];
-    if (x->kind == K_LOAD) return e->l->buf[e->k->buf[x->slot]].half;
-    return x->kind == K_OP && x->op == OP_bf16;
+    if (x->kind == K_LOAD) return e->l->buf[e->k->buf[x->slot]].type;
+    if (x->kind != K_OP) return NUM_F32;
+    return x->op == OP_bf16 ? NUM_BF16 : x->op == OP_f16 ? NUM_F16 : x->op == OP_tf32 ? NUM_TF32 : NUM_F32;
 }
+
+/* Elements between lines of a stage, so that a warp's loads meet few banks twice. */
+static int64_t stage_pad(const Shape *s) { return !s->mma ? 0 : s->number == NUM_TF32 ? PAD_TF32 : PAD_MMA; }
+
+static bool stage_half(const Shape *s) { return number_info[s->number].bytes == 2; }
+
+static const char *stage_type(const Shape *s) { return s->number == NUM_F16 ? "ect_f16_t" : s->number == NUM_BF16 ? "ect_bf16_t" : "float"; }
 
 static const Tap *tap_on(const Operand *o, Sym role)
 {
@@ -93,7 +103,7 @@ typedef struct { const char *name; bool rows_inner; int64_t wide, depth; } Stage
 /* Elements of one stage of `wide` rows or columns, in either order. */
 static int64_t stage_size(const Shape *s, int64_t wide)
 {
-    int64_t pad = s->mma ? PAD_MMA : 0;
+    int64_t pad = stage_pad(s);
     return (MAX(wide * (s->BK + pad), s->BK * (wide + pad)) + 7) / 8 * 8;
 }
 
@@ -101,7 +111,7 @@ static bool word(const char *s) { return !strchr(s, ' '); }
 
 static const char *stage_at(Emit *e, const Shape *s, const Stage *g, const char *wide, const char *deep)
 {
-    int64_t pad = s->mma ? PAD_MMA : 0;
+    int64_t pad = stage_pad(s);
     if (g->rows_inner) return arena_printf(e->k->arena, word(deep) ? "%s[%s*%lld + %s]" : "%s[(%s)*%lld + %s]", g->name, deep, (long long)(g->wide + pad), wide);
     return arena_printf(e->k->arena, word(wide) ? "%s[%s*%lld + %s]" : "%s[(%s)*%lld + %s]", g->name, wide, (long long)(g->depth + pad), deep);
 }
@@ -112,7 +122,7 @@ static void also(StrBuf *b, const char *condition) { sb_printf(b, "%s%s", b->len
 /* The loop along which a thread stages its elements, and how many at once: neighbours in what the operand loads. */
 static int64_t vector_width(const Emit *e, const Shape *s, const Operand *o, Sym role, int64_t size, bool next)
 {
-    int64_t width = s->mma ? 8 : 4;
+    int64_t width = stage_half(s) ? 8 : 4;
     return next && !tap_on(o, role) && op_axis(o, role) >= 0 && size % width == 0 && s->BK % width == 0 && !e->k->n_b ? width : 1;
 }
 
@@ -164,7 +174,9 @@ static void vector_loads(Emit *e, KRef value, int loop, int64_t width)
         if (x->kind == K_LOAD && aligned_index(k, x->index, loop, width)) {
             const char *name = arena_printf(k->arena, "%s_%d", buffer_name(e, x->slot), e->n_tmp++);
             line(e, "float %s[%lld];", name, (long long)width);
-            line(e, "ect_load%lld%s(%s, &%s[%s]);", (long long)width, e->l->buf[k->buf[x->slot]].half ? "_bf16" : "", name, buffer_name(e, x->slot), index_text(e, x->index));
+            Number type = e->l->buf[k->buf[x->slot]].type;
+            const char *half = type == NUM_F32 ? "" : arena_printf(k->arena, "_%s", number_info[type].name);
+            line(e, "ect_load%lld%s(%s, &%s[%s]);", (long long)width, half, name, buffer_name(e, x->slot), index_text(e, x->index));
             e->tmp[v] = arena_printf(k->arena, "%s[q]", name);
         } else if (x->kind == K_LOAD && steady_index(k, x->index, loop, width)) {
             char *name = arena_printf(k->arena, "t%d", e->n_tmp++);
@@ -214,13 +226,14 @@ static void staged_value(Emit *e, const Operand *o, const char *condition, int l
 /* Stores what was staged: `width` elements from `at` on, `step` apart. */
 static void put_staged(Emit *e, const Shape *s, const char *at, int64_t step, int64_t width)
 {
-    if (width == 1) line(e, s->mma ? "ect_store_bf16(&%s, value);" : "%s = value;", at);
-    else if (step == 1) line(e, s->mma ? "ect_store8_bf16(&%s, value);" : "ect_store4(&%s, value);", at);
-    else {
-        line(e, "#pragma unroll");
-        line(e, s->mma ? "for (int q = 0; q < %lld; q++) ect_store_bf16(&%s + q*%lld, value[q]);" : "for (int q = 0; q < %lld; q++) (&%s)[q*%lld] = value[q];", (long long)width, at,
-             (long long)step);
-    }
+    const char *half = stage_half(s) ? number_info[s->number].name : NULL;
+    if (width > 1 && step > 1) line(e, "#pragma unroll");
+    if (width == 1 && half) line(e, "ect_store_%s(&%s, value);", half, at);
+    else if (width == 1) line(e, "%s = value;", at);
+    else if (step == 1 && half) line(e, "ect_store8_%s(&%s, value);", half, at);
+    else if (step == 1) line(e, "ect_store4(&%s, value);", at);
+    else if (half) line(e, "for (int q = 0; q < %lld; q++) ect_store_%s(&%s + q*%lld, value[q]);", (long long)width, half, at, (long long)step);
+    else line(e, "for (int q = 0; q < %lld; q++) (&%s)[q*%lld] = value[q];", (long long)width, at, (long long)step);
 }
 
 static const Axis *innermost(const Axis *v, int n)
@@ -276,7 +289,7 @@ static void fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side,
     }
     staged_value(e, o, inside.s, loop, width);
     for (int i = 0; i < o->n_axes; i++) e->loop_name[o->loop[i]] = keep[i];
-    int64_t pad = s->mma ? PAD_MMA : 0;
+    int64_t pad = stage_pad(s);
     put_staged(e, s, stage_at(e, s, stage, "wide", "deep"), stage->rows_inner == wide_next ? 1 : stage->rows_inner ? stage->wide + pad : stage->depth + pad, width);
     close_block(e);
     sb_free(&inside);
@@ -291,7 +304,7 @@ static void fill_halo(Emit *e, const Shape *s)
     const Axis *along = innermost(h->inner, h->n_inner);
     int64_t width = along ? vector_width(e, s, o, along->role, along->size, contiguous(e, o, h->inner, h->n_inner)) : 1;
     int loop = width > 1 ? o->loop[op_axis(o, along->role)] : -1;
-    int64_t pitch = s->BK + (s->mma ? PAD_MMA : 0), deeps = s->BK / width, per_line = h->SW * deeps, per_image = per_line * h->SH;
+    int64_t pitch = s->BK + stage_pad(s), deeps = s->BK / width, per_line = h->SW * deeps, per_image = per_line * h->SH;
     int others = k->n_m - (h->h ? 2 : 1);
     line(e, "/* operand a with its prologue{{a0}}, once an element, 0 outside: [%lld images][%lld lines][%lld pixels][%lld channels] */", (long long)h->images, (long long)h->SH,
          (long long)h->SW, (long long)s->BK);
@@ -331,7 +344,7 @@ static void fill_halo(Emit *e, const Shape *s)
 static const char *halo_row(Emit *e, const Shape *s, const char *row)
 {
     const Halo *h = &s->halo;
-    int64_t pitch = s->BK + (s->mma ? PAD_MMA : 0);
+    int64_t pitch = s->BK + stage_pad(s);
     StrBuf b = {0};
     if (h->images > 1) sb_printf(&b, "(%s) / %lld*%lld + ", row, (long long)(h->lines * h->W), (long long)(h->SH * h->SW * pitch));
     if (h->h && h->images > 1) sb_printf(&b, "(%s) / %lld %% %lld*%lld + ", row, (long long)h->W, (long long)h->lines, (long long)(h->SW * pitch));
@@ -347,20 +360,55 @@ static void declare_sums(Emit *e, const Shape *s)
 {
     if (s->mma) {
         int64_t fm = s->BM / s->warps_m / 16, fn = s->BN / s->warps_n / 8;
-        line(e, "ect_frag_c c[%lld][%lld];  /* of a warp: %lld x %lld of the tile */", (long long)fm, (long long)fn, (long long)(fm * 16), (long long)(fn * 8));
+        line(e, "ect_frag_c acc[%lld][%lld];  /* of a warp: %lld x %lld of the tile */", (long long)fm, (long long)fn, (long long)(fm * 16),
+             (long long)(fn * 8));
         line(e, "#pragma unroll");
         line(e, "for (int i_c = 0; i_c < %lld; i_c++)", (long long)(fm * fn));
-        line(e, "    for (int part_of = 0; part_of < 4; part_of++) c[i_c / %lld][i_c %% %lld].x[part_of] = 0.0f;", (long long)fn, (long long)fn);
+        line(e, "    for (int part_of = 0; part_of < 4; part_of++) acc[i_c / %lld][i_c %% %lld].x[part_of] = 0.0f;", (long long)fn, (long long)fn);
         return;
     }
     int64_t tm = s->BM * s->BN / CUDA_THREADS / TN;
-    line(e, "float c[%lld][%d] = {};", (long long)tm, TN);
+    line(e, "float acc[%lld][%d] = {};", (long long)tm, TN);
+}
+
+/* Lie 16 rows of a convolution's tile one after another in its stage? */
+static bool halo_rows_whole(const Shape *s) { return s->halo.W % 16 == 0; }
+
+/* mma.sync tf32: a lane loads its elements one by one, lane 4 g + t rows g and g + 8 of each 16, columns g of each 8, depths t and t + 4. */
+static void multiply_tf32(Emit *e, const Shape *s, const Stage *a, const Stage *b)
+{
+    int64_t fm = s->BM / s->warps_m / 16, fn = s->BN / s->warps_n / 8, pad = stage_pad(s);
+    line(e, "#pragma unroll");
+    open_block(e, "for (int deep = 0; deep < %lld; deep += 8)", (long long)s->BK);
+    line(e, "ect_frag_a_tf32 fa[%lld];", (long long)fm);
+    line(e, "ect_frag_b_tf32 fb[%lld];", (long long)fn);
+    line(e, "#pragma unroll");
+    open_block(e, "for (int i_m = 0; i_m < %lld; i_m++)", (long long)fm);
+    const char *t = "deep + lane_c % 4";
+    if (!a && halo_rows_whole(s))
+        line(e, "fa[i_m] = ect_load_a_tf32(&a_tile[a_row[i_m] + tap_at + %s], &a_tile[a_row[i_m] + tap_at + %lld + %s], 1);", t,
+             (long long)(8 * (s->BK + pad)), t);
+    else if (!a) line(e, "fa[i_m] = ect_load_a_tf32(&a_tile[a_row[i_m*2] + tap_at + %s], &a_tile[a_row[i_m*2 + 1] + tap_at + %s], 1);", t, t);
+    else line(e, "fa[i_m] = ect_load_a_tf32(&%s, &%s, %lld);", stage_at(e, s, a, "row_c + i_m*16 + lane_c / 4", t),
+              stage_at(e, s, a, "row_c + i_m*16 + lane_c / 4 + 8", t), a->rows_inner ? (long long)(a->wide + pad) : 1LL);
+    close_block(e);
+    line(e, "#pragma unroll");
+    line(e, "for (int i_n = 0; i_n < %lld; i_n++) fb[i_n] = ect_load_b_tf32(&%s, %lld);", (long long)fn, stage_at(e, s, b, "col_c + i_n*8 + lane_c / 4", t),
+         b->rows_inner ? (long long)(b->wide + pad) : 1LL);
+    line(e, "#pragma unroll");
+    line(e, "for (int i_m = 0; i_m < %lld; i_m++)", (long long)fm);
+    line(e, "    for (int i_n = 0; i_n < %lld; i_n++) ect_mma_tf32(&acc[i_m][i_n], fa[i_m], fb[i_n]);", (long long)fn);
+    close_block(e);
 }
 
 /* a NULL: a convolution's stage, at tap_at. */
 static void multiply(Emit *e, const Shape *s, const Stage *a, const Stage *b)
 {
     Kernel *k = e->k;
+    if (s->mma && s->number == NUM_TF32) {
+        multiply_tf32(e, s, a, b);
+        return;
+    }
     if (s->mma) {
         int64_t fm = s->BM / s->warps_m / 16, fn = s->BN / s->warps_n / 8;
         line(e, "#pragma unroll");
@@ -380,7 +428,8 @@ static void multiply(Emit *e, const Shape *s, const Stage *a, const Stage *b)
         close_block(e);
         line(e, "#pragma unroll");
         line(e, "for (int i_m = 0; i_m < %lld; i_m++)", (long long)fm);
-        line(e, "    for (int i_n = 0; i_n < %lld; i_n++) ect_mma(&c[i_m][i_n], fa[i_m], fb[i_n]);", (long long)fn);
+        line(e, "    for (int i_n = 0; i_n < %lld; i_n++) %s(&acc[i_m][i_n], fa[i_m], fb[i_n]);", (long long)fn,
+             s->number == NUM_F16 ? "ect_mma_f16" : "ect_mma");
         close_block(e);
         return;
     }
@@ -395,7 +444,7 @@ static void multiply(Emit *e, const Shape *s, const Stage *a, const Stage *b)
     line(e, "for (int i_n = 0; i_n < %d; i_n++) rb[i_n] = %s;", TN, stage_at(e, s, b, arena_printf(k->arena, "col_c*%d + i_n", TN), "deep"));
     line(e, "#pragma unroll");
     line(e, "for (int i_m = 0; i_m < %lld; i_m++)", (long long)tm);
-    line(e, "    for (int i_n = 0; i_n < %d; i_n++) c[i_m][i_n] = ect_fma(ra[i_m], rb[i_n], c[i_m][i_n]);", TN);
+    line(e, "    for (int i_n = 0; i_n < %d; i_n++) acc[i_m][i_n] = ect_fma(ra[i_m], rb[i_n], acc[i_m][i_n]);", TN);
     close_block(e);
 }
 
@@ -425,7 +474,7 @@ static void each_sum(Emit *e, const Shape *s, void (*put)(Emit *e, const Shape *
         open_block(e, "for (int i_n = 0; i_n < %lld; i_n++)", (long long)fn);
         line(e, "#pragma unroll");
         open_block(e, "for (int part_of = 0; part_of < 4; part_of++)");
-        put(e, s, "row_c + i_m*16 + lane_c / 4 + part_of / 2 * 8", "col_c + i_n*8 + lane_c % 4 * 2 + part_of % 2", "c[i_m][i_n].x[part_of]");
+        put(e, s, "row_c + i_m*16 + lane_c / 4 + part_of / 2 * 8", "col_c + i_n*8 + lane_c % 4 * 2 + part_of % 2", "acc[i_m][i_n].x[part_of]");
         close_block(e);
         close_block(e);
         close_block(e);
@@ -436,7 +485,7 @@ static void each_sum(Emit *e, const Shape *s, void (*put)(Emit *e, const Shape *
     open_block(e, "for (int i_m = 0; i_m < %lld; i_m++)", (long long)tm);
     line(e, "#pragma unroll");
     open_block(e, "for (int i_n = 0; i_n < %d; i_n++)", TN);
-    put(e, s, arena_printf(k->arena, "row_c*%lld + i_m", (long long)tm), arena_printf(k->arena, "col_c*%d + i_n", TN), "c[i_m][i_n]");
+    put(e, s, arena_printf(k->arena, "row_c*%lld + i_m", (long long)tm), arena_printf(k->arena, "col_c*%d + i_n", TN), "acc[i_m][i_n]");
     close_block(e);
     close_block(e);
 }
@@ -456,7 +505,7 @@ static void put_partial(Emit *e, const Shape *s, const char *row, const char *co
 /* ---- the sum over K ---- */
 static void take_turn(Emit *e, const Shape *s, bool a)
 {
-    const char *type = s->mma ? "ect_bf16_t" : "float";
+    const char *type = stage_type(s);
     if (a) line(e, "%s *const a_now = a_tile + turn*%lld;", type, (long long)stage_size(s, s->BM));
     line(e, "%s *const b_now = b_tile + turn*%lld;", type, (long long)stage_size(s, s->BN));
     line(e, "turn = 1 - turn;");
@@ -478,13 +527,15 @@ static void halo_segment(Emit *e, const Shape *s)
     Kernel *k = e->k;
     const Halo *h = &s->halo;
     const Segment2 *g = &k->seg[0];
-    int64_t pitch = s->BK + (s->mma ? PAD_MMA : 0), kh = h->h ? h->h->k : 1, kw = h->w->k;
-    int64_t rows = s->mma ? s->BM / s->warps_m / 16 : s->BM * s->BN / CUDA_THREADS / TN;
+    int64_t pitch = s->BK + stage_pad(s), kh = h->h ? h->h->k : 1, kw = h->w->k;
+    bool tf32 = s->mma && s->number == NUM_TF32;
+    bool pairs = tf32 && !halo_rows_whole(s);        /* rows g and g + 8 of each 16 have places of their own */
+    int64_t rows = pairs ? s->BM / s->warps_m / 8 : s->mma ? s->BM / s->warps_m / 16 : s->BM * s->BN / CUDA_THREADS / TN;
     Stage b = {"b_now", contiguous(e, &g->b, k->nn, k->n_n) || !s->mma, s->BN, s->BK};
     line(e, "int a_row[%lld];  /* where the thread's rows begin in the stage */", (long long)rows);
     line(e, "#pragma unroll");
     line(e, "for (int i_m = 0; i_m < %lld; i_m++) a_row[i_m] = %s;", (long long)rows,
-         halo_row(e, s, s->mma ? "row_c + i_m*16 + lane_c % 16" : arena_printf(k->arena, "row_c*%lld + i_m", (long long)rows)));
+         halo_row(e, s, pairs ? "row_c + i_m*8 + lane_c / 4" : tf32 ? "row_c + i_m*16 + lane_c / 4" : s->mma ? "row_c + i_m*16 + lane_c % 16" : arena_printf(k->arena, "row_c*%lld + i_m", (long long)rows)));
     open_block(e, "for (int k0 = 0; k0 < %lld; k0 += %lld)", (long long)h->depth, (long long)s->BK);
     line(e, "__syncthreads();  /* nobody reads the stage any more */");
     fill_halo(e, s);
@@ -570,8 +621,10 @@ static Shape shape_of(const Emit *e)
     Shape s = {.M = axes_product(k->m, k->n_m), .N = axes_product(k->nn, k->n_n), .B = axes_product(k->b, k->n_b), .K0 = axes_product(k->k, k->n_k), .splits = 1};
     bool tasks = at_level(e, AT_TASK);
     s.whole_rows = at_level(e, AT_ROW);
-    s.mma = true;
-    for (int q = 0; q < k->n_seg; q++) s.mma &= rounded(e, &k->seg[q].a) && rounded(e, &k->seg[q].b);
+    s.number = precision_of(e, &k->seg[0].a);
+    for (int q = 0; q < k->n_seg; q++)
+        if (precision_of(e, &k->seg[q].a) != s.number || precision_of(e, &k->seg[q].b) != s.number) s.number = NUM_F32;
+    s.mma = s.number != NUM_F32;
     s.TASK = tasks ? k->tile_rows * axes_product(k->m + 2, k->n_m - 2) : 0;
     s.BN = s.N > 64 && s.mma && s.M >= 128 ? 128 : s.N > 32 ? 64 : 32;
     s.BM = s.mma ? (s.BN == 128 ? 128 : 64) : 4096 / s.BN;
@@ -581,9 +634,9 @@ static Shape shape_of(const Emit *e)
         s.CN = (s.N + s.BN - 1) / s.BN * s.BN;
         s.BM = 64;
         while (s.BM > 8 && s.BM * s.CN * 4 > ROW_TILE) s.BM /= 2;
-        if (s.mma && s.BM < 16) s.mma = false;
+        if (s.mma && s.BM < 16) s.mma = false, s.number = NUM_F32;
     }
-    s.BK = s.mma ? BK_MMA : BK_FMA;
+    s.BK = !s.mma ? BK_FMA : s.number == NUM_TF32 ? BK_TF32 : BK_MMA;
     for (int64_t rows = s.BM; rows >= 16 && !s.halo.on; rows /= 2) {
         s.halo = halo_of(k, rows, tasks ? s.TASK : rows);
         if (s.halo.on) s.BM = rows;
@@ -615,14 +668,14 @@ static void decode_rows(Emit *e, const char *row, void *user)
 /* Elements of the stages of operand a: two in turn, or a convolution's. */
 static int64_t a_elements(const Emit *e, const Shape *s)
 {
-    int64_t pad = s->mma ? PAD_MMA : 0, staged = s->halo.on ? s->halo.images * s->halo.SH * s->halo.SW * (s->BK + pad) : 0;
+    int64_t pad = stage_pad(s), staged = s->halo.on ? s->halo.images * s->halo.SH * s->halo.SW * (s->BK + pad) : 0;
     bool turns = !s->halo.on || e->k->n_seg > 1;
     return MAX(turns ? 2 * stage_size(s, s->BM) : 0, (staged + 7) / 8 * 8);
 }
 
 static int64_t shared_bytes(const Emit *e, const Shape *s, bool tile)
 {
-    return (a_elements(e, s) + 2 * stage_size(s, s->BN)) * (s->mma ? 2 : 4) + (tile ? s->BM * s->CN * 4 : 0);
+    return (a_elements(e, s) + 2 * stage_size(s, s->BN)) * number_info[s->number].bytes + (tile ? s->BM * s->CN * 4 : 0);
 }
 
 static bool is_static(int64_t bytes) { return bytes + 8192 <= SHARED_STATIC; }
@@ -632,8 +685,8 @@ static bool overlaid(const Emit *e, const Shape *s, bool tile) { return tile && 
 /* Shared memory of an entry: stages and the tile, dynamic where it is more than an entry may declare. */
 static int64_t declare_shared(Emit *e, const Shape *s, bool tile)
 {
-    int64_t a = a_elements(e, s), b = 2 * stage_size(s, s->BN), c = tile ? s->BM * s->CN : 0, stages = (a + b) * (s->mma ? 2 : 4), bytes = shared_bytes(e, s, tile);
-    const char *type = s->mma ? "ect_bf16_t" : "float";
+    int64_t a = a_elements(e, s), b = 2 * stage_size(s, s->BN), c = tile ? s->BM * s->CN : 0, stages = (a + b) * number_info[s->number].bytes, bytes = shared_bytes(e, s, tile);
+    const char *type = stage_type(s);
     const char *what = arena_printf(e->k->arena, "/* stages: %lld rows and %lld columns, %lld deep */", (long long)s->BM, (long long)s->BN, (long long)s->BK);
     if (is_static(bytes)) {
         line(e, "__shared__ __align__(16) %s a_tile[%lld];  %s", type, (long long)a, what);
@@ -707,7 +760,7 @@ static void whole_sum(Emit *e, CudaText *t, const Shape *s)
     close_block(e);
     e->b = out;
     line(e, "/* %lld x %lld x %lld%s%s, tiles of %lld x %lld, %s */", (long long)s->M, (long long)s->N, (long long)s->K0, s->B > 1 ? " in a batch" : "",
-         k->n_seg > 1 ? arena_printf(k->arena, " and %d segments", k->n_seg - 1) : "", (long long)s->BM, (long long)s->BN, s->mma ? "mma.sync bf16" : "fused multiply-adds");
+         k->n_seg > 1 ? arena_printf(k->arena, " and %d segments", k->n_seg - 1) : "", (long long)s->BM, (long long)s->BN, s->mma ? arena_printf(k->arena, "mma.sync %s", number_info[s->number].name) : "fused multiply-adds");
     t->entry[entry].shared = declare_shared(e, s, true);
     sb_write(e->b, body.s, body.len);
     sb_free(&body);
@@ -724,7 +777,7 @@ static void split_sum(Emit *e, CudaText *t, const Shape *s)
     t->workspace = 4 * results * splits * t->instances;
     cuda_entry_begin(e, t, "", s->tasks * s->B, s->column_blocks * splits, 0);
     line(e, "/* %lld x %lld x %lld, tiles of %lld x %lld, the sum in %lld parts, %s */", (long long)s->M, (long long)s->N, (long long)s->K0, (long long)s->BM, (long long)s->BN,
-         (long long)splits, s->mma ? "mma.sync bf16" : "fused multiply-adds");
+         (long long)splits, s->mma ? arena_printf(k->arena, "mma.sync %s", number_info[s->number].name) : "fused multiply-adds");
     t->entry[t->n_entries - 1].shared = declare_shared(e, s, false);
     line(e, "const int batch = blockIdx.x / %lld;", (long long)s->tasks);
     line(e, "const int row0 = blockIdx.x %% %lld*%lld;", (long long)s->tasks, (long long)s->TASK);

@@ -82,7 +82,7 @@ static const char *const c_words[] = {"auto", "break", "case", "char", "const", 
     "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "args", "row", "rows", "row0", "task", "tile", "stage", "panel", "sum",
     "wanted", "holds", "at", "count", "scratch", "shared", "step", "asm", "typeof", "unix", "linux", "instance", "buf", "lane", "total", "part",
     "partial", "segment", "first", "col", "m", "r", "px", "dy", "add", "which", "now", "turn", "slot", "wide", "deep", "value", "tap", "image", "q",
-    "piece", "term", "kept", "result", "half", "warp", "local", "part_of"};
+    "piece", "term", "kept", "result", "half", "warp", "local", "part_of", "acc", "split", "batch"};
 
 /* Names that kernels use for themselves, by their form: x0, sum1, first0; c_block, c_tile; H, TILES; ect_fma. */
 static bool kernels_own(const char *name)
@@ -151,7 +151,14 @@ const char *cond_text(Emit *e, KRef v)
     return take(e, &b);
 }
 
-static bool is_half(const Emit *e, const KExpr *load) { return e->l->buf[e->k->buf[load->slot]].half; }
+/* The load's text. */
+static const char *load_text(Emit *e, const KExpr *load)
+{
+    Number type = e->l->buf[e->k->buf[load->slot]].type;
+    const char *from = buffer_name(e, load->slot), *at = index_text(e, load->index);
+    if (type == NUM_F32) return arena_printf(e->k->arena, "%s[%s]", from, at);
+    return arena_printf(e->k->arena, "ect_load_%s(%s[%s])", number_info[type].name, from, at);
+}
 
 /* An operation on constants alone comes from masks. One of them is marked as a number of the kernel's type: exact mode has another one than C. */
 static bool constants(const Emit *e, const KExpr *x)
@@ -189,7 +196,8 @@ void emit_expr(Emit *e, KRef v)
     case K_SCALAR: sb_printf(e->b, e->cuda ? "now->scalar[%d]" : "args->scalar[%d]", x->slot); break;
     case K_LOAD:
         if (e->row && e->row[v]) { sb_puts(e->b, e->row[v]); break; }
-        sb_printf(e->b, is_half(e, x) ? "ect_load_bf16(%s[%s])" : "%s[%s]", buffer_name(e, x->slot), index_text(e, x->index)); break;
+        sb_puts(e->b, load_text(e, x));
+        break;
     case K_IOTA: sb_printf(e->b, "(float)(%s)", index_text(e, x->index)); break;
     case K_ACC: sb_puts(e->b, e->acc[x->slot]); break;
     case K_OP: print_op(e, x); break;
@@ -397,9 +405,8 @@ static void load_rows(Emit *e, int loop, long lo, long hi, const int *uses, uint
         int64_t coef;
         if (ix_linear(k, x->index, loop, &coef)) continue;
         char *name = arena_printf(k->arena, "%s_row%d", buffer_name(e, x->slot), e->n_tmp++);
-        const char *i = e->loop_name[loop], *from = buffer_name(e, x->slot), *at = index_text(e, x->index);
+        const char *i = e->loop_name[loop], *load = load_text(e, x);
         line(e, "float %s[%ld];", name, hi - lo);
-        const char *load = arena_printf(k->arena, is_half(e, x) ? "ect_load_bf16(%s[%s])" : "%s[%s]", from, at);
         if (lo) line(e, "for (%s %s = %ld; %s < %ld; %s++) %s[%s - %ld] = %s;", e->itype, i, lo, i, hi, i, name, i, lo, load);
         else line(e, "for (%s %s = 0; %s < %ld; %s++) %s[%s] = %s;", e->itype, i, i, hi, i, name, i, load);
         e->row[v] = lo ? arena_printf(k->arena, "%s[%s - %ld]", name, i, lo) : arena_printf(k->arena, "%s[%s]", name, i);

@@ -112,7 +112,7 @@ static Ref node_in(const Explain *e, int buf)
     return 0;
 }
 
-static int64_t buffer_bytes(const Buffer *b) { return (b->half ? 2 : 4) * b->elements; }
+static int64_t buffer_bytes(const Buffer *b) { return number_info[b->type].bytes * b->elements; }
 
 static bool is_written(const Kernel *k, int slot)
 {
@@ -137,7 +137,7 @@ static void print_buffers(const Explain *e, const Kernel *k, bool written)
             print_node(e, r);
             if (!written && e->kernel[r] >= 0) fprintf(e->out, ", from kernel %d", e->kernel[r]);
         }
-        if (b->half) fputs(", bf16", e->out);
+        if (b->type != NUM_F32) fprintf(e->out, ", %s", number_info[b->type].name);
         fputc('\n', e->out);
     }
 }

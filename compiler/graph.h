@@ -3,6 +3,7 @@
 #ifndef ECT_GRAPH_H
 #define ECT_GRAPH_H
 #include "runtime/base.h"
+#include "runtime/number.h"
 
 /* ---- operations (ops.def) ---- */
 typedef enum { OPC_SOURCE, OPC_ELEM, OPC_VIEW, OPC_REDUCE, OPC_COMPOSITE, OPC_TABLE } OpClass;
@@ -168,7 +169,8 @@ typedef struct {
 struct Module {
     Arena *arena;
     Sym model_file;
-    bool half;                                       /* --precision bf16: activations and operands of the network's contractions in 2 bytes */
+    Number precision;                                /* --precision: of activations and operands of the network's contractions */
+    bool loss_scale;                                 /* gradients are those of loss.scale * loss, the update takes the factor out */
     int n_config;  struct { Sym name; char *value; } *config;
     int n_params;  Param *params;                    /* storage order = EDM's */
     int n_scalars; Scalar *scalars;

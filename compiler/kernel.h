@@ -40,7 +40,7 @@ typedef enum { BUF_INPUT, BUF_OUTPUT, BUF_CARRY, BUF_PARAM, BUF_GRAD, BUF_FLAT, 
 typedef struct {
     BufKind kind; Sym name, set;
     int64_t elements, offset;                        /* offset: arena (f32 elements), or into the flat arrays */
-    bool half;                                       /* stored as bf16; only in the arena */
+    Number type;                                     /* of its elements; not NUM_F32: only in the arena */
     Layout layout;                                   /* physical */
     TensorDecl decl;                                 /* input, output, carry: declared axes */
     int first, last;                                 /* life, in steps */

@@ -73,7 +73,7 @@ uint64_t kernel_hash(const Lowered *l, const Kernel *k)
     for (int i = 0; i < k->n_buf; i++) {
         const Buffer *b = &l->buf[k->buf[i]];
         num(&h, b->kind == BUF_PARAM);
-        num(&h, b->half);
+        num(&h, b->type);
         axes(&h, b->layout.n, b->layout.axis);
     }
     for (int i = 0; i < k->n_draw; i++) {

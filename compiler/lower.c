@@ -23,7 +23,7 @@ static int64_t layout_elements(const Layout *l)
     return e;
 }
 
-int64_t buffer_size(const Buffer *b) { return b->half ? (b->elements + 1) / 2 : b->elements; }
+int64_t buffer_size(const Buffer *b) { return (b->elements * number_info[b->type].bytes + 3) / 4; }
 
 /* ---- storage precision ---- */
 /* An activation: more than an image and its channels. What has less (embeddings, statistics) stays in f32. */
@@ -34,7 +34,7 @@ static bool spatial(const Node *n)
     return wide >= 3 && n->type == T_F32;
 }
 
-bool half_operand(const Lower *c, Ref r) { return c->half && spatial(N(c->l->g, r)); }
+bool rounded_operand(const Lower *c, Ref r) { return c->precision != NUM_F32 && spatial(N(c->l->g, r)); }
 
 static bool product(const Graph *g, const Node *n) { return n->op == OP_contract && !pointwise_contract(g, n); }
 
@@ -570,10 +570,16 @@ KRef resolve_at(Lower *c, Ref r, const Place *p)
     return v;
 }
 
+KRef rounded(Lower *c, Number to, KRef v, Ref r)
+{
+    static const Op round[N_NUMBERS] = {[NUM_TF32] = OP_tf32, [NUM_BF16] = OP_bf16, [NUM_F16] = OP_f16};
+    if (to == NUM_F32) return v;
+    return kx(c->k, (KExpr){.kind = K_OP, .op = round[to], .n_in = 1, .in = {v}, .at = N(c->l->g, r)->at});
+}
+
 KRef as_stored(Lower *c, Ref r, KRef v)
 {
-    if (!c->l->g->held[r] || !c->l->buf[c->l->home[r]].half) return v;
-    return kx(c->k, (KExpr){.kind = K_OP, .op = OP_bf16, .n_in = 1, .in = {v}, .at = N(c->l->g, r)->at});
+    return c->l->g->held[r] ? rounded(c, c->l->buf[c->l->home[r]].type, v, r) : v;
 }
 
 void store_member(Lower *c, Ref r, const Place *p, KRef v, Level level)
@@ -786,7 +792,7 @@ static Lowered *lower_graph(const Module *m, Program *p, Segment *s, const Layou
     Graph *g = s->g;
     CHECK_BUG(g->held);
     Ranks *ranks = layout_ranks(m, g, params);
-    Lower c = {.l = l, .ranks = ranks, .params = params, .half = m->half, .all_rows = all_rows};
+    Lower c = {.l = l, .ranks = ranks, .params = params, .precision = m->precision, .all_rows = all_rows};
     if (segment_is_update(s)) {
         l->home = xmalloc(sizeof(int) * g->n);
         for (uint32_t i = 0; i < g->n; i++) l->home[i] = -1;
@@ -800,7 +806,7 @@ static Lowered *lower_graph(const Module *m, Program *p, Segment *s, const Layou
     }
     l->home = xmalloc(sizeof(int) * g->n);
     for (uint32_t i = 0; i < g->n; i++) l->home[i] = -1;
-    bool *half = c.half ? half_nodes(g) : NULL;
+    bool *half = number_info[c.precision].bytes == 2 ? half_nodes(g) : NULL;
     Sym (*as)[MAX_AXES] = xcalloc((size_t)g->n_out + 1, sizeof *as);
     bool *copied = xcalloc((size_t)g->n_out + 1, 1);
     int *out_buf = xcalloc((size_t)g->n_out + 1, sizeof *out_buf);
@@ -826,7 +832,7 @@ static Lowered *lower_graph(const Module *m, Program *p, Segment *s, const Layou
         if (l->home[r] < 0) {
             Buffer b = {.kind = BUF_ARENA, .name = arena_printf(l->arena, "v%u", r)};
             layout_of_node(n, &ranks[r], &b.layout);
-            b.half = half && half[r];
+            if (half && half[r]) b.type = c.precision;
             b.elements = layout_elements(&b.layout);
             l->home[r] = add_buffer(l, b);
         }

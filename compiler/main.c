@@ -15,7 +15,8 @@ typedef struct {
     int n_defines, cap_defines;
     Define *define;
     /* the state that passes hand on */
-    bool half;                       /* --precision bf16 */
+    Number precision;
+    bool scale_given, loss_scale;    /* --loss-scale; else with f16 */
     int facts;
     Arena *trees;
     FileList files;
@@ -39,8 +40,8 @@ static void run_parse(Run *r)
 
 static void run_elaborate(Run *r)
 {
-    r->m = elaborate(&r->files, r->n_defines, r->define);
-    if (r->m) r->m->half = r->half;
+    r->m = elaborate(&r->files, r->n_defines, r->define, r->loss_scale);
+    if (r->m) r->m->precision = r->precision;
 }
 
 /* Calls f once for each graph: grad and train_step.micro are one. */
@@ -250,7 +251,8 @@ static void usage(FILE *to)
           "  -o PLAN          directory to write; an existing plan there is replaced\n"
           "  -D name=value    give a `config` of the model another value: -D res=16 -D 'mult=[1,2]'\n"
           "  --target T       what to compile for: cpu, or cpu,cuda (cpu)\n"
-          "  --precision P    f32, or bf16: activations and operands of the network's contractions in 2 bytes\n"
+          "  --precision P    f32; tf32: operands of the network's contractions rounded to it; bf16 or f16: these and activations in 2 bytes\n"
+          "  --loss-scale HOW yes: gradients are computed of a multiple of the loss that training adapts; no (with f16 yes, else no)\n"
           "  --fusion MODE    full (the default), or none: each operation a kernel of its own, its result in memory\n"
           "  --rows HOW       keep: the first branch of `rows` is computed for every row; compact: for those that need it (compact)\n"
           "  --pair HOW       no: each evaluation of a network by itself; yes: two of the same weights side by side, where memory allows (yes)\n"
@@ -313,8 +315,13 @@ static int compile(int argc, char **argv, Command command)
         else if (!strcmp(a, "--program") && explain) r.program = option_value(argc, argv, &i, a);
         else if (!strcmp(a, "--precision") && !check_only) {
             const char *t = option_value(argc, argv, &i, a);
-            if (strcmp(t, "f32") && strcmp(t, "bf16")) user_error("--precision %s: there are f32 and bf16", t);
-            r.half = !strcmp(t, "bf16");
+            r.precision = number_named(t);
+            if (r.precision == N_NUMBERS) user_error("--precision %s: there are f32, tf32, bf16 and f16", t);
+        } else if (!strcmp(a, "--loss-scale") && !check_only) {
+            const char *t = option_value(argc, argv, &i, a);
+            if (strcmp(t, "yes") && strcmp(t, "no")) user_error("--loss-scale %s: it is yes or no", t);
+            r.scale_given = true;
+            r.loss_scale = !strcmp(t, "yes");
         } else if (!strcmp(a, "--target") && !check_only) {
             const char *t = option_value(argc, argv, &i, a);
             if (strcmp(t, "cpu") && strcmp(t, "cpu,cuda")) user_error("--target %s: it is cpu, or cpu,cuda", t);
@@ -338,12 +345,13 @@ static int compile(int argc, char **argv, Command command)
             if (strlen(l) != 1 || !strchr("XSCRFO", *l)) user_error("--from %s: a graph can enter at X, S, C, R, F or O", l);
             r.from = *l;
         } else if (a[0] == '-' && a[1]) {
-            static const char *const known[] = { "-D", "-d", "-o", "--target", "--precision", "--fusion", "--rows", "--pair", "--mem", "--from", "--program", "--help", "--version" };
+            static const char *const known[] = { "-D", "-d", "-o", "--target", "--precision", "--loss-scale", "--fusion", "--rows", "--pair", "--mem", "--from", "--program", "--help", "--version" };
             const char *near = suggest(a, known, COUNT(known));
             user_error("unknown option %s\n  help: %s%s%s", a, near ? "did you mean " : "ectc --help", near ? near : "", near ? "?" : "");
         } else if (r.model) user_error("one model at a time: %s and %s", r.model, a);
         else r.model = a;
     }
+    if (!r.scale_given) r.loss_scale = r.precision == NUM_F16;
     if (!r.model) user_error("no model given\n  help: ectc %s", explain ? "explain models/unet_ect.dsl --fusion enc.32x32_block0" : "models/unet_ect.dsl -o plan");
     if (explain && !r.fusion) user_error("what of %s? give --fusion NAME, an instance or FILE.dsl:LINE\n  help: ectc explain %s --fusion enc.32x32_block0", r.model, r.model);
     if (command == COMPILE && !r.out && !r.dump) user_error("nowhere to write: give -o PLAN, or say `ectc check %s`", r.model);

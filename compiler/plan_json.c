@@ -117,7 +117,9 @@ static void read_buffer(Reader *r, const json_t *o, BufferJson *b, int n_steps)
     b->set = text(r, o, "set", "");
     b->elements = number(r, o, "elements", NEEDED);
     b->offset = number(r, o, "offset", 0);
-    b->bytes = (strcmp(text(r, o, "type", "f32"), "bf16") ? 4 : 2) * b->elements;
+    Number type = number_named(text(r, o, "type", "f32"));
+    if (type == N_NUMBERS) bad(r, "`type` is none of f32, bf16, f16");
+    b->bytes = type == N_NUMBERS ? 0 : number_info[type].bytes * b->elements;
     b->first = (int)MIN(number(r, o, "first", -1), n_steps - 1);
     b->last = (int)MIN(number(r, o, "last", -1), n_steps - 1);
 }
@@ -200,6 +202,7 @@ static void read_root(Reader *r, const json_t *root)
     p->compiler = text(r, root, "ectc", "");
     p->model = text(r, root, "model", "");
     p->precision = text(r, root, "precision", "f32");
+    if (!r->err && number_named(p->precision) == N_NUMBERS) bad(r, "`%.100s` is no precision", p->precision);
     p->batch = number(r, root, "batch", 1);
     if (!r->err) read_kernels(r, root);
     if (!r->err) read_programs(r, root);

@@ -4,6 +4,7 @@
 #define ECT_PLAN_JSON_H
 #include <jansson.h>
 #include "runtime/base.h"
+#include "runtime/number.h"
 
 enum { PLAN_JSON_MAX_VERSION = 2 };                  /* versions of plan.json up to this one are read */
 
@@ -20,7 +21,7 @@ typedef struct {
 typedef struct {
     const char *name, *kind, *set;                   /* kind: as in docs/plan.md; set: "" if none */
     int64_t elements, offset;                        /* offset: arena, param, grad, in elements; else 0 */
-    int64_t bytes;                                   /* 4 an element, 2 where the plan says bf16 */
+    int64_t bytes;                                   /* 4 an element, 2 where the plan says bf16 or f16 */
     int first, last;                                 /* steps of its life, those that use it; -1 when none does */
 } BufferJson;
 typedef struct {

@@ -67,7 +67,7 @@ static void json_segment(Writer *w, Lowered *l, const Segment *s, const char *ph
         sb_printf(j, ", \"kind\": \"%s\", \"elements\": %lld", buf_kind[b->kind], (long long)b->elements);
         if (b->kind == BUF_PARAM) { sb_puts(j, ", "); json_field(j, "set", b->set); }
         if (b->kind == BUF_PARAM || b->kind == BUF_GRAD || b->kind == BUF_ARENA) sb_printf(j, ", \"offset\": %lld", (long long)b->offset);
-        if (b->half) sb_puts(j, ", \"type\": \"bf16\"");
+        if (b->type != NUM_F32) sb_printf(j, ", \"type\": \"%s\"", number_info[b->type].name);
         if (b->kind == BUF_ARENA) sb_printf(j, ", \"first\": %d, \"last\": %d", b->first, b->last);
         if (b->kind == BUF_INPUT || b->kind == BUF_OUTPUT || b->kind == BUF_CARRY) { sb_puts(j, ", "); json_axes(j, b->decl.n_axes, b->decl.axes); }
         sb_puts(j, "}");
@@ -117,7 +117,8 @@ static void json_head(Writer *w)
     int64_t batch = batch_of(m), at = 0;
     sb_printf(j, "{\"format\": \"ect-plan\", \"version\": 2, \"ectc\": \"%s\", ", ECT_VERSION);
     json_field(j, "model", m->model_file);
-    sb_printf(j, ", \"precision\": \"%s\", \"batch\": %lld,\n \"config\": [", m->half ? "bf16" : "f32", (long long)batch);
+    sb_printf(j, ", \"precision\": \"%s\", %s\"batch\": %lld,\n \"config\": [", number_info[m->precision].name,
+              m->loss_scale ? "\"loss_scale\": true, " : "", (long long)batch);
     for (int i = 0; i < m->n_config; i++) {
         sb_printf(j, "%s[\"%s\", ", i ? ", " : "", m->config[i].name);
         sb_json_string(j, m->config[i].value);
@@ -251,13 +252,13 @@ static void shape_text(StrBuf *b, const KernelText *t)
     if (red && red->a.reduce.n) sb_putc(b, ']');
 }
 
-static double predict(const PredictDevice *d, const Lowered *l, bool half)
+static double predict(const PredictDevice *d, const Lowered *l)
 {
     double s = 0;
     for (int i = 0; i < l->n_kernel; i++) {
         const Kernel *k = l->kernel[i];
         double n = 1 + k->n_member;
-        s += predict_seconds(d, k->cls == KERNEL_CONTRACT, half, n * (double)k->flops, (double)k->launch_bytes, NULL);
+        s += predict_seconds(d, k->cls == KERNEL_CONTRACT, l->m->precision, n * (double)k->flops, (double)k->launch_bytes, NULL);
     }
     return s;
 }
@@ -317,7 +318,7 @@ void plan_write(const Backend *b, const PlanOptions *o)
             sb_free(&fused);
             json_segment(&w, l, sg, phase);
             flops += l->flops; bytes += l->bytes; kernels += l->n_kernel;
-            seconds += predict(&cpu, l, m->half);
+            seconds += predict(&cpu, l);
             peak = MAX(peak, 4 * l->arena_elements);
         }
         sb_puts(j, "]}");

@@ -105,7 +105,7 @@ static double issued(Reads *r, KRef v, double times)
     visit(r, v);
     for (int i = from; i < r->n; i++) {
         const Buffer *b = &r->l->buf[r->k->buf[r->v[i].slot]];
-        bytes += times * (b->half ? 2 : 4) * (double)r->v[i].elements;
+        bytes += times * number_info[b->type].bytes * (double)r->v[i].elements;
     }
     return bytes;
 }
@@ -135,7 +135,7 @@ void kernel_traffic(const Lowered *l, Kernel *k)
     k->slot_bytes = arena_make(k->arena, int64_t, (size_t)k->n_buf + 1);
     for (int s = 0; s < k->n_buf; s++) {
         const Buffer *b = &l->buf[k->buf[s]];
-        int64_t read = 0, one = b->half ? 2 : 4;
+        int64_t read = 0, one = number_info[b->type].bytes;
         for (int i = 0; i < r.n; i++)
             if (r.v[i].slot == s) read += r.v[i].elements;
         k->slot_bytes[s] = one * MIN(read, b->elements);

@@ -3,6 +3,7 @@
 #include "runtime/checkpoint.h"
 #include <dirent.h>
 #include <errno.h>
+#include <math.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,6 +74,14 @@ static void put_meta(TensorWriter *w, const Checkpoint *c)
     for (size_t i = 0; i < COUNT(NUMBERS); i++) {
         snprintf(text, sizeof text, "%llu", (unsigned long long)values[i]);
         tensor_writer_meta(w, NUMBERS[i], text);
+    }
+    if (c->scale && c->scale->on) {
+        snprintf(text, sizeof text, "%.17g", c->scale->scale);
+        tensor_writer_meta(w, "loss_scale", text);
+        snprintf(text, sizeof text, "%lld", (long long)c->scale->good);
+        tensor_writer_meta(w, "loss_scale_good", text);
+        snprintf(text, sizeof text, "%llu", (unsigned long long)c->scale->skipped);
+        tensor_writer_meta(w, "skipped_steps", text);
     }
     tensor_writer_meta(w, "run", c->run ? c->run : "{}");
     tensor_writer_meta(w, "config", c->config ? c->config : "{}");
@@ -147,6 +156,23 @@ static bool meta_number(const TensorFile *f, const char *key, uint64_t *v)
     return !*end && !errno;
 }
 
+/* The scale of the loss, if it says one; false: what it says is damaged. */
+static bool read_scale(const TensorFile *f, Checkpoint *c)
+{
+    const char *s = tensor_meta(f, "loss_scale");
+    uint64_t good, skipped;
+    char *end;
+    c->has_scale = s != NULL;
+    c->saved_scale = loss_scale_start;
+    if (!s) return true;
+    c->saved_scale.scale = strtod(s, &end);
+    if (*end || !(c->saved_scale.scale > 0) || !isfinite(c->saved_scale.scale) || !meta_number(f, "loss_scale_good", &good) || good > INT32_MAX
+        || !meta_number(f, "skipped_steps", &skipped) || skipped > c->step) return false;
+    c->saved_scale.good = (int64_t)good;
+    c->saved_scale.skipped = skipped;
+    return true;
+}
+
 static TensorFile *open_checkpoint(const char *path, Checkpoint *c, char **err)
 {
     TensorFile *f = tensor_file_open(path, err);
@@ -160,7 +186,7 @@ static TensorFile *open_checkpoint(const char *path, Checkpoint *c, char **err)
                          tensor_meta(f, "version") ? tensor_meta(f, "version") : "?",
                          CHECKPOINT_VERSION);
     else if (!meta_number(f, "step", &c->step) || !meta_number(f, "images", &c->seen) || !meta_number(f, "seed", &c->seed)
-             || !meta_number(f, "position", &position) || position > INT64_MAX)
+             || !meta_number(f, "position", &position) || position > INT64_MAX || !read_scale(f, c))
         *err = xasprintf("%s has damaged metadata", path);
     else {
         c->position = (int64_t)position;
@@ -258,5 +284,10 @@ void checkpoint_restore(Session *s, const char *path)
     s->seed = c.seed;
     s->step = c.step + 1;
     s->seen = c.seen;
+    if (c.has_scale && s->plan->loss_scale) {
+        c.saved_scale.interval = s->scale.interval;
+        c.saved_scale.on = s->scale.on;
+        session_scale(s, &c.saved_scale);
+    }
     tensor_file_close(f);
 }

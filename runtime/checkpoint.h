@@ -13,6 +13,8 @@ typedef struct {
     const char *config;                              /* JSON: compile-time configuration */
     const char *plan;                                /* hash of the plan */
     const char *version;
+    const LossScale *scale;                          /* saving: NULL or off: none is said */
+    bool has_scale; LossScale saved_scale;           /* opened */
 } Checkpoint;
 
 extern const char *const checkpoint_ignore[];        /* prefixes that are no weights: for session_load */

@@ -21,6 +21,8 @@ typedef struct {
    the values of the step (EctNow) first, then the inputs, the outputs apart. Offsets in bytes, multiples of 256; SIZE_MAX: it does not exist. */
 typedef struct { size_t *in, *out, in_bytes, out_bytes; } Layout;
 
+enum { CUDA_NOW_SCALARS = 16 };                      /* where the scalars begin in EctNow */
+
 /* Memory of a program for runs that are waited for. */
 typedef struct {
     bool ready;

@@ -168,15 +168,23 @@ ECT_INLINE uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { re
 
 /* ---- instructions of cuda_prelude.cuh ---- */
 #ifndef ECT_EMU_EXACT
-typedef unsigned short ect_bf16_t;
+typedef unsigned short ect_bf16_t, ect_f16_t;
 ECT_EMU_QUIET static inline float ect_emu_wide(ect_bf16_t h)
 {
     union { unsigned u; float f; } v;
     v.u = (unsigned)h << 16;
     return v.f;
 }
+ECT_EMU_QUIET static inline float ect_emu_wide_f16(ect_f16_t h)
+{
+    const int exponent = h >> 10 & 31, fraction = h & 1023;
+    const float size = exponent == 31 ? fraction ? __builtin_nanf("") : __builtin_inff()
+                     : exponent ? __builtin_ldexpf((float)(1024 + fraction), exponent - 25) : (float)fraction * 0x1p-24f;
+    return h & 0x8000 ? -size : size;
+}
 #else
 static inline float ect_emu_wide(ect_bf16_t h) { return ect_load_bf16(h); }
+static inline float ect_emu_wide_f16(ect_f16_t h) { return ect_load_f16(h); }
 #endif
 /* Fragments hold numbers, in the order of the instruction's registers, low half first. With lane = 4 g + t:
    a[e]: row g + 8 (e / 2 % 2), k = 2 t + e % 2 + 8 (e / 4);  b[e]: k = 2 t + e % 2 + 8 (e / 2), column g;  c[e]: row g + 8 (e / 2), column 2 t + e % 2. */
@@ -226,16 +234,16 @@ static inline __attribute__((unused)) void ect_load_b2_trans(ect_frag_b *f, cons
 {
     ect_emu_ldmatrix(p, f[0].x, f[0].x + 2, f[1].x, f[1].x + 2, 1, line);
 }
-/* Products of bf16 are exact in f32; they are added to d in the order of k, each sum rounded. */
+/* Products of bf16, f16 and tf32 are exact in f32; they are added to d in the order of k, each sum rounded. */
 struct EctEmuProduct { const ect_frag_a *a; const ect_frag_b *b; ect_frag_c *d; };
-ECT_EMU_QUIET static __attribute__((unused, optimize("O3"))) void ect_emu_multiply(void *const *slot, unsigned)
+template <float (*wide)(ect_bf16_t)> ECT_EMU_QUIET static __attribute__((unused, optimize("O3"))) void ect_emu_multiply(void *const *slot, unsigned)
 {
     static float a[16][16], b[16][8], c[16][8];
     for (int lane = 0; lane < 32; lane++) {
         const EctEmuProduct *p = (const EctEmuProduct *)slot[lane];
         const int g = lane / 4, t = lane % 4;
-        for (int e = 0; e < 8; e++) a[g + 8 * (e / 2 % 2)][2 * t + e % 2 + 8 * (e / 4)] = ect_emu_wide(p->a->x[e]);
-        for (int e = 0; e < 4; e++) b[2 * t + e % 2 + 8 * (e / 2)][g] = ect_emu_wide(p->b->x[e]);
+        for (int e = 0; e < 8; e++) a[g + 8 * (e / 2 % 2)][2 * t + e % 2 + 8 * (e / 4)] = wide(p->a->x[e]);
+        for (int e = 0; e < 4; e++) b[2 * t + e % 2 + 8 * (e / 2)][g] = wide(p->b->x[e]);
         for (int e = 0; e < 4; e++) c[g + 8 * (e / 2)][2 * t + e % 2] = p->d->x[e];
     }
     for (int m = 0; m < 16; m++)
@@ -247,7 +255,36 @@ ECT_EMU_QUIET static __attribute__((unused, optimize("O3"))) void ect_emu_multip
 ECT_EMU_QUIET static __attribute__((unused, noinline)) void ect_mma(ect_frag_c *d, const ect_frag_a &a, const ect_frag_b &b, int line = __builtin_LINE())
 {
     EctEmuProduct p = {&a, &b, d};
-    ect_emu->collect("mma", 0xffffffffu, line, &p, ect_emu_multiply);
+    ect_emu->collect("mma", 0xffffffffu, line, &p, ect_emu_multiply<ect_emu_wide>);
+}
+ECT_EMU_QUIET static __attribute__((unused, noinline)) void ect_mma_f16(ect_frag_c *d, const ect_frag_a &a, const ect_frag_b &b, int line = __builtin_LINE())
+{
+    EctEmuProduct p = {&a, &b, d};
+    ect_emu->collect("mma", 0xffffffffu, line, &p, ect_emu_multiply<ect_emu_wide_f16>);
+}
+struct EctEmuProductTf32 { const float *a, *b; ect_frag_c *d; };
+ECT_EMU_QUIET static __attribute__((unused, optimize("O3"))) void ect_emu_multiply_tf32(void *const *slot, unsigned)
+{
+    static float a[16][8], b[8][8], c[16][8];
+    for (int lane = 0; lane < 32; lane++) {
+        const EctEmuProductTf32 *p = (const EctEmuProductTf32 *)slot[lane];
+        const int g = lane / 4, t = lane % 4;
+        for (int e = 0; e < 4; e++) a[g + 8 * (e % 2)][t + 4 * (e / 2)] = p->a[e];
+        for (int e = 0; e < 2; e++) b[t + 4 * e][g] = p->b[e];
+        for (int e = 0; e < 4; e++) c[g + 8 * (e / 2)][2 * t + e % 2] = p->d->x[e];
+    }
+    for (int m = 0; m < 16; m++)
+        for (int k = 0; k < 8; k++)
+            for (int n = 0; n < 8; n++) c[m][n] += a[m][k] * b[k][n];
+    for (int lane = 0; lane < 32; lane++)
+        for (int e = 0; e < 4; e++) ((const EctEmuProductTf32 *)slot[lane])->d->x[e] = c[lane / 4 + 8 * (e / 2)][2 * (lane % 4) + e % 2];
+}
+/* a, b: ect_frag_a_tf32 and ect_frag_b_tf32, which the prelude defines. What an operand has below tf32 the instruction would not see. */
+template <typename A, typename B>
+ECT_EMU_QUIET static __attribute__((unused, noinline)) void ect_mma_tf32(ect_frag_c *d, const A &a, const B &b, int line = __builtin_LINE())
+{
+    EctEmuProductTf32 p = {a.x, b.x, d};
+    ect_emu->collect("mma", 0xffffffffu, line, &p, ect_emu_multiply_tf32);
 }
 ECT_EMU_QUIET static __attribute__((unused, noinline)) void ect_cp_async16(void *to, const void *from, int bytes, int line = __builtin_LINE())
 {

@@ -114,7 +114,7 @@ void cuda_flat_close(Device *d)
 /* ---- records ---- */
 size_t cuda_now_bytes(const Plan *plan)
 {
-    return aligned(2 * sizeof(uint64_t) + sizeof(float) * (size_t)MAX(1, plan->n_scalars));
+    return aligned(CUDA_NOW_SCALARS + sizeof(float) * (size_t)MAX(1, plan->n_scalars));
 }
 
 static size_t *place(const PlanTensor *t, int n, const int *skip, size_t *at)

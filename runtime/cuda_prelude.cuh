@@ -5,7 +5,7 @@
 typedef unsigned int ect_u32;
 typedef unsigned long long ect_u64;
 typedef long long ect_i64;
-typedef unsigned short ect_bf16_t;
+typedef unsigned short ect_bf16_t, ect_f16_t;
 
 /* Values of a step, in device memory: what changes from step to step without a kernel's arguments changing. */
 struct EctNow { ect_u64 step, sample0; float scalar[1]; };       /* scalar: all slots of the plan */
@@ -52,6 +52,25 @@ ECT_INLINE void ect_store8_bf16(ect_bf16_t *to, const float *from)
     for (int i = 0; i < 4; i++) pair[i] = ect_bits(ect_bf16(from[2 * i])) >> 16 | (ect_bits(ect_bf16(from[2 * i + 1])) & 0xffff0000u);
     *(uint4 *)to = make_uint4(pair[0], pair[1], pair[2], pair[3]);
 }
+ECT_INLINE void ect_load8_f16(float *to, const ect_f16_t *from)
+{
+    const uint4 v = *(const uint4 *)from;
+    const ect_u32 pair[4] = {v.x, v.y, v.z, v.w};
+    ECT_UNROLL(4)
+    for (int i = 0; i < 4; i++) { to[2 * i] = ect_load_f16((ect_f16_t)pair[i]); to[2 * i + 1] = ect_load_f16((ect_f16_t)(pair[i] >> 16)); }
+}
+ECT_INLINE void ect_store8_f16(ect_f16_t *to, const float *from)
+{
+    ect_u32 pair[4];
+    ECT_UNROLL(4)
+    for (int i = 0; i < 4; i++) {
+        ect_f16_t low, high;
+        ect_store_f16(&low, from[2 * i]);
+        ect_store_f16(&high, from[2 * i + 1]);
+        pair[i] = low | (ect_u32)high << 16;
+    }
+    *(uint4 *)to = make_uint4(pair[0], pair[1], pair[2], pair[3]);
+}
 #else
 ECT_INLINE void ect_load4(float *to, const float *from)
 {
@@ -69,15 +88,38 @@ ECT_INLINE void ect_store8_bf16(ect_bf16_t *to, const float *from)
 {
     for (int i = 0; i < 8; i++) ect_store_bf16(to + i, from[i]);
 }
+ECT_INLINE void ect_load8_f16(float *to, const ect_f16_t *from) { ect_load8_bf16(to, from); }
+ECT_INLINE void ect_store8_f16(ect_f16_t *to, const float *from) { ect_store8_bf16(to, from); }
 #endif
 ECT_INLINE void ect_load8(float *to, const float *from) { ect_load4(to, from); ect_load4(to + 4, from + 4); }
 ECT_INLINE void ect_load4_bf16(float *to, const ect_bf16_t *from)
 {
     for (int i = 0; i < 4; i++) to[i] = ect_load_bf16(from[i]);
 }
+ECT_INLINE void ect_load4_f16(float *to, const ect_f16_t *from)
+{
+    for (int i = 0; i < 4; i++) to[i] = ect_load_f16(from[i]);
+}
+
+/* mma m16n8k8 of tf32: what a lane holds, as numbers. With lane = 4 g + t: a: rows g, g + 8, depth t, then the same at depth t + 4; b: depths t, t + 4,
+   column g. Loads: p, p8 the lane's elements of rows g and g + 8 at depth t, neighbours in depth `step` apart. */
+struct ect_frag_a_tf32 { float x[4]; };
+struct ect_frag_b_tf32 { float x[2]; };
+ECT_INLINE ect_frag_a_tf32 ect_load_a_tf32(const float *p, const float *p8, int step)
+{
+    ect_frag_a_tf32 f;
+    f.x[0] = p[0]; f.x[1] = p8[0]; f.x[2] = p[4 * step]; f.x[3] = p8[4 * step];
+    return f;
+}
+ECT_INLINE ect_frag_b_tf32 ect_load_b_tf32(const float *p, int step)
+{
+    ect_frag_b_tf32 f;
+    f.x[0] = p[0]; f.x[1] = p[4 * step];
+    return f;
+}
 
 /* ---- instructions ---- */
-/* mma m16n8k16: D[16][8] += A[16][16] B[16][8], bf16 operands, f32 sums. A fragment is what one lane of a warp holds of its tile. */
+/* mma m16n8k16: D[16][8] += A[16][16] B[16][8], bf16 or f16 operands, f32 sums. A fragment is what one lane of a warp holds of its tile. */
 #ifndef ECT_EMU
 struct ect_frag_a { ect_u32 x[4]; };
 struct ect_frag_b { ect_u32 x[2]; };
@@ -117,6 +159,20 @@ ECT_INLINE void ect_mma(ect_frag_c *d, const ect_frag_a &a, const ect_frag_b &b)
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                  : "+f"(d->x[0]), "+f"(d->x[1]), "+f"(d->x[2]), "+f"(d->x[3])
                  : "r"(a.x[0]), "r"(a.x[1]), "r"(a.x[2]), "r"(a.x[3]), "r"(b.x[0]), "r"(b.x[1]));
+}
+ECT_INLINE void ect_mma_f16(ect_frag_c *d, const ect_frag_a &a, const ect_frag_b &b)
+{
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(d->x[0]), "+f"(d->x[1]), "+f"(d->x[2]), "+f"(d->x[3])
+                 : "r"(a.x[0]), "r"(a.x[1]), "r"(a.x[2]), "r"(a.x[3]), "r"(b.x[0]), "r"(b.x[1]));
+}
+/* The operands are rounded already (ect_tf32). */
+ECT_INLINE void ect_mma_tf32(ect_frag_c *d, const ect_frag_a_tf32 &a, const ect_frag_b_tf32 &b)
+{
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(d->x[0]), "+f"(d->x[1]), "+f"(d->x[2]), "+f"(d->x[3])
+                 : "r"(ect_bits(a.x[0])), "r"(ect_bits(a.x[1])), "r"(ect_bits(a.x[2])), "r"(ect_bits(a.x[3])), "r"(ect_bits(b.x[0])),
+                   "r"(ect_bits(b.x[1])));
 }
 /* 16 bytes from global to shared memory, later; both addresses are multiples of 16. `bytes` of them (0 or 16) are read, the rest is 0. */
 ECT_INLINE void ect_cp_async16(void *to, const void *from, int bytes)

@@ -123,6 +123,8 @@ static void update_kernels(Device *d, CudaSteps *t, const Launch *l, int micros,
     CU(d, fill8(t->result, 0, sizeof(uint64_t), d->work));
     if (micros > 1) cuda_scale(d, grad, t->sum, d->plan->param_elements, 1.0f / (float)micros);
     cuda_count_bad(d, grad, d->plan->param_elements, t->result);
+    /* The scalar is compared with 0: the count's lower half will do, whatever number its bits are. */
+    if (l->overflow >= 0) CU(d, copy(t->record + CUDA_NOW_SCALARS + 4 * (size_t)l->overflow, t->result, 4, d->work));
     cuda_segment(d, code, &b, t->record, timed);
     cuda_bound_free(&b);
 }
@@ -130,7 +132,7 @@ static void update_kernels(Device *d, CudaSteps *t, const Launch *l, int micros,
 static uint64_t signature(Device *d, const CudaSteps *t, const Launch *l, int micros)
 {
     uint64_t h = hash64(t->key, (size_t)t->program->segment[0].n_draws * sizeof *t->key, (uint64_t)micros);
-    uint64_t fixed[] = {d->arena, d->workspace, t->record, t->result, t->sum, cuda_flat(d, l->grad, true)};
+    uint64_t fixed[] = {d->arena, d->workspace, t->record, t->result, t->sum, cuda_flat(d, l->grad, true), (uint64_t)(l->overflow + 1)};
     h = hash64(fixed, sizeof fixed, h);
     for (int i = 0; i < d->plan->n_sets; i++) h = hash64(&(CUdeviceptr){cuda_flat(d, l->set[i], true)}, sizeof(CUdeviceptr), h);
     for (int i = 0; i < d->plan->n_states; i++) h = hash64(&(CUdeviceptr){cuda_flat(d, l->state[i], true)}, sizeof(CUdeviceptr), h);

@@ -31,6 +31,8 @@ typedef struct {
     const uint64_t *key;                             /* per segment draw: Philox key */
     const float *const *draw; /* NULL: generate; else per segment draw (all of them) values [row][element], docs/random.md */
     uint64_t step, sample0;                          /* Philox step; number of row 0 */
+    int overflow;                                    /* update: the scalar that is 0 when the gradient is finite; -1: there is none. Devices that
+                                                        average gradients by themselves set it, else the host has */
     uint64_t seed;                                   /* what the keys were made from */
     StepTime *time;                                  /* timed devices: NULL, or per step of the segment: this run is added */
 } Launch;

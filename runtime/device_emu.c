@@ -139,7 +139,7 @@ static void emu_prepare(Device *d, const PlanProgram *p, bool with_draws)
 
 static size_t bytes_of(const PlanBuffer *b)
 {
-    return (size_t)b->elements * (b->half ? 2 : 4);
+    return (size_t)b->elements * number_info[b->type].bytes;
 }
 
 /* Arena memory that step i is the first to use holds nothing that anybody may read, unless it lies over something still needed. */

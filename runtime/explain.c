@@ -42,11 +42,11 @@ static void print_steps(const Plan *p, const PlanSegment *s, const PredictDevice
         StrBuf b = {0};
         for (int q = 0; q < st->n_buffers; q++) {
             const PlanBuffer *f = &s->buffer[st->buffer[q]];
-            sb_printf(&b, "%s%s:%lld%s", q ? " " : "",
+            sb_printf(&b, "%s%s:%lld%s%s", q ? " " : "",
                       *f->name               ? f->name
                       : f->kind == BUF_PARAM ? "param"
                                              : "-",
-                      (long long)f->elements, f->half ? ":bf16" : "");
+                      (long long)f->elements, f->type == NUM_F32 ? "" : ":", f->type == NUM_F32 ? "" : number_info[f->type].name);
             if (q == 7 && st->n_buffers > 8) {
                 sb_printf(&b, " +%d", st->n_buffers - 8);
                 break;
@@ -223,8 +223,8 @@ static void print_memory(const Plan *p)
             for (int b = 0; b < s->n_buffers; b++) {
                 if (s->buffer[b].kind != BUF_ARENA) continue;
                 table_cell(&t, "  %s", s->buffer[b].name);
-                table_cell(&t, "%lld", (long long)s->buffer[b].elements * (s->buffer[b].half ? 2 : 4));
-                table_cell(&t, "%s", s->buffer[b].half ? "bf16" : "f32");
+                table_cell(&t, "%lld", (long long)s->buffer[b].elements * number_info[s->buffer[b].type].bytes);
+                table_cell(&t, "%s", number_info[s->buffer[b].type].name);
                 table_cell(&t, "%lld", (long long)s->buffer[b].offset * 4);
                 table_cell(&t, "%d .. %d", first[b], last[b]);
             }

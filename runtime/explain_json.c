@@ -40,8 +40,8 @@ static void json_segment(StrBuf *b, const Plan *p, const PlanSegment *s, bool me
         if (s->buffer[i].kind != BUF_ARENA) continue;
         sb_puts(b, comma ? ",\n     {\"name\": " : "\n     {\"name\": ");
         sb_json_string(b, s->buffer[i].name);
-        sb_printf(b, ", \"type\": \"%s\", \"offset\": %lld, \"bytes\": %lld}", s->buffer[i].half ? "bf16" : "f32",
-                  (long long)s->buffer[i].offset * 4, (long long)s->buffer[i].elements * (s->buffer[i].half ? 2 : 4));
+        sb_printf(b, ", \"type\": \"%s\", \"offset\": %lld, \"bytes\": %lld}", number_info[s->buffer[i].type].name,
+                  (long long)s->buffer[i].offset * 4, (long long)s->buffer[i].elements * number_info[s->buffer[i].type].bytes);
         comma = true;
     }
     for (int i = 0; !memory && i < s->n_steps; i++) {

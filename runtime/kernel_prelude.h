@@ -6,7 +6,7 @@
 typedef unsigned int ect_u32;
 typedef unsigned long long ect_u64;
 typedef long long ect_i64;
-typedef unsigned short ect_bf16_t;
+typedef unsigned short ect_bf16_t, ect_f16_t;
 #define ECT_INLINE static inline __attribute__((always_inline, unused))
 #define ECT_UNROLL(n) ECT_PRAGMA(GCC unroll n)
 #define ECT_PRAGMA(words) _Pragma(#words)
@@ -223,10 +223,42 @@ ECT_INLINE float ect_bf16(float x)
 {
     ect_u32 b = ect_bits(x);
     ect_u32 r = (b + 0x7fffu + ((b >> 16) & 1u)) & 0xffff0000u;
-    return ect_from_bits((b & 0x7fffffffu) > 0x7f800000u ? b : r);
+    return ect_from_bits((b & 0x7fffffffu) > 0x7f800000u ? b | 0x00400000u : r);    /* a NaN whose upper half is one too */
 }
 
-/* Activations stored in 2 bytes: the upper half of an f32, rounded to nearest even. */
+/* The nearest with 11 significant bits, ties away from 0, as cvt.rna.tf32.f32. */
+ECT_INLINE float ect_tf32(float x)
+{
+    ect_u32 b = ect_bits(x);
+    return ect_from_bits((b & 0x7fffffffu) > 0x7f800000u ? b : (b + 0x1000u) & 0xffffe000u);
+}
+
+/* Activations stored in 2 bytes. f16: IEEE half, nearest even, past 65504 infinite. Below 2^-14 its unit is 2^-24, that of an f32 in [1/2, 1).
+   Branch-free, so that loops over it vectorise where the machine has no such conversion. */
+#if defined(__CUDA_ARCH__)
+ECT_INLINE void ect_store_f16(ect_f16_t *to, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(*to) : "f"(x)); }
+ECT_INLINE float ect_load_f16(ect_f16_t x) { float y; asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x)); return y; }
+ECT_INLINE float ect_f16(float x) { ect_f16_t h; ect_store_f16(&h, x); return ect_load_f16(h); }
+#else
+ECT_INLINE ect_u32 ect_f16_bits(float x)
+{
+    ect_u32 b = ect_bits(x), a = b & 0x7fffffffu, normal = (a + 0xfffu + (a >> 13 & 1u) - 0x38000000u) >> 13;
+    ect_u32 small = ect_bits(ect_from_bits(a < 0x38800000u ? a : 0u) + 0.5f) - 0x3f000000u;
+    ect_u32 finite = a < 0x38800000u ? small : normal;
+    ect_u32 large = a > 0x7f800000u ? 0x7e00u : 0x7c00u;
+    return (a >= 0x477ff000u ? large : finite) | (b >> 16 & 0x8000u);
+}
+ECT_INLINE float ect_load_f16(ect_f16_t x)
+{
+    ect_u32 m = (ect_u32)(x & 0x7fff) << 13, sign = (ect_u32)(x & 0x8000) << 16;
+    ect_u32 small = ect_bits(ect_from_bits(m + 0x38800000u) - 0x1p-14f), large = m + (m >= 0x0f800000u ? 0x70000000u : 0x38000000u);
+    return ect_from_bits((m < 0x00800000u ? small : large) | sign);
+}
+ECT_INLINE void ect_store_f16(ect_f16_t *to, float x) { *to = (ect_f16_t)ect_f16_bits(x); }
+ECT_INLINE float ect_f16(float x) { return ect_load_f16((ect_f16_t)ect_f16_bits(x)); }
+#endif
+
+/* bf16: the upper half of an f32, nearest even. */
 ECT_INLINE float ect_load_bf16(ect_bf16_t x) { return ect_from_bits((ect_u32)x << 16); }
 ECT_INLINE void ect_store_bf16(ect_bf16_t *to, float x) { *to = (ect_bf16_t)(ect_bits(ect_bf16(x)) >> 16); }
 

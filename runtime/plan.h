@@ -3,6 +3,7 @@
 #ifndef ECT_PLAN_H
 #define ECT_PLAN_H
 #include "runtime/base.h"
+#include "runtime/number.h"
 
 enum { PLAN_VERSION = 2, PLAN_MAX_AXES = 16 };
 
@@ -48,7 +49,7 @@ typedef enum { BUF_INPUT, BUF_ARENA, BUF_PARAM, BUF_GRAD, BUF_OUTPUT, BUF_CARRY,
 typedef struct {
     const char *name;                                /* "" for parameters */
     BufKind kind;
-    bool half;                                       /* arena: stored in 2 bytes, bf16 */
+    Number type;                                     /* of its elements; not NUM_F32: only in the arena */
     int64_t elements, offset;                        /* offset: arena (elements of f32), param, grad; 0 for the others */
     int set;                                         /* param: index into sets */
     int state;                                       /* state: index into states */
@@ -95,6 +96,7 @@ typedef struct {
 typedef struct Plan {
     Arena *arena;
     const char *dir, *model, *compiler;              /* folder as given; model file; ectc's version */
+    bool loss_scale;                                 /* training scales the loss: loss_scale.h */
     const char *precision;                           /* of contractions' operands: "f32" unless the plan says otherwise */
     int64_t batch;
     int n_config; PlanConfig *config;

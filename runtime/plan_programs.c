@@ -69,10 +69,13 @@ static void read_buffer(PlanReader *r, const json_t *o, PlanBuffer *b, Scope *s,
     case BUF_ARENA:
         if (json_object_get(o, "type")) {
             const char *type = plan_str(r, o, "type");
-            if (strcmp(type, "bf16") && strcmp(type, "f32")) plan_bad(r, "`%s` is no type of elements", type);
-            b->half = !strcmp(type, "bf16");
+            b->type = number_named(type);
+            if (b->type == N_NUMBERS || b->type == NUM_TF32) {
+                plan_bad(r, "`%s` is no type of elements", type);
+                b->type = NUM_F32;
+            }
         }
-        if (b->offset * 4 + b->elements * (b->half ? 2 : 4) > seg->peak_bytes) plan_bad(r, "it ends beyond the arena's `peak_bytes`");
+        if (b->offset * 4 + b->elements * number_info[b->type].bytes > seg->peak_bytes) plan_bad(r, "it ends beyond the arena's `peak_bytes`");
         b->first = (int)plan_int(r, o, "first", -1, seg->n_steps - 1);
         b->last = (int)plan_int(r, o, "last", b->first, b->first < 0 ? -1 : seg->n_steps - 1);
         break;

@@ -353,6 +353,8 @@ static void read_root(PlanReader *r, const json_t *root)
     p->compiler = plan_str(r, root, "ectc");
     p->model = plan_str(r, root, "model");
     p->precision = json_object_get(root, "precision") ? plan_str(r, root, "precision") : "f32";
+    if (!r->err && number_named(p->precision) == N_NUMBERS) plan_bad(r, "`%s` is no precision", p->precision);
+    p->loss_scale = json_is_true(json_object_get(root, "loss_scale"));
     p->batch = plan_int(r, root, "batch", 1, 1 << 24);
     const json_t *a = plan_array(r, root, "config", &p->n_config);
     p->config = arena_make(p->arena, PlanConfig, p->n_config + 1);

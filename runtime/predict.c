@@ -3,7 +3,7 @@
 #include "runtime/predict.h"
 #include <unistd.h>
 
-/* h200, a100: tensor cores for operands of 2 bytes, plain f32 units else (TF32 rounds, so it is no f32); the element rate is the
+/* h200, a100: tensor cores for operands of 2 bytes, plain f32 units in f32, and in between for tf32; the element rate is the
    f32 units' without fused multiply-adds. cpu: the rates of one core (OpenBLAS sgemm on AVX2 or AVX-512; generated loops with exp
    and the like), memory of the machine, one OpenMP region a launch; operands of 2 bytes are widened first: no gain. */
 static const PredictDevice devices[] = {
@@ -45,9 +45,11 @@ bool predict_device(PredictDevice *d, const char *name, int cores, char **err)
     return false;
 }
 
-double predict_seconds(const PredictDevice *d, bool contraction, bool half, double flops, double bytes, PredictBound *bound)
+double predict_seconds(const PredictDevice *d, bool contraction, Number operands, double flops, double bytes, PredictBound *bound)
 {
-    double compute = flops / (!contraction ? d->element : half ? d->matrix_half : d->matrix_f32), memory = bytes / d->bytes;
+    int speed = number_info[operands].speed;
+    double matrix = speed ? MAX(d->matrix_half * speed / 2, d->matrix_f32) : d->matrix_f32;
+    double compute = flops / (contraction ? matrix : d->element), memory = bytes / d->bytes;
     double busy = MAX(compute, memory);
     if (bound) *bound = d->launch > busy ? BOUND_LAUNCH : compute > memory ? BOUND_COMPUTE : BOUND_MEMORY;
     return busy + d->launch;

@@ -3,10 +3,11 @@
 #ifndef ECT_PREDICT_H
 #define ECT_PREDICT_H
 #include "runtime/base.h"
+#include "runtime/number.h"
 
 typedef struct {
     const char *name, *what;                         /* what: for people */
-    double matrix_f32, matrix_half;                  /* FLOP/s in contractions, operands of 4 and of 2 bytes */
+    double matrix_f32, matrix_half;                  /* FLOP/s in contractions, operands in f32 and of 2 bytes; in tf32 half as many as these */
     double element;                                  /* operations/s in maps and reductions */
     double bytes;                                    /* bytes/s between memory and chip */
     double launch;                                   /* seconds */
@@ -18,7 +19,7 @@ extern const char *const predict_bound_name[];       /* "compute", "memory", "la
 /* The device `name` (h200, a100, cpu); cores: of cpu, 0 = all of this machine. false and *err (heap: what is wrong, the nearest
    name, all names). */
 bool predict_device(PredictDevice *d, const char *name, int cores, char **err);
-/* Seconds of one launch: max(flops / rate, bytes / rate) + launch. contraction: its kernel's class is `contract`; half: operands
-   of 2 bytes. *bound (may be NULL): which of the three is the largest. */
-double predict_seconds(const PredictDevice *d, bool contraction, bool half, double flops, double bytes, PredictBound *bound);
+/* Seconds of one launch: max(flops / rate, bytes / rate) + launch. contraction: its kernel's class is `contract`;
+   operands: their precision. *bound (may be NULL): which of the three is the largest. */
+double predict_seconds(const PredictDevice *d, bool contraction, Number operands, double flops, double bytes, PredictBound *bound);
 #endif

@@ -73,6 +73,8 @@ static void F(elem)(const RefNode *n, int64_t count, REAL *const x[3], REAL *y)
     case R_sign: EACH(a[i] > 0 ? 1 : a[i] < 0 ? -1 : a[i]);
     case R_stop: case R_f32: EACH(a[i]);
     case R_bf16: EACH(ect_bf16((float)a[i]));
+    case R_f16: EACH(ect_f16((float)a[i]));
+    case R_tf32: EACH(ect_tf32((float)a[i]));
     case R_nan_to_num: EACH(isnan(a[i]) ? n->value : isinf(a[i]) ? (a[i] > 0 ? n->inf : -n->inf) : a[i]);
     case R_isfinite: EACH(isfinite(a[i]));
     case R_not: EACH(a[i] == 0);

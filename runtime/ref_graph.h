@@ -12,7 +12,8 @@
     REF_OP(param, 0, S) REF_OP(const, 0, S) REF_OP(scalar, 0, S) REF_OP(iota, 0, S) REF_OP(draw, -1, S) REF_OP(neg, 1, E)        \
         REF_OP(abs, 1, E) REF_OP(exp, 1, E) REF_OP(log, 1, E) REF_OP(sin, 1, E) REF_OP(cos, 1, E) REF_OP(sqrt, 1, E)             \
             REF_OP(rsqrt, 1, E) REF_OP(sigmoid, 1, E) REF_OP(tanh, 1, E) REF_OP(erf, 1, E) REF_OP(floor, 1, E)                   \
-                REF_OP(sign, 1, E) REF_OP(stop, 1, E) REF_OP(bf16, 1, E) REF_OP(f32, 1, E) REF_OP(nan_to_num, 1, E)              \
+                REF_OP(sign, 1, E) REF_OP(stop, 1, E) REF_OP(bf16, 1, E) REF_OP(f16, 1, E) REF_OP(tf32, 1, E)           \
+                REF_OP(f32, 1, E) REF_OP(nan_to_num, 1, E)                                                                       \
                     REF_OP(isfinite, 1, E) REF_OP(not, 1, E) REF_OP(add, 2, E) REF_OP(sub, 2, E) REF_OP(mul, 2, E)               \
                         REF_OP(div, 2, E) REF_OP(pow, 2, E) REF_OP(max, 2, E) REF_OP(min, 2, E) REF_OP(lt, 2, E)                 \
                             REF_OP(le, 2, E) REF_OP(eq, 2, E) REF_OP(and, 2, E) REF_OP(or, 2, E) REF_OP(where, 3, E)             \

@@ -77,6 +77,7 @@ Session *session_open(const Plan *plan, const char *device, int threads)
     s->set = xcalloc((size_t)plan->n_sets, sizeof *s->set);
     for (int i = 0; i < plan->n_sets; i++) s->set[i] = s->param;
     s->step = 1;
+    s->scale = loss_scale_start;
     s->vars = vars_new(plan);
     s->program_state = xcalloc((size_t)MAX(1, plan->n_programs), sizeof *s->program_state);
     return s;
@@ -119,8 +120,25 @@ void session_close(Session *s)
 
 /* ---- run-time scalars ---- */
 bool session_set(Session *s, const char *assignment, char **err) { return vars_set(s->vars, assignment, err); }
-bool session_value(Session *s, const char *name, double *value) { return vars_value(s->vars, name, s->step, s->seen, value); }
-void session_check(Session *s) { vars_check(s->vars, s->step, s->seen); }
+/* The update's number as host expressions see it: among those that changed weights. */
+static uint64_t applied(const Session *s) { return s->step - s->scale.skipped; }
+bool session_value(Session *s, const char *name, double *value) { return vars_value(s->vars, name, applied(s), s->seen, value); }
+void session_check(Session *s) { vars_check(s->vars, applied(s), s->seen); }
+void session_scale(Session *s, const LossScale *scale)
+{
+    char *text = xasprintf(LOSS_SCALE "=%.17g", scale->scale), *err = NULL;
+    CHECK_BUG(s->plan->loss_scale);
+    if (!vars_set(s->vars, text, &err)) machine_error("the plan %s is damaged: %s", s->plan->dir, err);
+    s->scale = *scale;
+    free(text);
+}
+void session_scale_next(Session *s)
+{
+    LossScale next = s->scale;
+    loss_scale_next(&next);
+    if (next.scale != s->scale.scale) session_scale(s, &next);
+    s->scale = next;
+}
 
 /* ---- training state ---- */
 void session_training(Session *s)
@@ -223,7 +241,7 @@ void session_draw(Session *s, const PlanProgram *p, const PlanDraw *d, uint64_t 
     if (d->p_scalar >= 0) {
         double *wide = xmalloc((size_t)s->plan->n_scalars * sizeof *wide);
         float *narrow = xmalloc((size_t)s->plan->n_scalars * sizeof *narrow);
-        vars_scalars(s->vars, s->step, s->seen, NULL, 0, wide, narrow);
+        vars_scalars(s->vars, applied(s), s->seen, NULL, 0, wide, narrow);
         probability = (double)narrow[d->p_scalar];                   /* the rounded one, as kernels see it */
         free(wide);
         free(narrow);
@@ -239,7 +257,10 @@ static void run_segment(Session *s, const PlanProgram *p, int index, const RunAr
     size_t scalars = (size_t)plan->n_scalars + 1, draws = (size_t)g->n_draws + 1;
     double *wide = xmalloc(scalars * sizeof *wide), level = repetition ? a->mid[repetition - 1] : 0;
     float *narrow = xmalloc(scalars * sizeof *narrow);
-    vars_scalars(s->vars, s->step, s->seen, g->time, level, wide, narrow);
+    vars_scalars(s->vars, applied(s), s->seen, g->time, level, wide, narrow);
+    int overflow = -1;
+    for (int i = 0; s->scale.on && g->phase == PHASE_UPDATE && i < plan->n_scalars; i++)
+        if (!strcmp(plan->scalar[i], LOSS_OVERFLOW)) wide[overflow = i] = narrow[i] = s->scale.overflow;
     uint64_t *key = xmalloc(draws * sizeof *key), step = session_philox_step(s, p, g, repetition);
     if (a->draw_step && !repetition) step = *a->draw_step;
     for (int i = 0; i < g->n_draws; i++) key[i] = rng_key(g->draw[i].name, s->seed);
@@ -273,6 +294,7 @@ static void run_segment(Session *s, const PlanProgram *p, int index, const RunAr
                 .draw = ps->with_draws ? draw : NULL,
                 .step = step,
                 .sample0 = a->sample0,
+                .overflow = overflow,
                 .seed = s->seed};
     if (!s->cls->wide) l.in64 = NULL;
     double *whole = NULL, began = 0;
@@ -355,13 +377,24 @@ void session_update(Session *s)
         for (int64_t i = 0; i < s->plan->param_elements; i++) grad[i] = sum[i] * scale;
     }
     s->micros = 0;
+    if (s->scale.on) s->scale.overflow = session_bad_gradient(s) > 0;
     run_segment(s, p, 1, &(RunArgs){0}, 0);
+}
+int64_t session_bad_gradient(const Session *s)
+{
+    const uint32_t *bits = (const uint32_t *)(const void *)s->grad;
+    int64_t n = s->plan->param_elements, bad = 0;
+    #pragma omp parallel for reduction(+ : bad) if (n > 100000)
+    for (int64_t i = 0; i < n; i++) bad += (bits[i] & 0x7f800000u) == 0x7f800000u;
+    return bad;
 }
 int64_t session_results(Session *s, uint64_t step, int micro)
 {
     CHECK_BUG(s->cls->memory);
     s->behind = false;
-    return s->cls->memory->results(s->device, step, micro, state_of(s, train_step(s))->out);
+    int64_t bad = s->cls->memory->results(s->device, step, micro, state_of(s, train_step(s))->out);
+    if (s->scale.on) s->scale.overflow = bad > 0;
+    return bad;
 }
 static int output_index(const PlanProgram *p, const char *name)
 {

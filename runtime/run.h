@@ -3,6 +3,7 @@
 #ifndef ECT_RUN_H
 #define ECT_RUN_H
 #include "runtime/device.h"
+#include "runtime/loss_scale.h"
 #include "runtime/tensor_file.h"
 
 typedef struct Vars Vars;                            /* run-time variables: vars.c */
@@ -22,7 +23,9 @@ typedef struct {
     double *grad64;                                  /* wide devices */
     float *sum;
     int micros; /* accumulation: sum of the gradients of `micros` micro-batches (sum used from the second on) */
-    uint64_t seed, step, seen;                       /* step: the update being made, 1 in the first; seen: images before it */
+    uint64_t seed, step, seen;                       /* step: the update being made, 1 in the first; seen: images before it. Host
+                                                        expressions see `step` without the updates that were skipped */
+    LossScale scale;                                 /* session_scale changes it */
     Vars *vars;
     ProgramState *program_state;                     /* per plan program: outputs, carries */
     uint64_t memory_before;                          /* resident bytes when the device was open and nothing allocated yet */
@@ -45,6 +48,11 @@ bool session_value(Session *s, const char *name, double *value);
 /* Evaluate everything once at s->step, s->seen: user_error where something is wrong. Call after the last session_set, before work
    starts. */
 void session_check(Session *s);
+
+/* Another scale of the loss; the plan has one. */
+void session_scale(Session *s, const LossScale *scale);
+/* After session_update, with results in: the scale of the next update. */
+void session_scale_next(Session *s);
 
 /* ---- weights ---- */
 /* Run program `init` (by the interpreter, for any device) with s->seed; EMAs follow. */
@@ -81,6 +89,8 @@ void session_micro(Session *s, const RunArgs *a);
 /* Average the gradient over the micro-batches since the last update, run the update segment at s->step, s->seen. Does not advance
    step or seen. */
 void session_update(Session *s);
+/* Elements of the averaged gradient that are not finite; not for devices with memory of their own. */
+int64_t session_bad_gradient(const Session *s);
 /* How many updates may be under way or done without their results having been asked for; 1: none is under way when session_update returns. When it
    is more, outputs of single micro-batches and s->grad are not there before the update, session_results gets them. */
 int session_depth(const Session *s);

@@ -26,7 +26,7 @@ static void save(Loop *l, uint64_t done)
     Train *t = l->t;
     if (l->saved_step == done) return;
     Checkpoint c = {.step = done, .seen = t->s->seen, .seed = t->s->seed, .position = (int64_t)t->s->seen, .run = t->run_json,
-                    .config = t->config_json, .plan = t->hash, .version = ECT_VERSION};
+                    .config = t->config_json, .plan = t->hash, .version = ECT_VERSION, .scale = &t->s->scale};
     free(checkpoint_save(t->s, t->dir, &c, (int)t->o.keep));
     l->saved = now_seconds();
     l->saved_step = done;
@@ -70,6 +70,10 @@ static void put_metrics(Loop *l, uint64_t step, double validation)
     static const char *const SCALARS[] = {"lr", "stage"};
     for (size_t i = 0; i < COUNT(SCALARS); i++)
         if (session_value(t->s, SCALARS[i], &v)) jput_real(&b, SCALARS[i], v);
+    if (t->s->scale.on) {
+        jput_real(&b, "loss_scale", t->s->scale.scale);
+        jput_int(&b, "skipped_steps", (int64_t)t->s->scale.skipped + t->s->scale.overflow);
+    }
     jput_real(&b, "memory_mb", (double)memory_peak() / 1048576);
     jput_int(&b, "memory_growth_bytes", (int64_t)(memory_peak() - MIN(memory_peak(), t->s->memory_before)));
     if (t->feed.held && isfinite(validation)) jput_real(&b, "validation_loss", validation);
@@ -90,6 +94,8 @@ static void put_live(Loop *l, uint64_t step, double validation, bool now)
               (double)t->per_step / l->step_seconds);
     if (session_value(t->s, "stage", &v)) sb_printf(&b, "  stage %g", v);
     if (isfinite(validation)) sb_printf(&b, "  validation %.5g", validation);
+    if (t->s->scale.on) sb_printf(&b, "  scale %g", t->s->scale.scale);
+    if (t->s->scale.skipped + t->s->scale.overflow) sb_printf(&b, "  skipped %llu", (unsigned long long)(t->s->scale.skipped + t->s->scale.overflow));
     if (r->all_bad_loss || r->all_bad_grad)
         sb_printf(&b, "  not finite: %lld losses, %lld gradients", (long long)r->all_bad_loss, (long long)r->all_bad_grad);
     sb_puts(&b, "  ETA ");
@@ -115,7 +121,7 @@ static bool step_once(Loop *l, int64_t *bad)
         if (!behind) *bad += report_micro(&l->report, s, t->feed.program, 0);
     }
     session_update(s);
-    if (!behind) *bad += report_gradient(&l->report, s);
+    if (!behind && !s->scale.on) *bad += report_gradient(&l->report, s);
     return true;
 }
 
@@ -128,7 +134,7 @@ static int64_t results(Loop *l, uint64_t step)
         gradient = session_results(t->s, step, (int)r);
         bad += report_micro(&l->report, t->s, t->feed.program, 0);
     }
-    return bad + report_bad_gradient(&l->report, gradient);
+    return t->s->scale.on ? bad : bad + report_bad_gradient(&l->report, gradient);       /* with a scale it is a step skipped */
 }
 
 /* Counts, writes and shows the update after the last that was told of. bad: as step_once found it. Returns what is not finite in it. */
@@ -155,6 +161,12 @@ static int64_t tell(Loop *l, int64_t bad, double validation)
     if (step % (uint64_t)t->o.log_every == 0 || last || (bad && t->o.halt) || isfinite(validation) || signals_stop())
         put_metrics(l, step, validation);
     put_live(l, step, validation, last);
+    bool fell = s->scale.on && s->scale.overflow && s->scale.scale == 1;
+    session_scale_next(s);
+    if (fell) {
+        log_live_end();
+        warn("step %llu: gradients are not finite at a scale of 1: what overflows is more than the scale's doing", (unsigned long long)step);
+    }
     s->step = newest;
     s->seen = seen;
     return bad;
@@ -189,7 +201,7 @@ static uint64_t train_loop(Loop *l)
         bool last = done == t->total_steps, checked = t->feed.held && (last || due(o->validate_every, done, 0));
         bool saves = last || due(o->checkpoint_every, done, l->saved), samples = last || due(o->sample_every, done, l->sampled);
         /* What looks at the state waits for it; else updates are told of when the next ones need the place of their results. */
-        bool all = checked || saves || samples || o->halt || signals_stop();
+        bool all = checked || saves || samples || o->halt || s->scale.on || signals_stop();      /* the next scale depends on this update */
         while (l->told < done - 1 && (all || done - l->told >= depth)) tell(l, bad, NAN);
         double validation = checked ? validate(l) : NAN;
         bool halt = (all || depth == 1) && tell(l, bad, validation) && o->halt;
@@ -244,6 +256,7 @@ int cmd_train(int argc, char **argv)
         if (done || t.resume_from) printf("go on with: ect-rt train %s --out %s --resume\n", t.o.plan_dir, t.dir);
     } else {
         printf("trained %llu steps, %llu images: %s\n", (unsigned long long)done, (unsigned long long)s->seen, t.dir);
+        if (s->scale.on) printf("scale of the loss %g, %llu steps skipped\n", s->scale.scale, (unsigned long long)s->scale.skipped);
         if (t.can_sample) printf("sample with: ect-rt sample %s --weights %s -o samples.png\n", t.o.plan_dir, t.dir);
     }
     report_close(&l.report);

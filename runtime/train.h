@@ -12,6 +12,8 @@ typedef struct {
     bool init_partial, flip, resume, halt, overwrite;
     bool flip_given, seed_given, accumulate_given, data_given, validate_given;
     TextList set;
+    int64_t scale, scale_interval;                   /* of the loss: at the start, 0: none; updates until it grows */
+    bool scale_given, interval_given;
     int64_t images, steps, seed, accumulate, threads, keep, grid, zoom, profile_every;
     int64_t checkpoint_every, sample_every, log_every, validate_every, validate_images;   /* in steps; checkpoint, sample 0: by
                                                                                              time; -1: never */

@@ -70,11 +70,7 @@ int64_t report_micro(Report *r, Session *s, const PlanProgram *p, int64_t rows)
 
 int64_t report_gradient(Report *r, const Session *s)
 {
-    const uint32_t *bits = (const uint32_t *)(const void *)s->grad;
-    int64_t n = s->plan->param_elements, bad = 0;
-    #pragma omp parallel for reduction(+ : bad) if (n > 100000)
-    for (int64_t i = 0; i < n; i++) bad += (bits[i] & 0x7f800000u) == 0x7f800000u;
-    return report_bad_gradient(r, bad);
+    return report_bad_gradient(r, session_bad_gradient(s));
 }
 
 int64_t report_bad_gradient(Report *r, int64_t bad)

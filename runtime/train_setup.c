@@ -43,6 +43,8 @@ static void parse(TrainOptions *t, int argc, char **argv)
         {"overwrite", OPT_FLAG, &t->overwrite, NULL, "replace the run that is in --out", 0, 0, 0},
         {"accumulate", OPT_INT, &t->accumulate, "R", "R micro-batches an update, gradients averaged, draws as of one batch R "
             "times as large (default 1)", 1, 1 << 20, 0},
+        {"loss-scale", OPT_INT, &t->scale, "S", "plans with a scaled loss (f16): the scale to begin with, 0: none (default 65536)", 0, 1LL << 40, 0},
+        {"loss-scale-interval", OPT_INT, &t->scale_interval, "N", "steps without overflow after which the scale doubles (default 2000; 0: never)", 0, big, 0},
         {"flip", OPT_FLAG, &t->flip, NULL, "mirror each image with probability 1/2", 0, 0, 0},
         {"checkpoint-every", OPT_INT, &t->checkpoint_every, "N", "steps between checkpoints (default: 15 minutes; 0: only at "
             "the end)", 0, big, 0},
@@ -67,6 +69,8 @@ static void parse(TrainOptions *t, int argc, char **argv)
     t->flip_given = option_find(o, COUNT(o), "flip")->given;
     t->seed_given = option_find(o, COUNT(o), "seed")->given;
     t->accumulate_given = option_find(o, COUNT(o), "accumulate")->given;
+    t->scale_given = option_find(o, COUNT(o), "loss-scale")->given;
+    t->interval_given = option_find(o, COUNT(o), "loss-scale-interval")->given;
     t->data_given = t->data != NULL;
     t->validate_given = option_find(o, COUNT(o), "validate-images")->given;
     if (option_find(o, COUNT(o), "profile-every")->given && !t->profile) user_error("--profile-every goes with --profile");
@@ -160,6 +164,10 @@ static void put_run_json(Train *t)
     jput_bool(&b, "flip", o->flip);
     jput_int(&b, "images", o->images);
     jput_int(&b, "steps", o->steps);
+    if (t->plan->loss_scale) {
+        jput_int(&b, "loss_scale", o->scale);
+        jput_int(&b, "loss_scale_interval", o->scale_interval);
+    }
     jput_int(&b, "validate_every", o->validate_every);
     jput_int(&b, "validate_images", o->validate_every ? o->validate_images : 0);
     jput_key(&b, "set");
@@ -204,6 +212,9 @@ static void merge_options(Train *t, const Checkpoint *c)
     o->flip |= flip;
     if (!o->validate_given && held > 0) o->validate_images = held;
     if (!o->validate_every) o->validate_every = MAX(0, json_integer_value(json_object_get(j, "validate_every")));
+    const json_t *scale = json_object_get(j, "loss_scale"), *interval = json_object_get(j, "loss_scale_interval");
+    if (!o->scale_given && json_is_integer(scale)) o->scale = MAX(0, json_integer_value(scale));
+    if (!o->interval_given && json_is_integer(interval)) o->scale_interval = MAX(0, json_integer_value(interval));
     TextList merged = {0};
     size_t i;
     json_array_foreach(json_object_get(j, "set"), i, v) {
@@ -229,6 +240,24 @@ static void find_resume(Train *t)
     if (c.plan && strcmp(c.plan, t->hash)) warn("the plan is another one than %s was made with; the run will not be the same",
             t->resume_from);
     tensor_file_close(f);
+}
+
+/* ---- the scale of the loss ---- */
+static void start_scale(Train *t)
+{
+    const TrainOptions *o = &t->o;
+    if (!t->plan->loss_scale && (o->scale_given || o->interval_given))
+        user_error("--loss-scale%s: the plan's loss has none; compile it with --precision f16 or --loss-scale yes", o->scale_given ? "" : "-interval");
+    for (int i = 0; i < o->set.n && t->plan->loss_scale; i++)
+        if (same_name(o->set.v[i], LOSS_SCALE) || same_name(o->set.v[i], LOSS_OVERFLOW))
+            user_error("--set %s: training sets it; use --loss-scale", o->set.v[i]);
+    LossScale s = loss_scale_start;
+    s.on = t->plan->loss_scale && o->scale > 0;
+    s.interval = o->scale_interval;
+    if (s.on) {
+        s.scale = (double)o->scale;
+        session_scale(t->s, &s);
+    }
 }
 
 /* ---- weights ---- */
@@ -350,6 +379,7 @@ static void print_config(Train *t, uint64_t need)
     log_row("batch", "%d x %lld = %llu images a step", t->feed.rows, (long long)o->accumulate, (unsigned long long)t->per_step);
     log_row("length", "%llu steps, %llu images", (unsigned long long)t->total_steps,
         (unsigned long long)(t->total_steps * t->per_step));
+    if (t->s->scale.on) log_row("loss scale", "%g, %llu steps skipped", t->s->scale.scale, (unsigned long long)t->s->scale.skipped);
     log_row("seed", "%lld", (long long)t->s->seed);
     log_row("device", "%s, %d threads, %.0f MB needed", t->s->cls->name, t->s->threads, (double)(need + t->feed.bytes) / 1048576);
     char *what = NULL;
@@ -385,7 +415,8 @@ static void check_device_memory(const Train *t)
 void train_setup(Train *t, int argc, char **argv)
 {
     TrainOptions *o = &t->o;
-    *t = (Train){.o = {.device = "auto", .accumulate = 1, .keep = 3, .grid = 64, .zoom = 1, .log_every = 1,
+    *t = (Train){.o = {.device = "auto", .scale = (int64_t)loss_scale_start.scale, .scale_interval = loss_scale_start.interval,
+        .accumulate = 1, .keep = 3, .grid = 64, .zoom = 1, .log_every = 1,
         .validate_images = 512,
                        .checkpoint_every = -1, .sample_every = -1}};
     parse(o, argc, argv);
@@ -415,7 +446,14 @@ void train_setup(Train *t, int argc, char **argv)
     for (int i = 0; i < o->set.n; i++)
         if (!session_set(s, o->set.v[i], &err)) user_error("%s", err);
     session_check(s);
+    start_scale(t);
     start_weights(t);
+    if (o->scale_given && t->resume_from && s->scale.on) {    /* given anew: from here on */
+        LossScale now = s->scale;
+        now.scale = (double)o->scale;
+        now.good = 0;
+        session_scale(s, &now);
+    }
 
     t->per_step = (uint64_t)t->feed.rows * (uint64_t)o->accumulate;
     double stage_images;

@@ -20,8 +20,9 @@ const showPercent = x => !(x > 0) ? "0 %" : x < 0.001 ? "<0.1 %" : (100 * x).toF
 
 /* ---- time of a launch on a device: the roofline of runtime/predict.c ---- */
 function partsOn(d, s) {
-  const half = PLAN.precision && PLAN.precision !== "f32";
-  return { compute: s.flops / (s.k.class !== "contract" ? d.element : half ? d.matrix_half : d.matrix_f32),
+  const speed = { tf32: 1, bf16: 2, f16: 2 }[PLAN.precision] || 0;
+  const matrix = speed ? Math.max(d.matrix_half * speed / 2, d.matrix_f32) : d.matrix_f32;
+  return { compute: s.flops / (s.k.class !== "contract" ? d.element : matrix),
     memory: s.bytes / d.bytes, launch: d.launch };
 }
 const timeOn = (d, s) => { const t = partsOn(d, s); return Math.max(t.compute, t.memory) + t.launch; };

@@ -1,7 +1,7 @@
 #!/bin/sh
-# The bytes each launch loads and stores, counted address by address, are the plan's figure for it: all launches, in f32 and bf16.
+# The bytes each launch loads and stores, counted address by address, are the plan's figure for it: all launches, in f32, tf32 and with 2 bytes.
 . "$SRC/tests/exact/lib"
-for precision in f32 bf16; do
+for precision in f32 f16 tf32; do
     plan labels "$SRC/models/unet_ect.dsl" -D channels=16 -D res=8 -D 'mult=[1,2]' -D blocks=1 -D 'attn=[4]' -D labels=10 \
         --precision $precision
     exact labels --count

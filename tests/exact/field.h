@@ -74,7 +74,7 @@ enum { FP_EXP = 1, FP_LOG, FP_SIN, FP_COS, FP_SQRT, FP_SIGMOID, FP_TANH, FP_ERF,
     FP_FUNCTION(cos, fp_hash(FP_COS, x)) FP_FUNCTION(sqrt, fp_hash(FP_SQRT, x))                                                  \
     FP_FUNCTION(rsqrt, fp_inverse(fp_hash(FP_SQRT, x)))                                                                          \
     FP_FUNCTION(sigmoid, fp_hash(FP_SIGMOID, x)) FP_FUNCTION(tanh, fp_hash(FP_TANH, x)) FP_FUNCTION(erf, fp_hash(FP_ERF, x))     \
-    FP_FUNCTION(floor, fp_hash(FP_FLOOR, x)) FP_FUNCTION(bf16, x)                                              \
+    FP_FUNCTION(floor, fp_hash(FP_FLOOR, x)) FP_FUNCTION(bf16, x) FP_FUNCTION(f16, x) FP_FUNCTION(tf32, x)             \
     FP_FUNCTION(abs, fp_signed(x) < 0 ? fp_neg(x) : x) FP_FUNCTION(sign, x ? fp_signed(x) < 0 ? FP_P - 1 : 1 : 0)
 #define FP_FUNCTION(name, value) FP_INLINE Fp fp_##name(Fp x) { return value; }
 FP_FUNCTIONS

@@ -155,7 +155,7 @@ static bool written_layout(const char *text, int slot, PlanShape *s, bool *half)
     const char *at = strstr(text, key), *line = at;
     while (line && line > text && line[-1] != '\n') line--;
     if (!line || strstr(line, "const ") < strstr(line, "*restrict")) return false;
-    *half = strstr(line, "ect_bf16_t") && strstr(line, "ect_bf16_t") < at;
+    *half = strstr(line, "f16_t") && strstr(line, "f16_t") < at;
     const char *c = strchr(at, '['), *end = strchr(at, '\n');
     c = c ? strstr(c, "/* [") : NULL;
     if (!c || c > end) return false;

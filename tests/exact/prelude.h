@@ -74,6 +74,7 @@ ECT_COMPARE(!=, x != y)
 
 /* ---- numbers stored in two bytes ---- */
 struct ect_bf16_t { Fp v; };
+typedef ect_bf16_t ect_f16_t;
 FP_INLINE EctNumber ect_load_bf16(const ect_bf16_t &x)
 {
     ECT_MARK(&x, 0);
@@ -84,6 +85,8 @@ FP_INLINE void ect_store_bf16(ect_bf16_t *to, const EctNumber &x)
     to->v = x.get();
     ECT_MARK(to, 1);
 }
+FP_INLINE EctNumber ect_load_f16(const ect_f16_t &x) { return ect_load_bf16(x); }
+FP_INLINE void ect_store_f16(ect_f16_t *to, const EctNumber &x) { ect_store_bf16(to, x); }
 
 /* ---- element functions ---- */
 #define FP_FUNCTION(name, value) FP_INLINE EctNumber ect_##name(const EctNumber &x) { return ect_number(fp_##name(x.get())); }

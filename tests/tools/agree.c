@@ -20,6 +20,7 @@ enum { ITERATIONS = 3 };
 
 static const char *rt, *weights, *plan_dir;
 static bool has_stage, quick, scaled, emu;           /* emu: cuda-emu too */
+static double within;                                /* --scaled: the tolerance of all but ref, and between emu and cpu; 0: as above */
 static int n_others;
 static char **others;                                /* --scaled: more plans of the same model */
 
@@ -107,10 +108,10 @@ static bool same_bytes(const char *what, const PlanProgram *p, const char *a, co
     return same;
 }
 /* Prints the line of one comparison; true when worst, of the tensor `where`, is within tolerance. NaN is not. */
-static bool verdict(const PlanProgram *p, const char *what, double worst, double tolerance, const char *where)
+static bool verdict(const PlanProgram *p, const char *what, const char *base, double worst, double tolerance, const char *where)
 {
     bool good = worst <= tolerance;
-    printf("%s %-16s %-4s against ref64: %.2e (<= %.0e) %s\n", good ? "ok  " : "FAIL", p->name, what, worst, tolerance, where);
+    printf("%s %-16s %-4s against %s: %.2e (<= %.0e) %s\n", good ? "ok  " : "FAIL", p->name, what, base, worst, tolerance, where);
     return good;
 }
 /* got against want (ref64). Training steps: all parameters together, relative to how far they moved; gradients of size 0 in exact arithmetic
@@ -151,7 +152,7 @@ static bool near(const PlanProgram *p, const char *device, const char *got_path,
         }
     double all = relative(sqrt(apart), sqrt(moved));
     if (!(all <= worst)) { worst = isnan(all) ? INFINITY : all; where = "all parameters"; }
-    bool good = verdict(p, device, worst, tolerance, where);
+    bool good = verdict(p, device, "ref64", worst, tolerance, where);
     if (start) tensor_file_close(start);
     tensor_file_close(got);
     tensor_file_close(want);
@@ -174,14 +175,14 @@ static double worst_of(const TensorFile *f, const char *name, const double *b, i
 }
 /* --scaled: got against want. Parameters after training: against how far any of them moved, or a thousandth of the largest.
    shaken: ref64 a step off, or NULL; ref: the same in f32. */
-static bool near_scaled(const PlanProgram *p, const char *what, const char *got_path, const char *want_path, const char *shaken, const char *ref)
+static bool near_scaled(const PlanProgram *p, const char *what, const char *base, const char *got_path, const char *want_path, const char *shaken, const char *ref)
 {
     if (!got_path || !want_path) return false;
     TensorFile *got = open_tensors(NULL, got_path), *want = open_tensors(NULL, want_path);
     TensorFile *off = shaken ? open_tensors(NULL, shaken) : NULL, *narrow = shaken ? open_tensors(NULL, ref) : NULL;
     TensorFile *start = weights ? open_tensors(NULL, weights) : NULL;
     bool train = !strcmp(p->name, "train_step");
-    double gradients = 0, moved = 0, worst = 0, tolerance = train ? SCALED_TRAIN : SCALED_TOLERANCE;
+    double gradients = 0, moved = 0, worst = 0, tolerance = within && strcmp(what, "ref") ? within : train ? SCALED_TRAIN : SCALED_TOLERANCE;
     const char *where = "";
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < want->n; i++) {
@@ -207,7 +208,7 @@ static bool near_scaled(const PlanProgram *p, const char *what, const char *got_
             free(a);
             free(b);
         }
-    bool good = verdict(p, what, worst, tolerance, where);
+    bool good = verdict(p, what, base, worst, tolerance, where);
     if (start) tensor_file_close(start);
     if (off) { tensor_file_close(off); tensor_file_close(narrow); }
     tensor_file_close(got);
@@ -239,8 +240,8 @@ static bool all_near(const PlanProgram *p, const char *in, const char *cpu, cons
 {
     const char *shaken = NULL;
     for (;;) {
-        bool good = near_scaled(p, "ref", ref, wide, shaken, ref) & near_scaled(p, "cpu", cpu, wide, shaken, ref);
-        for (int i = 0; i < n_others; i++) good &= near_scaled(p, others[i], other[i], wide, shaken, ref);
+        bool good = near_scaled(p, "ref", "ref64", ref, wide, shaken, ref) & near_scaled(p, "cpu", "ref64", cpu, wide, shaken, ref);
+        for (int i = 0; i < n_others; i++) good &= near_scaled(p, others[i], "ref64", other[i], wide, shaken, ref);
         if (good || shaken) return good;
         const char *own = weights;
         if (weights) weights = one_step_off(weights, "weights");
@@ -285,7 +286,9 @@ static int check_program(const PlanProgram *p)
         char **other = xcalloc((size_t)n_others + 1, sizeof *other);
         for (int i = 0; i < n_others; i++) other[i] = execute_plan(others[i], p, "cpu", "2", in, NULL, xasprintf(".other%d", i));
         bool good = all_near(p, in, cpu, ref, other, wide);
-        if (emu) good &= near_scaled(p, "emu", execute(p, "cuda-emu", "2", in, NULL, ""), wide, NULL, ref);
+        const char *on = emu ? execute(p, "cuda-emu", "2", in, NULL, "") : NULL;
+        if (emu) good &= near_scaled(p, "emu", "ref64", on, wide, NULL, ref);
+        if (emu && within) good &= near_scaled(p, "emu", "cpu", on, cpu, NULL, ref);
         if (!strcmp(p->name, "grad"))
             good &= same_bytes("1 thread and 2 threads", p, cpu, execute(p, "cpu", "1", in, NULL, ".one"));
         return !good;
@@ -313,9 +316,10 @@ int main(int argc, char **argv)
         else if (!strcmp(argv[first], "--scaled")) scaled = true;
         else if (!strcmp(argv[first], "--emu")) emu = true;
         else if (!strcmp(argv[first], "--bin") && first + 1 < argc) bin_dir = argv[++first];
+        else if (!strcmp(argv[first], "--within") && first + 1 < argc) within = strtod(argv[++first], NULL);
         else if (!strcmp(argv[first], "--only") && first + 1 < argc) only = argv[++first];
         else user_error("usage: agree [--bin DIR] [--only PROGRAM] [--quick] [--emu] PLAN      (--quick: cpu against ref in f32; --emu: cuda-emu too)\n"
-                        "       agree --scaled [--bin DIR] [--only PROGRAM] [--emu] PLAN [PLAN of the same model]...");
+                        "       agree --scaled [--bin DIR] [--only PROGRAM] [--emu] [--within T] PLAN [PLAN of the same model]...");
     }
     if (first + 1 != argc && (!scaled || first >= argc)) user_error("which plan?");
     n_others = argc - first - 1;

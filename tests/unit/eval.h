@@ -1,5 +1,5 @@
 /* A naive evaluator of graphs in double precision, for tests: one loop per node, every operation as docs/graph.md states it.
-   Assumes small graphs; bf16 and f32 are the identity here, so that differences can be taken through them. */
+   Assumes small graphs; bf16, f16, tf32 and f32 are the identity here, so that differences can be taken through them. */
 #ifndef ECT_TEST_EVAL_H
 #define ECT_TEST_EVAL_H
 #include "compiler/graph.h"
@@ -67,7 +67,7 @@ static double elem_value(const Node *n, const double *v)
     case OP_erf: return erf(x);
     case OP_floor: return floor(x);
     case OP_sign: return x > 0 ? 1 : x < 0 ? -1 : x;
-    case OP_stop: case OP_bf16: case OP_f32: return x;
+    case OP_stop: case OP_bf16: case OP_f16: case OP_tf32: case OP_f32: return x;
     case OP_nan_to_num: return x != x ? n->a.nan_to_num.nan : isinf(x) ? (x > 0 ? n->a.nan_to_num.inf : -n->a.nan_to_num.inf) : x;
     case OP_isfinite: return isfinite(x) ? 1 : 0;
     case OP_not: return !x;

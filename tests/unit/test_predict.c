@@ -19,19 +19,20 @@ static void corners(void **state)
     for (size_t i = 0; i < COUNT(name); i++) {
         PredictDevice d = device(name[i], 2);
         PredictBound bound;
-        assert_true(near(predict_seconds(&d, true, false, 1e15, 1, &bound), 1e15 / d.matrix_f32 + d.launch)
+        assert_true(near(predict_seconds(&d, true, NUM_F32, 1e15, 1, &bound), 1e15 / d.matrix_f32 + d.launch)
                     && bound == BOUND_COMPUTE);
-        assert_true(near(predict_seconds(&d, true, true, 1e15, 1, &bound), 1e15 / d.matrix_half + d.launch)
+        assert_true(near(predict_seconds(&d, true, NUM_BF16, 1e15, 1, &bound), 1e15 / d.matrix_half + d.launch)
                     && bound == BOUND_COMPUTE);
-        assert_true(near(predict_seconds(&d, false, false, 1e15, 1, &bound), 1e15 / d.element + d.launch)
+        assert_true(near(predict_seconds(&d, true, NUM_TF32, 1e15, 1, NULL), 1e15 / MAX(d.matrix_half / 2, d.matrix_f32) + d.launch));
+        assert_true(near(predict_seconds(&d, false, NUM_F32, 1e15, 1, &bound), 1e15 / d.element + d.launch)
                     && bound == BOUND_COMPUTE);
-        assert_true(near(predict_seconds(&d, true, false, 1, 1e12, &bound), 1e12 / d.bytes + d.launch) && bound == BOUND_MEMORY);
-        assert_true(near(predict_seconds(&d, false, true, 0, 0, &bound), d.launch) && bound == BOUND_LAUNCH);
+        assert_true(near(predict_seconds(&d, true, NUM_F32, 1, 1e12, &bound), 1e12 / d.bytes + d.launch) && bound == BOUND_MEMORY);
+        assert_true(near(predict_seconds(&d, false, NUM_F16, 0, 0, &bound), d.launch) && bound == BOUND_LAUNCH);
         assert_true(d.matrix_half >= d.matrix_f32 && d.matrix_f32 > d.element && d.launch > 0);
         /* more work never takes less time */
         double last = 0;
         for (double work = 1; work < 1e15; work *= 3) {
-            double s = predict_seconds(&d, true, false, work, work / 10, NULL);
+            double s = predict_seconds(&d, true, NUM_F32, work, work / 10, NULL);
             assert_true(s >= last);
             last = s;
         }
