@@ -89,7 +89,7 @@ typedef struct { const Plan *plan; char **text, **cuda; ExactFn **fn; Library *l
 bool tensors_equal(const Tensors *want, const Tensors *got, const PlanSegment *segment, int64_t *values);
 
 /* ---- planted faults (plant.c) ---- */
-/* Plants faults in the kernels and the steps of a program's first segment one by one, prints what became of them and `N of N
-   planted faults found`. dir: a folder to fill. Returns whether all were found. */
-bool plant_faults(const Plan *plan, const PlanProgram *program, const Compiled *kernels, const char *dir, const char *headers);
+/* Plants faults in the kernels and the steps of a program's first segment one by one (of CUDA texts: in kernels only), prints what became of them
+   and `N of N planted faults found`. few: each rule in one kind of kernel. dir: a folder to fill. Returns whether all were found. */
+bool plant_faults(const Plan *plan, const PlanProgram *program, const Compiled *kernels, bool few, const char *dir, const char *headers);
 #endif

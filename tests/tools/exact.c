@@ -143,16 +143,17 @@ int main(int argc, char **argv)
 {
     prog_name = "exact";
     const char *only = NULL;
-    bool count = false, faults = false, cuda = false;
+    bool count = false, faults = false, few = false, cuda = false;
     int first = 1, times = 1;
     for (; first < argc && starts(argv[first], "--"); first++) {
         if (!strcmp(argv[first], "--count")) count = true;
         else if (!strcmp(argv[first], "--faults")) faults = true;
+        else if (!strcmp(argv[first], "--few")) few = true;
         else if (!strcmp(argv[first], "--cuda")) cuda = true;
         else if (!strcmp(argv[first], "--times") && first + 1 < argc) times = atoi(argv[++first]);
         else if (!strcmp(argv[first], "--headers") && first + 1 < argc) headers = argv[++first];
         else if (!strcmp(argv[first], "--only") && first + 1 < argc) only = argv[++first];
-        else user_error("usage: exact [--headers DIR] [--cuda] [--only PROGRAM] [--times N | --count | --faults] PLAN");
+        else user_error("usage: exact [--headers DIR] [--cuda] [--only PROGRAM] [--times N | --count | --faults [--few]] PLAN");
     }
     if (first + 1 != argc) user_error("which plan?");
     if (count && cuda) user_error("--count counts what the C kernels touch");
@@ -167,7 +168,7 @@ int main(int argc, char **argv)
     Compiled c = compile_program(plan, p, count, cuda);
     if (faults) {
         char *dir = xasprintf("%s/planted", tmp_dir);
-        return plant_faults(plan, p, &c, dir, headers) ? EXIT_OK : EXIT_USER;
+        return plant_faults(plan, p, &c, few, dir, headers) ? EXIT_OK : EXIT_USER;
     }
     int failed = 0, ran = 0;
     for (int i = 0; i < plan->n_programs; i++) {
