@@ -642,6 +642,8 @@ static Shape shape_of(const Emit *e)
         if (s.halo.on) s.BM = rows;
     }
     if (!s.mma && s.BM * s.BN < CUDA_THREADS * TN) s.BN = CUDA_THREADS * TN / s.BM;
+    if (s.mma) s.BN = MAX(s.BN, 16 * 8 / MIN(s.BM / 16, 4));         /* fragments of 16 columns at least for each warp */
+    if (s.mma && s.whole_rows) s.CN = (s.N + s.BN - 1) / s.BN * s.BN;
     s.warps_m = s.mma ? (int)MIN(s.BM / 16, s.BN == 128 ? 2 : 4) : 0;
     s.warps_n = s.mma ? 8 / s.warps_m : 0;
     if (!s.whole_rows) s.CN = s.BN;

@@ -45,7 +45,6 @@ __attribute__((visibility("default"))) EctEmuApi *ect_emu;
 #undef export
 #undef explicit
 #undef mutable
-struct EctNow { ect_u64 step, sample0; float scalar[1]; };
 #endif
 
 /* Shared arrays lie in one section, in the order of the text, a gap before each: an index beyond an array's end meets no other array. The section's

@@ -2,10 +2,12 @@
    and random numbers of the C kernels. Compiled in front of a kernel's text by NVRTC; or by a C++ compiler for `cuda-emu`, whose header comes
    before and defines ECT_EMU and all that is here under #ifndef ECT_EMU. No other header is needed. --fmad=false: sums and products are
    rounded as written, so draws have the same bits everywhere. */
+#ifndef ECT_EMU_EXACT                                            /* numbers of another type come with functions of their own */
 typedef unsigned int ect_u32;
 typedef unsigned long long ect_u64;
 typedef long long ect_i64;
 typedef unsigned short ect_bf16_t, ect_f16_t;
+#endif
 
 /* Values of a step, in device memory: what changes from step to step without a kernel's arguments changing. */
 struct EctNow { ect_u64 step, sample0; float scalar[1]; };       /* scalar: all slots of the plan */
@@ -28,7 +30,9 @@ struct EctNow { ect_u64 step, sample0; float scalar[1]; };       /* scalar: all 
 #define __builtin_nanf(s) __int_as_float(0x7fc00000)
 #endif
 
+#ifndef ECT_EMU_EXACT
 /* @kernel_prelude.h@ */
+#endif
 
 /* ---- several elements at once: addresses are multiples of the access, 16 bytes at most ---- */
 #ifndef ECT_EMU_EXACT

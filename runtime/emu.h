@@ -6,7 +6,7 @@
 
 typedef struct EmuCode EmuCode;
 
-/* A kernel's text. number: NULL, or the prelude of another number type (tests/exact), to be put first instead of `prelude`. */
+/* A kernel's text. */
 typedef struct {
     const char *name, *path, *text;                  /* path: for messages */
     const char *const *entry;                        /* its __global__ functions */
@@ -14,8 +14,9 @@ typedef struct {
 } EmuSource;
 typedef struct {
     bool check;                                      /* see every access; without: barriers and warps only, several times faster */
-    bool draw_inputs, exact, strict;                 /* strict: warnings of the text are errors (tests) */
+    bool draw_inputs, strict;                        /* strict: warnings of the text are errors (tests) */
     const char *prelude;                             /* the text in front of every kernel's */
+    const char *exact;                               /* NULL, or the text of another number type (tests/exact), in front of all */
 } EmuOptions;
 
 /* Path and version line of the C++ compiler, or NULL; *why then says what was looked for. Static. */

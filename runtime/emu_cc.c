@@ -78,14 +78,12 @@ static char *make_unit(const EmuSource *s, const EmuOptions *o)
     if (o->draw_inputs) sb_puts(&b, "#define ECT_DRAW_INPUTS 1\n");
     if (o->exact) {                                  /* the number type first: what the header is made for */
         sb_puts(&b, "#define ECT_EMU_EXACT 1\n#line 1 \"prelude.h\"\n");
-        sb_puts(&b, o->prelude);
+        sb_puts(&b, o->exact);
     }
     sb_puts(&b, "#line 1 \"cuda_emu.hpp\"\n");
     sb_puts(&b, (const char *)emu_header_text);
-    if (!o->exact) {
-        sb_puts(&b, "#line 1 \"prelude.cuh\"\n");
-        sb_puts(&b, o->prelude);
-    }
+    sb_puts(&b, "#line 1 \"prelude.cuh\"\n");
+    sb_puts(&b, o->prelude);
     sb_printf(&b, "\n#line 1 \"%s\"\n", s->path);
     put_text(&b, s->text);
     sb_puts(&b, "\n#line 1 \"entries\"\n");

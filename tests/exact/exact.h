@@ -54,6 +54,17 @@ Library *library_new(const char *dir, const char *headers, const ExactSource *so
 ExactFn *library_function(const Library *l, const char *name);
 ExactRecord *library_record(const Library *l);
 
+/* ---- CUDA texts (emulate.c) ---- */
+typedef struct Emulated Emulated;
+typedef struct { int kernel; const char *text; } EmulatedText;
+/* The CUDA text of a plan's kernel (heap). user_error when the plan has none. */
+char *emulated_text(const Plan *plan, int kernel);
+/* Compiles for the emulator; of several texts of a kernel the first runs. */
+Emulated *emulated_new(const Plan *plan, const EmulatedText *text, int n, const char *headers);
+void emulated_use(Emulated *e, int kernel, int text);            /* from now on text[text] runs as this kernel */
+/* A step's entries one after another. salt: of the workspace's junk and of the order of threads. False: *finding (heap) says what the emulator found. */
+bool emulated_run(Emulated *e, const PlanStep *s, const FpPointer *buf, const unsigned long long *key, const Tensors *t, uint64_t salt, char **finding);
+
 /* The first thing a launch was seen to do wrong, for messages: buffers are compared with the interpreter's values right after the
    launch that wrote them, and nothing may be stored beside the planned buffers. */
 typedef struct { bool found, beside; char text[700]; } Finding;      /* beside: it stored where no buffer is */
@@ -62,6 +73,7 @@ typedef struct {
     const Plan *plan;
     const Library *library;                          /* NULL: touched is not wanted */
     ExactFn **fn;                                    /* per plan kernel */
+    Emulated *emulated;                              /* NULL, or the CUDA texts, which run instead of fn */
     char *const *text;                               /* per plan kernel: its file; NULL where it is not used */
     Touched *touched;                                /* NULL, or per step what it touched (a library made to count) */
     const Interpreter *check;                        /* NULL, or the fused graph's, with the values buffers should hold */
@@ -71,13 +83,13 @@ typedef struct {
 void machine_run(Machine *m, const PlanSegment *segment, Tensors *t);
 
 /* ---- all kernels of some programs, and comparing (exact.c) ---- */
-/* text, fn: per plan kernel, NULL where it is not used; n: how many are. */
-typedef struct { const Plan *plan; char **text; ExactFn **fn; Library *library; int n; } Compiled;
+/* text, fn, cuda: per plan kernel, NULL where it is not used; n: how many are. emulated: NULL, or the CUDA texts run and not the C ones. */
+typedef struct { const Plan *plan; char **text, **cuda; ExactFn **fn; Library *library; Emulated *emulated; int n; } Compiled;
 /* Whether all results are equal; says which is not. values: NULL, or how many were compared. */
 bool tensors_equal(const Tensors *want, const Tensors *got, const PlanSegment *segment, int64_t *values);
 
 /* ---- planted faults (plant.c) ---- */
-/* Plants faults in the kernels and the steps of a program's first segment one by one, prints what became of them and `N of N
-   planted faults found`. dir: a folder to fill. Returns whether all were found. */
-bool plant_faults(const Plan *plan, const PlanProgram *program, const Compiled *kernels, const char *dir, const char *headers);
+/* Plants faults in the kernels and the steps of a program's first segment one by one (of CUDA texts: in kernels only), prints what became of them
+   and `N of N planted faults found`. few: each rule in one kind of kernel. dir: a folder to fill. Returns whether all were found. */
+bool plant_faults(const Plan *plan, const PlanProgram *program, const Compiled *kernels, bool few, const char *dir, const char *headers);
 #endif

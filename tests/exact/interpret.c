@@ -179,6 +179,7 @@ static void run_reduce(const RefGraph *g, const RefNode *n, Fp *const *value, Fp
 static void run_table(const RefNode *n, const Fp *holds, int64_t rows, Fp *out)
 {
     int64_t place = 0;
+    if (n->op == R_rows_count) out[0] = 0;           /* when none holds */
     for (int wanted = 1; wanted >= 0; wanted--)
         for (int64_t i = 0; i < rows; i++) {
             if ((holds[i] != 0) != wanted) continue;

@@ -275,8 +275,8 @@ void machine_run(Machine *m, const PlanSegment *segment, Tensors *t)
     uint64_t units = (uint64_t)r->cells * sizeof(FpCell) / EXACT_UNIT;
     ExactRecord *record = m->touched ? symbol(m->library, "ect_record") : NULL;
     if (record) *record = (ExactRecord){(char *)r->cell, units, {xcalloc(units, 1), xcalloc(units, 1)}};
-    void (*product)(void);
-    void *p = symbol(m->library, "ect_product");
+    void (*product)(void) = NULL;
+    void *p = m->emulated ? NULL : symbol(m->library, "ect_product");
     memcpy(&product, &p, sizeof product);
     signal(SIGSEGV, crashed);
     signal(SIGBUS, crashed);
@@ -296,10 +296,17 @@ void machine_run(Machine *m, const PlanSegment *segment, Tensors *t)
                      .threads = 1, .instances = s->instances};
         memcpy(&a.sgemm, &product, sizeof a.sgemm);
         running = k->name;
-        if (record) m->touched[i] = count_launch(m->fn[s->kernel], &a, record, says);
+        char *fault = NULL;
+        if (m->emulated) emulated_run(m->emulated, s, bound, key, t, (uint64_t)i, &fault);
+        else if (record) m->touched[i] = count_launch(m->fn[s->kernel], &a, record, says);
         else m->fn[s->kernel](&a);
         running = "";
         if (record) want_all_rows(m->text[s->kernel], bound[s->n_buffers - 1]);
+        if (fault) {
+            if (!m->finding.beside) snprintf(m->finding.text, sizeof m->finding.text, "step %d, %s (%s, %s): %s", i, k->name, s->at, s->path, fault);
+            m->finding.found = m->finding.beside = true;
+            free(fault);
+        }
         inspect(m, segment, i, r, buf);
         free(bound);
     }

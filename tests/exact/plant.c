@@ -1,4 +1,4 @@
-/* Planted faults: edits of kernel texts by pattern and of a segment's steps and buffers, each run in a process of its own; all
+/* Planted faults: edits of kernel texts, C or CUDA, by pattern and of a segment's steps and buffers, each run in a process of its own; all
    must be found. Which kernel and place a rule edits is a hash of the rule. Assumes edits that change what is computed. */
 #include <ctype.h>
 #include <regex.h>
@@ -8,7 +8,7 @@
 #include "tests/exact/exact.h"
 
 /* ---- edits of texts ---- */
-typedef enum { PUT, ADD, DROP } Edit;                /* group 1 becomes `text`; its number grows by `by`; the statement goes */
+typedef enum { PUT, ADD, DROP } Edit;                /* the last group becomes `text`; its number grows by `by`; the statement goes */
 typedef struct { const char *what, *kinds, *pattern; Edit edit; const char *text; int by; } Rule;
 static const Rule rules[] = {
     {"a load reads the next element", "conv wgrad matmul sum max map pass", "[^a-z_0-9][xw][0-9]+\\[()[a-z(]", PUT, "1 + ", 0},
@@ -51,6 +51,7 @@ static const Rule rules[] = {
     {"the next row's draw", "map conv wgrad pass", "ECT_[A-Z_]+\\([0-9]+, n()", PUT, " + 1", 0},
     {"another function", "conv wgrad matmul sum map pass", "ect_(sigmoid|exp|sqrt)\\(", PUT, "cos", 0},
 };
+#include "tests/exact/cuda_faults.h"
 typedef struct { int kernel; const char *what, *name; char *text, *line; } Mutant;   /* line: the one that was edited */
 
 static bool of_kind(const char *kernel, const char *kinds)
@@ -71,18 +72,32 @@ static bool unused(const char *text, const char *at)
         if (!isalnum((unsigned char)c[-1]) && c[-1] != '_' && !isalnum((unsigned char)c[n]) && !unused(text, c)) return false;
     return true;
 }
-/* The places of group 1 of each match in the function's body. */
+/* Lines of a body that say where things are, not what is computed. */
+static bool declares(const char *text, const char *at)
+{
+    while (at > text && at[-1] != '\n') at--;
+    const char *end = at + strcspn(at, "\n");
+    static const char *const words[] = {"buf[", "args.draw[", "__global__"};
+    for (size_t i = 0; i < COUNT(words); i++) {
+        const char *found = strstr(at, words[i]);
+        if (found && found < end) return true;
+    }
+    return at[strspn(at, " ")] == '/';
+}
+/* The places of the last group of each match in the function's body. */
 static int matches(const regex_t *r, const char *text, regmatch_t *at, int cap)
 {
-    const char *body = strstr(text, "\n{\n"), *declared = body;     /* declared: behind the declarations of buffers */
-    for (const char *c = body; c && (c = strstr(c, "buf[")); ) declared = c = strchr(c, '\n');
+    const char *body = strstr(text, "\n{\n");
+    const size_t group = r->re_nsub;
     int n = 0;
-    regmatch_t m[2];
-    for (const char *c = declared; c && *c && n < cap; c += MAX(m[0].rm_eo, 1)) {
-        if (regexec(r, c, 2, m, c == declared ? 0 : REG_NOTBOL)) break;
-        if (unused(text, c + m[1].rm_so)) continue;
-        at[n].rm_so = (regoff_t)(c - text) + m[1].rm_so;
-        at[n++].rm_eo = (regoff_t)(c - text) + m[1].rm_eo;
+    regmatch_t m[4];
+    CHECK_BUG(group >= 1 && group < COUNT(m));
+    for (const char *c = body; c && *c && n < cap; c += MAX(m[0].rm_eo, 1)) {
+        if (regexec(r, c, COUNT(m), m, c == body ? 0 : REG_NOTBOL)) break;
+        const char *place = c + m[group].rm_so;
+        if (declares(text, place) || unused(text, place)) continue;
+        at[n].rm_so = (regoff_t)(place - text);
+        at[n++].rm_eo = (regoff_t)(c - text) + m[group].rm_eo;
     }
     return n;
 }
@@ -109,7 +124,7 @@ static char *renamed(const char *text, const char *old, const char *name)
     return s;
 }
 /* One mutant for a rule and a kind of kernel, or none where no kernel of that kind has such a place. */
-static bool mutate(const Plan *plan, char *const *text, const Rule *r, const char *kind, int number, Mutant *m)
+static bool mutate(const Plan *plan, char *const *text, const Rule *r, const char *kind, int number, bool cuda, Mutant *m)
 {
     regex_t re;
     int bad = regcomp(&re, r->pattern, REG_EXTENDED | REG_NEWLINE), n = 0;
@@ -127,7 +142,7 @@ static bool mutate(const Plan *plan, char *const *text, const Rule *r, const cha
         line += strspn(line, " ");
         *m = (Mutant){.kernel = k, .what = r->what, .name = xasprintf("planted%d_%s", number, plan->kernel[k].name)};
         m->line = xasprintf("%.*s", (int)strcspn(line, "\n"), line);
-        m->text = renamed(t, plan->kernel[k].name, m->name);
+        m->text = cuda ? xstrdup(t) : renamed(t, plan->kernel[k].name, m->name);
         free(t);
     }
     regfree(&re);
@@ -249,6 +264,7 @@ static PlanSegment copy_segment(const PlanSegment *g)
 enum { SALTS = 4, MISSED = 40, BY_VALUES, BY_PLACE, BY_GUARD, SECONDS = 60 };
 typedef struct {
     const Plan *plan; const PlanProgram *program; const Compiled *kernels;
+    Emulated *emulated;                              /* of CUDA texts, the mutants' too */
     Interpreter *x[SALTS]; Tensors *want[SALTS];     /* after their run */
 } Trial;
 
@@ -256,8 +272,8 @@ typedef struct {
 static int outcome(const Trial *t, const PlanSegment *segment, int kernel, int salt)
 {
     Tensors *got = tensors_new(t->plan, t->program, (uint64_t)salt, 2);
-    Machine m = {.plan = t->plan, .library = t->kernels->library, .fn = t->kernels->fn, .text = t->kernels->text,
-                 .check = t->x[salt]};
+    Machine m = {.plan = t->plan, .library = t->kernels->library, .fn = t->kernels->fn, .emulated = t->emulated,
+                 .text = t->kernels->text, .check = t->x[salt]};
     tensors_scalars(got, segment, 0);
     machine_run(&m, segment, got);
     bool same = tensors_equal(t->want[salt], got, segment, NULL);
@@ -266,7 +282,7 @@ static int outcome(const Trial *t, const PlanSegment *segment, int kernel, int s
     return m.finding.beside ? BY_GUARD : same ? MISSED : place ? BY_PLACE : BY_VALUES;
 }
 /* In a process of its own: the fault may make a kernel store anywhere, or not end. */
-static int trial(const Trial *t, const PlanSegment *segment, int kernel, ExactFn *planted)
+static int trial(const Trial *t, const PlanSegment *segment, int kernel, ExactFn *planted, int emulated)
 {
     fflush(stdout);
     pid_t pid = fork();
@@ -275,7 +291,8 @@ static int trial(const Trial *t, const PlanSegment *segment, int kernel, ExactFn
         int code = MISSED;
         if (!freopen("/dev/null", "w", stdout)) _exit(EXIT_BUG);
         alarm(SECONDS);
-        if (kernel >= 0) t->kernels->fn[kernel] = planted;
+        if (kernel >= 0 && t->emulated) emulated_use(t->emulated, kernel, emulated);
+        else if (kernel >= 0) t->kernels->fn[kernel] = planted;
         for (int salt = 0; salt < SALTS && code == MISSED; salt++) code = outcome(t, segment, kernel, salt);
         _exit(code);
     }
@@ -290,35 +307,47 @@ static bool report(const char *what, const char *where, const char *line, int co
     if (code == MISSED && line) printf("       %s\n", line);
     return code != MISSED;
 }
-bool plant_faults(const Plan *plan, const PlanProgram *program, const Compiled *kernels, const char *dir, const char *headers)
+/* The library of all mutants of C texts; or the emulator's, behind the plan's own texts, the first of mutants being *first. */
+static Library *compile_mutants(Trial *t, const Mutant *mutant, int n, const char *dir, const char *headers, int *first)
 {
-    static const char *const kinds[] = {"conv", "wgrad", "matmul", "sum", "max", "map", "pass"};
+    ExactSource *source = xcalloc((size_t)n + 1, sizeof *source);
+    for (int i = 0; i < n; i++) source[i] = (ExactSource){mutant[i].name, mutant[i].text};
+    *first = 0;
+    if (!t->kernels->emulated) return library_new(dir, headers, source, n, false);
+    EmulatedText *text = xcalloc((size_t)(n + t->plan->n_kernels) + 1, sizeof *text);
+    for (int k = 0; k < t->plan->n_kernels; k++) if (t->kernels->cuda[k]) text[(*first)++] = (EmulatedText){k, t->kernels->cuda[k]};
+    for (int i = 0; i < n; i++) text[*first + i] = (EmulatedText){mutant[i].kernel, mutant[i].text};
+    t->emulated = emulated_new(t->plan, text, *first + n, headers);
+    return NULL;
+}
+bool plant_faults(const Plan *plan, const PlanProgram *program, const Compiled *kernels, bool few, const char *dir, const char *headers)
+{
+    static const char *const kinds[] = {"conv", "wgrad", "matmul", "sum", "max", "map", "pass", "rows"};
     PlanSegment *segment = &program->segment[0], whole = copy_segment(segment);
-    Mutant mutant[COUNT(rules) * COUNT(kinds)];
-    ExactSource source[COUNT(mutant)];
-    int n = 0, planted = 0, found = 0, placed = 0;
-    for (size_t r = 0; r < COUNT(rules); r++)
-        for (size_t k = 0; k < COUNT(kinds); k++)
-            if (of_kind(kinds[k], rules[r].kinds) && mutate(plan, kernels->text, &rules[r], kinds[k], n, &mutant[n])) {
-                source[n] = (ExactSource){mutant[n].name, mutant[n].text};
-                n++;
-            }
-    Library *library = library_new(dir, headers, source, n, false);
+    Mutant mutant[(COUNT(rules) + COUNT(cuda_rules)) * COUNT(kinds)];
+    const bool cuda = kernels->emulated != NULL;
+    const Rule *rule = cuda ? cuda_rules : rules;
+    int n = 0, planted = 0, found = 0, placed = 0, first;
+    for (size_t r = 0; r < (cuda ? COUNT(cuda_rules) : COUNT(rules)); r++)
+        for (size_t j = 0, k = r % COUNT(kinds), before = (size_t)n; j < COUNT(kinds) && !(few && (size_t)n > before); j++, k = (r + j) % COUNT(kinds))
+            n += of_kind(kinds[k], rule[r].kinds) && mutate(plan, cuda ? kernels->cuda : kernels->text, &rule[r], kinds[k], n, cuda, &mutant[n]);
     Trial t = {.plan = plan, .program = program, .kernels = kernels};
+    Library *library = compile_mutants(&t, mutant, n, dir, headers, &first);
     for (int salt = 0; salt < SALTS; salt++) {
         t.x[salt] = interpreter_new(plan, segment, true);
         t.want[salt] = tensors_new(plan, program, (uint64_t)salt, 1);
         tensors_scalars(t.want[salt], segment, 0);
         interpreter_run(t.x[salt], segment, t.want[salt]);
     }
-    bool sound = trial(&t, segment, -1, NULL) == MISSED;             /* without a fault there is nothing to find */
+    bool sound = trial(&t, segment, -1, NULL, 0) == MISSED;          /* without a fault there is nothing to find */
     if (!sound) printf("FAIL %s: kernels and graph differ without a fault\n", program->name);
     for (int i = 0; i < n && sound; i++, planted++) {
-        int code = trial(&t, segment, mutant[i].kernel, library_function(library, mutant[i].name));
+        int code = trial(&t, segment, mutant[i].kernel, cuda ? NULL : library_function(library, mutant[i].name), first + i);
         found += report(mutant[i].what, plan->kernel[mutant[i].kernel].name, mutant[i].line, code);
         placed += code == BY_PLACE;
+        fflush(stdout);
     }
-    for (size_t r = 0; r < COUNT(plan_rules) && sound; r++)
+    for (size_t r = 0; r < COUNT(plan_rules) && sound && !cuda; r++)
         for (int k = 0; k < plan_rules[r].times; k++) {
             *segment = copy_segment(&whole);
             uint64_t start = fp_hash(fp_hash_text(plan_rules[r].what), (uint64_t)k);
@@ -329,7 +358,7 @@ bool plant_faults(const Plan *plan, const PlanProgram *program, const Compiled *
             }
             if (step < 0) continue;
             char *where = xasprintf("step %d", step);
-            found += report(plan_rules[r].what, where, NULL, trial(&t, segment, -1, NULL));
+            found += report(plan_rules[r].what, where, NULL, trial(&t, segment, -1, NULL, 0));
             planted++;
             free(where);
         }

@@ -5,3 +5,5 @@
 for level in -O1 -O3; do
     "$BUILD/tests-tools/fuzz" --bin "$BUILD" --ectc "$ECTC" --level $level $exact "$SRC"/tests/fuzz/cases/*.dsl ${FUZZ_OPTIONS:+-- $FUZZ_OPTIONS} || exit 1
 done
+# Their CUDA texts, in exact mode.
+[ -z "$exact" ] || "$BUILD/tests-tools/fuzz" --bin "$BUILD" --ectc "$ECTC" $exact --cuda "$SRC"/tests/fuzz/cases/*.dsl || exit 1

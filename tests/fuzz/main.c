@@ -11,6 +11,7 @@ static const char *const verdict_text[] = {
 };
 typedef struct {
     const char *ectc, *keep, *seconds, *level, *exact;
+    bool cuda, emu;                                  /* the CUDA texts in exact mode; on cuda-emu within tolerances; instead of the C kernels */
     int n_extra;
     char **extra;                                    /* more options of ectc */
 } Settings;
@@ -33,6 +34,7 @@ static int compile(const char *model, const char *fusion, const char *plan, StrB
     Args a = {0};
     const char *fixed[] = {"/usr/bin/env", "timeout", "60", set.ectc, model, "--fusion", fusion, "-o", plan};
     for (size_t i = 0; i < COUNT(fixed); i++) add(&a, fixed[i]);
+    if (set.cuda || set.emu) { add(&a, "--target"); add(&a, "cpu,cuda"); }
     for (int i = 0; i < set.n_extra; i++) add(&a, set.extra[i]);
     return step(&a, log);
 }
@@ -55,10 +57,10 @@ static Verdict check(const char *model, char **log)
             sb_printf(&b, "exit status %d%s\n", status, i ? " with --fusion none" : "");
         }
     }
-    if (v == GOOD && !compile_only) {
+    if (v == GOOD && !compile_only && (set.emu || !set.cuda)) {
         Args a = {0};
         char *agree = xasprintf("%s/tests-tools/agree", bin_dir);
-        const char *fixed[] = {"/usr/bin/env", "timeout", "300", agree, "--scaled", "--bin", bin_dir, full, none};
+        const char *fixed[] = {"/usr/bin/env", "timeout", "300", agree, "--scaled", set.emu ? "--emu" : "--scaled", "--bin", bin_dir, full, none};
         for (size_t i = 0; i < COUNT(fixed); i++) add(&a, fixed[i]);
         sb_free(&b);
         b = (StrBuf){0};
@@ -66,11 +68,13 @@ static Verdict check(const char *model, char **log)
         if (status) v = status != EXIT_USER || strstr(b.s, "does not run") || strstr(b.s, "killed by") ? STOPPED : DIFFERENT;
         if (status && status != EXIT_USER) sb_printf(&b, "exit status %d\n", status);
     }
-    for (int i = 0; i < 2 && v == GOOD && !compile_only && set.exact; i++) {
+    for (int i = 0; i < 2 && v == GOOD && !compile_only && (set.emu ? NULL : set.exact); i++) {
         Args a = {0};
         char *exact = xasprintf("%s/tests-tools/exact", bin_dir);
-        const char *fixed[] = {"/usr/bin/env", "timeout", "300", exact, "--headers", set.exact, i ? none : full};
+        const char *fixed[] = {"/usr/bin/env", "timeout", "300", exact, "--headers", set.exact};
         for (size_t k = 0; k < COUNT(fixed); k++) add(&a, fixed[k]);
+        if (set.cuda) add(&a, "--cuda");
+        add(&a, i ? none : full);
         sb_free(&b);
         b = (StrBuf){0};
         int status = step(&a, &b);
@@ -158,6 +162,8 @@ static void usage(FILE *to)
           "  --ectc FILE      the compiler (DIR/ectc)\n"
           "  --level FLAG     how kernels are compiled (-O1)\n"
           "  --exact DIR      in exact mode too, with the headers in DIR (tests/exact)\n"
+          "  --cuda           with --exact: only that, of the kernels' CUDA texts\n"
+          "  --emu            the CUDA texts on cuda-emu, every access checked, instead of the C kernels; without exact mode\n"
           "  --stop           end at the first that fails\n"
           "  --verbose        print every comparison\n"
           "  --keep DIR       write failing texts there, reduced\n"
@@ -196,6 +202,8 @@ int main(int argc, char **argv)
         else if (!strcmp(a, "--ectc")) set.ectc = value(argc, argv, &i);
         else if (!strcmp(a, "--level")) set.level = value(argc, argv, &i);
         else if (!strcmp(a, "--exact")) set.exact = value(argc, argv, &i);
+        else if (!strcmp(a, "--cuda")) set.cuda = true;
+        else if (!strcmp(a, "--emu")) set.emu = true;
         else if (!strcmp(a, "--keep")) set.keep = value(argc, argv, &i);
         else if (!strcmp(a, "--reduce")) set.seconds = value(argc, argv, &i);
         else if (!strcmp(a, "--stop")) stop = true;
@@ -206,6 +214,7 @@ int main(int argc, char **argv)
         else add(&files, a);
     }
     if (!seeded && !files.n) return usage(stderr), EXIT_USER;
+    if (set.cuda && !set.exact) user_error("--cuda needs --exact DIR");
     if (!set.ectc) set.ectc = xasprintf("%s/ectc", bin_dir);
     make_tmp("fuzz");
     int failed = 0;

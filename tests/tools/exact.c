@@ -1,4 +1,5 @@
-/* Exact mode: runs every program of a plan by an interpreter and by its kernels on elements of a prime field, compares all bits.
+/* Exact mode: runs every program of a plan by an interpreter and by its kernels on elements of a prime field, compares all bits. --cuda: the kernels'
+   CUDA texts, on the emulator.
    --count compares the bytes each launch touches with the plan's figure, --faults plants faults (docs/testing.md). */
 #include "tests/exact/exact.h"
 #include "tests/tools/tool.h"
@@ -6,10 +7,11 @@
 static const char *headers = "tests/exact";
 enum { TURNS = 2 };                                  /* of repeated segments */
 
-static Compiled compile_program(const Plan *plan, const PlanProgram *p, bool count)
+static Compiled compile_program(const Plan *plan, const PlanProgram *p, bool count, bool cuda)
 {
     Compiled c = {.plan = plan};
     c.text = xcalloc((size_t)plan->n_kernels + 1, sizeof *c.text);
+    c.cuda = xcalloc((size_t)plan->n_kernels + 1, sizeof *c.cuda);
     c.fn = xcalloc((size_t)plan->n_kernels + 1, sizeof *c.fn);
     ExactSource *source = xcalloc((size_t)plan->n_kernels + 1, sizeof *source);
     for (int i = 0; i < plan->n_programs; i++)
@@ -23,6 +25,16 @@ static Compiled compile_program(const Plan *plan, const PlanProgram *p, bool cou
                 }
                 free(path);
             }
+    if (cuda) {
+        EmulatedText *text = xcalloc((size_t)c.n + 1, sizeof *text);
+        int n = 0;
+        for (int k = 0; k < plan->n_kernels; k++)
+            if (c.text[k]) text[n++] = (EmulatedText){k, c.cuda[k] = emulated_text(plan, k)};
+        c.emulated = emulated_new(plan, text, n, headers);
+        free(text);
+        free(source);
+        return c;
+    }
     char *dir = xasprintf("%s/kernels", tmp_dir);
     c.library = library_new(dir, headers, source, c.n, count);
     for (int k = 0; k < plan->n_kernels; k++) if (c.text[k]) c.fn[k] = library_function(c.library, plan->kernel[k].name);
@@ -66,7 +78,7 @@ static bool check_program(const Compiled *c, const PlanProgram *p, uint64_t salt
         Interpreter *plain = interpreter_new(c->plan, s, false), *x = interpreter_new(c->plan, s, true);
         last = i + 1 == p->n_segments;
         for (int turn = s->each ? 1 : 0; turn <= (s->each ? TURNS : 0) && good; turn++) {
-            Machine m = {.plan = c->plan, .library = c->library, .fn = c->fn, .text = c->text, .check = x};
+            Machine m = {.plan = c->plan, .library = c->library, .fn = c->fn, .emulated = c->emulated, .text = c->text, .check = x};
             tensors_scalars(want, s, turn);
             tensors_scalars(fused, s, turn);
             tensors_scalars(got, s, turn);
@@ -131,17 +143,20 @@ int main(int argc, char **argv)
 {
     prog_name = "exact";
     const char *only = NULL;
-    bool count = false, faults = false;
+    bool count = false, faults = false, few = false, cuda = false;
     int first = 1, times = 1;
     for (; first < argc && starts(argv[first], "--"); first++) {
         if (!strcmp(argv[first], "--count")) count = true;
         else if (!strcmp(argv[first], "--faults")) faults = true;
+        else if (!strcmp(argv[first], "--few")) few = true;
+        else if (!strcmp(argv[first], "--cuda")) cuda = true;
         else if (!strcmp(argv[first], "--times") && first + 1 < argc) times = atoi(argv[++first]);
         else if (!strcmp(argv[first], "--headers") && first + 1 < argc) headers = argv[++first];
         else if (!strcmp(argv[first], "--only") && first + 1 < argc) only = argv[++first];
-        else user_error("usage: exact [--headers DIR] [--only PROGRAM] [--times N | --count | --faults] PLAN");
+        else user_error("usage: exact [--headers DIR] [--cuda] [--only PROGRAM] [--times N | --count | --faults [--few]] PLAN");
     }
     if (first + 1 != argc) user_error("which plan?");
+    if (count && cuda) user_error("--count counts what the C kernels touch");
     if (faults && !only) user_error("--faults needs --only PROGRAM");
     make_tmp("exact");
     char *err = NULL;
@@ -150,10 +165,10 @@ int main(int argc, char **argv)
     const PlanProgram *p = only ? plan_program(plan, only) : NULL;
     if (only && !p) user_error("the plan has no program `%s`", only);
     bool *named = xcalloc((size_t)plan->n_kernels + 1, sizeof *named);
-    Compiled c = compile_program(plan, p, count);
+    Compiled c = compile_program(plan, p, count, cuda);
     if (faults) {
         char *dir = xasprintf("%s/planted", tmp_dir);
-        return plant_faults(plan, p, &c, dir, headers) ? EXIT_OK : EXIT_USER;
+        return plant_faults(plan, p, &c, few, dir, headers) ? EXIT_OK : EXIT_USER;
     }
     int failed = 0, ran = 0;
     for (int i = 0; i < plan->n_programs; i++) {

@@ -3,6 +3,7 @@
 #include "dsl/embedded.h"
 #include "runtime/emu.h"
 #include "tests/exact/field.h"
+#include "tests/exact/number_type.h"
 #include "tests/unit/emu_faults.h"
 #include <math.h>
 #include <setjmp.h>
@@ -328,24 +329,11 @@ static void test_launches(void **state)
 }
 
 /* ---- the same texts on a prime field: products are exact, whatever the order of their sums ---- */
-static char *exact_prelude(void)
+static char *exact_number(void)
 {
-    static const char *const PARTS[] = {"field.h", "args.h"};
-    char *path = xasprintf("%s/tests/exact/prelude.h", getenv("SRC") ? getenv("SRC") : "."), *text = read_file(path, NULL);
+    char *dir = xasprintf("%s/tests/exact", getenv("SRC") ? getenv("SRC") : "."), *text = number_type(dir);
     assert_non_null(text);
-    for (size_t i = 0; i < COUNT(PARTS); i++) {      /* one text, so that the cache's key has all of it */
-        char *include = xasprintf("#include \"%s\"\n", PARTS[i]), *at = strstr(text, include);
-        free(path);
-        path = xasprintf("%s/tests/exact/%s", getenv("SRC") ? getenv("SRC") : ".", PARTS[i]);
-        char *part = read_file(path, NULL);
-        assert_true(at && part);
-        char *whole = xasprintf("%.*s%s%s", (int)(at - text), text, part, at + strlen(include));
-        free(text);
-        free(include);
-        free(part);
-        text = whole;
-    }
-    free(path);
+    free(dir);
     return text;
 }
 
@@ -408,7 +396,7 @@ static void test_exact(void **state)
     at[5] = '8';
     at[6] = '0';
     source[n] = source_of("mma", entry[n], entries_of("mma", entry[n]), text);
-    EmuOptions o = {.check = true, .exact = true, .strict = true, .prelude = exact_prelude()};
+    EmuOptions o = {.check = true, .strict = true, .prelude = embedded_find("cuda_prelude.cuh")->text, .exact = exact_number()};
     EmuCode *code = emu_load(source, n + 1, &o);
     char *found = NULL;
     for (int i = 0; i < n; i++) {
