@@ -238,7 +238,7 @@ ECT_INLINE float ect_tf32(float x)
 #if defined(__CUDA_ARCH__)
 ECT_INLINE void ect_store_f16(ect_f16_t *to, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(*to) : "f"(x)); }
 ECT_INLINE float ect_load_f16(ect_f16_t x) { float y; asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x)); return y; }
-ECT_INLINE float ect_f16(float x) { ect_f16_t h; ect_store_f16(&h, x); return ect_load_f16(h); }
+ECT_INLINE float ect_f16(float x) { float y; asm("{ .reg .b16 h; cvt.rn.f16.f32 h, %1; cvt.f32.f16 %0, h; }" : "=f"(y) : "f"(x)); return y; }
 #else
 ECT_INLINE ect_u32 ect_f16_bits(float x)
 {

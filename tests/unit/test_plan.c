@@ -116,6 +116,9 @@ static void edited(void **state)
     refuse("[\"\", \"ema\"]", "[\"ema\", \"\"]", "first of `sets`");
     refuse("[\"\", \"ema\"]", "[\"\"]", "not in `sets`");
     refuse("\"type\": \"int\"", "\"type\": \"string\"", "type");
+    refuse("\"batch\": 4", "\"precision\": \"f8\", \"batch\": 4", "no precision");
+    refuse("\"kind\": \"arena\",", "\"kind\": \"arena\", \"type\": \"tf32\",", "no type of elements");
+    refuse("\"kind\": \"arena\",", "\"kind\": \"arena\", \"type\": 2,", "type");
     refuse("floor(seen / 10)", "floor(seen / ", "expression");
     refuse("sqrt(step)", "sqrt(", "expression");
     refuse("kernels/k1.c", "kernels/../k1.c", "must name a file");
