@@ -41,6 +41,7 @@ $(B)/tests-tools/fuzz: $(call obj,$(FUZZ_SRC)) $(RT_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 $(B)/tests-tools/exact: $(call obj,$(wildcard tests/exact/*.c))
+$(B)/tests-tools/blocks: $(call obj,$(wildcard tests/blocks/*.c))
 # As in ect-rt: the mock driver looks for blas_sgemm.
 $(B)/tests-tools/updates: EXPORT := -rdynamic
 $(B)/tests-tools/%: $(B)/tests/tools/%.o $(RT_OBJ)

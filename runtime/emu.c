@@ -459,7 +459,11 @@ bool emu_launch(EmuCode *c, const EmuLaunch *l, char **finding)
             emu_fail(NULL, 0, "its arguments have %u bytes, the plan gives %zu", k->arg_bytes[emu.entry], l->arg_bytes);
         if (!c->options.exact && shared > MAX_SHARED) emu_fail(NULL, 0, "needs %zu bytes of shared memory, there are %d", shared, MAX_SHARED);
         memory_launch();
-        run_grid(l->grid);
+        for (int i = 0; i < l->n_only; i++) {
+            emu.api.block = (EctEmuIndex){l->only[i][0], l->only[i][1], l->only[i][2]};
+            run_block();
+        }
+        if (!l->n_only) run_grid(l->grid);
     }
     catch_faults(false);
     emu.running = false;

@@ -41,6 +41,8 @@ typedef struct {
     const void *args;                                /* the argument struct, with the addresses `seen` */
     size_t arg_bytes;
     uint64_t seed;                                   /* of the order in which threads run */
+    int n_only;                                      /* 0: all blocks; else these, in this order */
+    const unsigned (*only)[3];
 } EmuLaunch;
 
 /* Before the launches of a step: when accesses are checked buffers are moved apart, each between gaps (overlapping ones together); buffer[i].seen is

@@ -1,0 +1,24 @@
+/* Single elements of graph nodes in f64, each with a bound on what f32 kernels may be off by. Nodes that lie in memory are read, all others computed from
+   them, whatever that takes. Assumes a graph checked by ref_graph.c, composites expanded. */
+#ifndef ECT_BLOCKS_VALUE_H
+#define ECT_BLOCKS_VALUE_H
+#include "runtime/ref_access.h"
+
+/* e: what the value may be off by. */
+typedef struct { double v, e; } GvValue;
+/* Memory of a node: its axes, outermost first; f32 or bf16. */
+typedef struct { int n; Sym role[PLAN_MAX_AXES]; int64_t size[PLAN_MAX_AXES]; bool half; const void *data; } GvBuffer;
+typedef struct GraphValue GraphValue;
+
+GraphValue *gv_new(RefGraph *g);
+void gv_begin(GraphValue *v);                        /* forgets all memory, draws and values */
+void gv_hold(GraphValue *v, int node, const GvBuffer *b);        /* the node is read there */
+/* A kernel stores the node there: where it has (bytes other than 0xff), nodes made of it are made of what it stored. A node stored as bf16 is rounded. */
+void gv_made(GraphValue *v, int node, const GvBuffer *b);
+void gv_scalars(GraphValue *v, const float *scalar);
+void gv_draw(GraphValue *v, const PlanDraw *draw, const float *values);
+/* The value of the element at place e of the buffer's memory, as the node's operands give it. */
+GvValue gv_element(GraphValue *v, int node, const GvBuffer *b, int64_t e);
+double gv_ulp(double v, bool half);                  /* of a number stored so */
+double gv_terms(const GraphValue *v);                /* summed up to now, of all sums */
+#endif

@@ -1,0 +1,382 @@
+/* Runs some blocks of every kernel's CUDA text at the shape it has in the plan, on fresh random data: what they store must be what the graph says,
+   evaluated element by element in f64 with a bound on rounding (docs/testing.md).
+   Assumes a plan made for cuda; each kernel runs as in the first step that launches it, its draws given. */
+#include "runtime/device.h"
+#include "runtime/emu.h"
+#include "tests/blocks/value.h"
+#include "tests/tools/tool.h"
+
+enum { BLOCKS = 4, MAX_SLOTS = 64, MAX_RUN = 1 << 14 };
+
+static const char *only_kernel;
+static int samples = 256;
+static bool some, verbose;
+static double budget = 3e7;                          /* terms of sums, for one kernel's samples */
+
+/* ---- memory: what is read comes from two pools of random numbers, each buffer from a place of its own ---- */
+static float *pool;
+static uint16_t *half_pool;
+static int64_t pool_size;
+
+static uint64_t mix(uint64_t z)
+{
+    z += UINT64_C(0x9E3779B97F4A7C15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return z ^ (z >> 31);
+}
+static uint64_t seed = 1;
+static uint64_t below(uint64_t n) { return n ? mix(seed++) % n : 0; }
+static uint16_t bf16_bits(float v)
+{
+    uint32_t u;
+    memcpy(&u, &v, 4);
+    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+static void make_pools(int64_t elements)
+{
+    pool_size = elements + (MAX_SLOTS + 1) * 4096;
+    pool = aligned_alloc(4096, (size_t)(pool_size * 4 + 4095) / 4096 * 4096);
+    half_pool = aligned_alloc(4096, (size_t)(pool_size * 2 + 4095) / 4096 * 4096);
+    if (!pool || !half_pool) machine_error("cannot allocate %lld MB", (long long)(pool_size * 6 >> 20));
+    for (int64_t i = 0; i < pool_size; i++) {        /* +-(0.25 .. 1.25) */
+        uint64_t h = mix((uint64_t)i);
+        float v = 0.25f + (float)(h >> 40) * 0x1p-24f;
+        pool[i] = h & 1 ? v : -v;
+        half_pool[i] = bf16_bits(pool[i]);
+    }
+}
+
+/* ---- a step's buffers ---- */
+static char *text_of(const Plan *plan, const char *file)
+{
+    char *path = plan_path(plan, file), *text = read_file(path, NULL);
+    if (!text) user_error("cannot read %s", path);
+    free(path);
+    return text;
+}
+/* The declaration of a slot in the text: its axes in memory, whether the kernel stores there. False: it does not use the slot. */
+static bool declared(const char *text, int slot, GvBuffer *b, bool *stored)
+{
+    char key[32];
+    snprintf(key, sizeof key, "buf[%d];  /* [", slot);
+    const char *at = strstr(text, key), *line = at, *c = at ? at + strlen(key) : NULL;
+    while (line && line > text && line[-1] != '\n') line--;
+    if (!line) return false;
+    line += strspn(line, " ");
+    *stored = !starts(line, "const ");
+    b->half = starts(line + (*stored ? 0 : 6), "ect_bf16_t");
+    for (b->n = 0; *c && *c != ']'; b->n++) {
+        char role[200];
+        long long size;
+        int used = 0;
+        if (sscanf(c, " %199[^:]:%lld%n", role, &size, &used) != 2) return false;
+        b->role[b->n] = sym(role);
+        b->size[b->n] = size;
+        c += used + (c[used] == ',');
+    }
+    return true;
+}
+/* The fused graph's node that a buffer holds, or will. */
+static int node_of(const Plan *plan, const PlanProgram *p, const RefGraph *g, const PlanBuffer *b, bool stored)
+{
+    const char *name = b->name;
+    char *end;
+    if (b->kind == BUF_ARENA && name[0] == 'v') {
+        long id = strtol(name + 1, &end, 10);
+        if (!*end && id >= 1 && id <= g->n) return (int)id - 1;
+    }
+    (void)p;
+    if (stored) for (int i = 0; i < g->n_out; i++) if (!strcmp(g->out[i].name, name)) return g->out[i].node;
+    for (int k = 0; k < g->n; k++) {
+        const RefNode *n = &g->node[k];
+        if (b->kind == BUF_PARAM ? n->op == R_param && n->set == b->set && plan->param[n->index].offset == b->offset : n->op == R_input && !strcmp(n->name, name)) return k;
+    }
+    for (int i = 0; i < g->n_out; i++) if (!strcmp(g->out[i].name, name)) return g->out[i].node;
+    return -1;
+}
+typedef struct {
+    const PlanKernel *kernel;
+    int segment, step, source;
+    char *text;
+} Job;
+typedef struct { GvBuffer b; int node, index; bool stored, changed; void *made; int64_t bytes; } Slot;
+static void fill_table(const RefNode *n, float *v)
+{
+    for (int64_t i = 0; i < n->elements; i++) v[i] = n->op == R_rows_count ? 0 : (float)((i * 7 + 3) % n->elements);
+}
+
+/* ---- which blocks ---- */
+typedef struct { int n; unsigned at[MAX_RUN][3]; } Blocks;
+static void add_block(Blocks *b, unsigned x, unsigned y, unsigned z)
+{
+    for (int i = 0; i < b->n; i++) if (b->at[i][0] == x && b->at[i][1] == y && b->at[i][2] == z) return;
+    CHECK_BUG(b->n < MAX_RUN);
+    b->at[b->n][0] = x;
+    b->at[b->n][1] = y;
+    b->at[b->n++][2] = z;
+}
+static void choose(Blocks *b, const PlanCudaLaunch *l, int instances)
+{
+    const uint64_t all = (uint64_t)l->grid[0] * (uint64_t)l->grid[1] * (uint64_t)instances;
+    for (int i = 0; i < BLOCKS; i++) {
+        const uint64_t k = i == 0 ? 0 : i == 1 ? all - 1 : below(all), g0 = (uint64_t)l->grid[0], g1 = (uint64_t)l->grid[1];
+        add_block(b, (unsigned)(k % g0), (unsigned)(k / g0 % g1), (unsigned)(k / g0 / g1));
+    }
+}
+/* A sum in parts: the first entry's blocks that make all parts of what a block of the second reads. */
+static void add_parts(Blocks *first, const char *text, const unsigned at[3], int block, int64_t blocks)
+{
+    long long M, N, K, BM, BN, parts;
+    const char *c = strstr(text, "    /* ");
+    while (c && sscanf(c, " /* %lld x %lld x %lld, tiles of %lld x %lld, the sum in %lld parts", &M, &N, &K, &BM, &BN, &parts) != 6) c = strstr(c + 1, "    /* ");
+    if (!c) die("the text does not say how its sum is split");
+    const char *row = strstr(text, "const int row = (int)(piece"), *batch = strstr(text, "const int batch = blockIdx.x / ");
+    (void)row;
+    const long long tasks = (M + BM - 1) / BM, columns = (N + BN - 1) / BN;
+    (void)batch;
+    (void)blocks;
+    for (int t = 0; t < block; t++) {
+        const long long piece = (long long)at[0] * block + t, b = piece / (M * N), r = piece / N % M, col = piece % N;
+        for (long long part = 0; part < parts; part++)
+            add_block(first, (unsigned)(b * tasks + r / BM), (unsigned)(part * columns + col / BN), at[2]);
+        t += (int)MIN(BN - col % BN, (long long)block - t) - 1;      /* the same tile up to its last column */
+        if (N < BN) t = MAX(t, (int)MIN((N - col) + t, block) - 1);
+    }
+}
+
+/* ---- comparing ---- */
+static double stored_value(const Slot *s, int64_t e)
+{
+    if (!s->b.half) return ((const float *)s->b.data)[e];
+    uint32_t u = (uint32_t)((const uint16_t *)s->b.data)[e] << 16;
+    float v;
+    memcpy(&v, &u, 4);
+    return v;
+}
+static bool was_stored(const Slot *s, int64_t e)
+{
+    if (s->changed) return memcmp((const char *)s->b.data + e * 4, (const char *)(pool + 4096 * s->index) + e * 4, 4) != 0;
+    return s->b.half ? ((const uint16_t *)s->b.data)[e] != 0xffff : ((const uint32_t *)s->b.data)[e] != 0xffffffff;
+}
+typedef struct { int64_t stored, compared, exact, nan; double worst; } Score;
+
+/* Compares some of what a slot got. False: the first that differs is printed. */
+static bool compare(GraphValue *v, const Job *j, const Slot *s, Score *score, double allowance)
+{
+    int64_t elements = 1, stored = 0;
+    for (int i = 0; i < s->b.n; i++) elements *= s->b.size[i];
+    for (int64_t e = 0; e < elements; e++) stored += was_stored(s, e);
+    score->stored += stored;
+    if (!stored) return true;
+    int64_t *place = xmalloc((size_t)stored * sizeof *place), n = 0;
+    for (int64_t e = 0; e < elements; e++) if (was_stored(s, e)) place[n++] = e;
+    const double began = gv_terms(v);
+    bool good = true;
+    for (int i = 0; i < samples && good && (i < 4 || gv_terms(v) - began < allowance); i++) {
+        const int64_t e = i >= stored ? -1 : stored <= samples ? place[i] : i == 0 ? place[0] : i == 1 ? place[n - 1] : place[below((uint64_t)n)];
+        if (e < 0) break;
+        const GvValue want = gv_element(v, s->node, &s->b, e);
+        const double got = stored_value(s, e), off = fabs(got - want.v), allowed = want.e + gv_ulp(want.v, s->b.half);
+        score->compared++;
+        if (isnan(got) && isnan(want.v)) { score->nan++; continue; }
+        score->exact += got == want.v || off <= gv_ulp(want.v, s->b.half) / 2;
+        if (off <= allowed) { score->worst = fmax(score->worst, allowed > 0 ? off / allowed : 0); continue; }
+        printf("FAIL %s: %%%d, element %lld of its memory [", j->kernel->name, s->node + 1, (long long)e);
+        int64_t rest = e, index[PLAN_MAX_AXES];
+        for (int a = s->b.n; a--; rest /= s->b.size[a]) index[a] = rest % s->b.size[a];
+        for (int a = 0; a < s->b.n; a++) printf("%s%s:%lld", a ? ", " : "", s->b.role[a], (long long)index[a]);
+        printf("]: stored %.9g, the graph says %.9g, %.2g is allowed\n", got, want.v, allowed);
+        good = false;
+    }
+    free(place);
+    return good;
+}
+
+/* ---- a kernel ---- */
+static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCode *code, RefGraph *g, GraphValue *v)
+{
+    const PlanSegment *segment = &p->segment[j->segment];
+    const PlanStep *s = &segment->step[j->step];
+    const PlanCuda *cuda = j->kernel->cuda;
+    const int per = s->n_buffers / s->instances, places = per * MAX(cuda->instances, s->instances);
+    CHECK_BUG(s->n_buffers + s->n_draws <= 4096);
+    Slot *slot = xcalloc((size_t)s->n_buffers + 1, sizeof *slot);
+    const double began = now_seconds();
+    for (int k = 0; k < s->n_buffers; k++) {
+        const PlanBuffer *b = &segment->buffer[s->buffer[k]];
+        Slot *t = &slot[k];
+        t->node = t->index = -1;
+        if (!declared(j->text, k % per, &t->b, &t->stored)) continue;
+        t->node = node_of(plan, p, g, b, t->stored);
+        t->index = 1 + k % MAX_SLOTS;
+        if (t->node < 0) { printf("FAIL %s: buffer %d `%s` is no node\n", j->kernel->name, k, b->name); return false; }
+        for (int q = 0; q < k; q++) if (slot[q].node >= 0 && s->buffer[q] == s->buffer[k] && slot[q].stored == t->stored) t->index = slot[q].index, t->made = slot[q].made;
+        int64_t elements = 1;
+        for (int i = 0; i < t->b.n; i++) elements *= t->b.size[i];
+        t->bytes = elements * (t->b.half ? 2 : 4);
+        const RefNode *n = &g->node[t->node];
+        const bool table = n->op == R_rows_order || n->op == R_rows_rank || n->op == R_rows_count;
+        t->changed = t->stored && (b->kind == BUF_STATE || b->kind == BUF_FLAT || b->kind == BUF_PARAM);
+        if (t->stored || table) {
+            if (!t->made) {
+                t->made = aligned_alloc(4096, (size_t)(t->bytes + 4096) / 4096 * 4096);
+                if (!t->made) machine_error("cannot allocate %lld MB", (long long)(t->bytes >> 20));
+                memset(t->made, 0xff, (size_t)t->bytes);
+                if (t->changed) memcpy(t->made, pool + 4096 * t->index, (size_t)t->bytes);
+                if (!t->stored) fill_table(n, t->made);
+                if (!t->stored && n->op == R_rows_count) *(float *)t->made = (float)g->node[n->in[0]].elements;
+            }
+            t->b.data = t->made;
+        } else t->b.data = t->b.half ? (void *)(half_pool + 4096 * t->index) : (void *)(pool + 4096 * t->index);
+    }
+    gv_begin(v);
+    for (int k = 0; k < s->n_buffers; k++) {
+        Slot *t = &slot[k];
+        if (t->node < 0) continue;
+        if (!t->stored) gv_hold(v, t->node, &t->b);
+        if (t->changed)                              /* what the state was */
+            for (int q = 0; q < g->n; q++)
+                if (g->node[q].op == R_input && !strcmp(g->node[q].name, segment->buffer[s->buffer[k]].name)) {
+                    GvBuffer before = t->b;
+                    before.data = pool + 4096 * t->index;
+                    gv_hold(v, q, &before);
+                }
+        if (t->stored && !t->changed) gv_made(v, t->node, &t->b);
+    }
+    char *now = xcalloc(1, 16 + 4 * (size_t)MAX(1, plan->n_scalars));
+    for (int i = 0; i < plan->n_scalars; i++) ((float *)(now + 16))[i] = 0.3f + 0.4f * (float)(i * 37 % 100) / 100;
+    gv_scalars(v, (const float *)(now + 16));
+    uint64_t *args = xcalloc((size_t)(2 + 2 * s->n_draws + places), sizeof *args);
+    void *workspace = cuda->workspace ? aligned_alloc(4096, (size_t)(cuda->workspace + 4095) / 4096 * 4096) : NULL;
+    if (workspace) memset(workspace, 0xff, (size_t)cuda->workspace);
+    int words = 2 + s->n_draws;
+    args[0] = (uintptr_t)now;
+    args[1] = (uintptr_t)workspace;
+    for (int i = 0; i < s->n_draws; i++) {
+        const PlanDraw *d = &segment->draw[s->draw[i]];
+        float *values = xmalloc((size_t)(d->rows * d->per_row) * sizeof *values);
+        for (int64_t e = 0; e < d->rows * d->per_row; e++)
+            values[e] = d->kind == PLAN_BERNOULLI ? mix((uint64_t)e) % 10 != 0 : d->kind == PLAN_UNIFORM ? fabsf(pool[e % pool_size]) / 1.25f : pool[e % pool_size];
+        gv_draw(v, d, values);
+        args[words++] = (uintptr_t)values;
+    }
+    for (int k = 0; k < s->n_buffers; k++) args[words + k] = slot[k].node < 0 ? 0 : (uintptr_t)slot[k].b.data;
+    Blocks *last = xcalloc(1, sizeof *last), *first = xcalloc(1, sizeof *first);
+    const PlanCudaLaunch *end = &cuda->launch[cuda->n_launches - 1];
+    choose(last, end, s->instances);
+    if (cuda->n_launches == 2)
+        for (int i = 0; i < last->n; i++) add_parts(first, j->text, last->at[i], end->block, end->grid[0]);
+    bool good = true;
+    for (int l = 0; l < cuda->n_launches && good; l++) {
+        const PlanCudaLaunch *launch = &cuda->launch[l];
+        const Blocks *b = l + 1 < cuda->n_launches ? first : last;
+        EmuBuffer none = {0};
+        char *finding = NULL;
+        emu_begin(code, &none, 0);
+        good = emu_launch(code, &(EmuLaunch){.source = j->source, .entry = launch->entry, .block = (unsigned)launch->block, .shared = (size_t)launch->shared, .args = args,
+                          .grid = {(unsigned)launch->grid[0], (unsigned)launch->grid[1], (unsigned)s->instances}, .arg_bytes = 8 * (size_t)(words + places),
+                          .seed = seed, .n_only = b->n, .only = b->at}, &finding);
+        emu_end();
+        if (!good) printf("FAIL %s: %s\n", j->kernel->name, finding);
+        free(finding);
+    }
+    const double ran = now_seconds();
+    Score score = {0};
+    int stores = 0;
+    for (int k = 0; k < s->n_buffers; k++) stores += slot[k].node >= 0 && slot[k].stored;
+    for (int k = 0; k < s->n_buffers && good; k++)
+        if (slot[k].node >= 0 && slot[k].stored) good = compare(v, j, &slot[k], &score, budget / stores);
+    if (good && !score.stored) good = false, printf("FAIL %s: nothing was stored\n", j->kernel->name);
+    if (good)
+        printf("ok   %-24s %7lld stored, %4lld compared, %4lld of them to the last bit, %.0f%% of the bound%s  %.1f + %.1f s\n", j->kernel->name, (long long)score.stored,
+               (long long)score.compared, (long long)score.exact, 100 * score.worst, score.nan ? ", NaN among them" : "", ran - began, now_seconds() - ran);
+    for (int i = 0; i < s->n_draws; i++) free((void *)(uintptr_t)args[2 + s->n_draws + i]);
+    for (int k = 0; k < s->n_buffers; k++) {
+        bool again = false;
+        for (int q = 0; q < k; q++) again |= slot[q].made == slot[k].made;
+        if (!again) free(slot[k].made);
+    }
+    free(slot); free(args); free(now); free(workspace); free(last); free(first);
+    return good;
+}
+
+/* ---- which kernels ---- */
+/* What kind of text it is: --some takes one of each. */
+static char *signature(const Job *j, const PlanStep *s)
+{
+    static const char *const words[] = {"once an element", "mma.sync", " parts,", "__shfl_xor", "ECT_BERNOULLI", "ECT_NORMAL", "part[threadIdx.x]", "sq0", "shift",
+                                        " of segment 1", " in a batch", "wanted", "ect_load8_bf16", "ect_sigmoid", "now->scalar", "ect_load_a_trans", "float top"};
+    StrBuf b = {0};
+    sb_printf(&b, "%.*s%s", (int)strcspn(j->kernel->name, "_"), j->kernel->name, s->instances > 1 ? " many" : "");
+    for (size_t i = 0; i < COUNT(words); i++) if (strstr(j->text, words[i])) sb_printf(&b, " %s", words[i]);
+    return b.s;
+}
+
+int main(int argc, char **argv)
+{
+    prog_name = "blocks";
+    const char *program = "train_step";
+    int first = 1, most = 1 << 30;
+    for (; first < argc && starts(argv[first], "--"); first++) {
+        if (!strcmp(argv[first], "--some")) some = true;
+        else if (!strcmp(argv[first], "--program") && first + 1 < argc) program = argv[++first];
+        else if (!strcmp(argv[first], "--kernel") && first + 1 < argc) only_kernel = argv[++first];
+        else if (!strcmp(argv[first], "--samples") && first + 1 < argc) samples = atoi(argv[++first]);
+        else if (!strcmp(argv[first], "--most") && first + 1 < argc) most = atoi(argv[++first]);
+        else if (!strcmp(argv[first], "--seed") && first + 1 < argc) seed = strtoull(argv[++first], NULL, 10) << 20;
+        else if (!strcmp(argv[first], "--terms") && first + 1 < argc) budget = atof(argv[++first]);
+        else user_error("usage: blocks [--program P] [--kernel PART_OF_NAME] [--some] [--most N] [--samples N] [--terms N] [--seed N] PLAN");
+    }
+    if (first + 1 != argc) user_error("which plan?");
+    char *err = NULL;
+    Plan *plan = plan_load(argv[first], &err);
+    if (!plan) user_error("%s", err);
+    const PlanProgram *p = plan_program(plan, program);
+    if (!p) user_error("the plan has no program `%s`", program);
+    Job *job = xcalloc((size_t)plan->n_kernels + 1, sizeof *job);
+    EmuSource *source = xcalloc((size_t)plan->n_kernels + 1, sizeof *source);
+    char **seen = xcalloc((size_t)plan->n_kernels + 1, sizeof *seen);
+    bool *used = xcalloc((size_t)plan->n_kernels + 1, sizeof *used);
+    int n = 0, signatures = 0;
+    int64_t largest = 4096;
+    for (int i = 0; i < p->n_segments; i++)
+        for (int k = 0; k < p->segment[i].n_steps && n < most; k++) {
+            const PlanStep *s = &p->segment[i].step[k];
+            const PlanKernel *kernel = &plan->kernel[s->kernel];
+            if (used[s->kernel] || (only_kernel && !strstr(kernel->name, only_kernel))) continue;
+            used[s->kernel] = true;
+            if (!kernel->cuda) user_error("kernel %s has no CUDA text; compile the plan with --target cpu,cuda", kernel->name);
+            Job j = {.kernel = kernel, .segment = i, .step = k, .source = n, .text = text_of(plan, kernel->cuda->file)};
+            if (some) {
+                char *sig = signature(&j, s);
+                bool old = false;
+                for (int q = 0; q < signatures; q++) old |= !strcmp(seen[q], sig);
+                if (old) continue;
+                seen[signatures++] = sig;
+            }
+            for (int q = 0; q < s->n_buffers; q++) largest = MAX(largest, p->segment[i].buffer[s->buffer[q]].elements);
+            const char **entry = xcalloc((size_t)kernel->cuda->n_launches + 1, sizeof *entry);
+            for (int l = 0; l < kernel->cuda->n_launches; l++) entry[l] = kernel->cuda->launch[l].entry;
+            source[n] = (EmuSource){.name = kernel->name, .path = kernel->cuda->file, .text = j.text, .entry = entry, .n_entries = kernel->cuda->n_launches};
+            job[n++] = j;
+        }
+    char *prelude = text_of(plan, "kernels/prelude.cuh");
+    EmuCode *code = emu_load(source, n, &(EmuOptions){.prelude = prelude, .draw_inputs = true});
+    make_pools(largest);
+    int failed = 0;
+    for (int i = 0; i < p->n_segments; i++) {
+        char *file = xasprintf("%.*s.fused.txt", (int)strlen(p->segment[i].graph) - 4, p->segment[i].graph), *text = text_of(plan, file);
+        RefGraph *g = ref_graph_parse(text, plan, &err);
+        if (!g) user_error("%s: %s", file, err);
+        GraphValue *v = gv_new(g);
+        for (int k = 0; k < n; k++) {
+            if (job[k].segment != i) continue;
+            failed += !run_job(plan, p, &job[k], code, g, v);
+            fflush(stdout);
+        }
+    }
+    (void)verbose;
+    printf("%d kernels, %d failed\n", n, failed);
+    return failed || !n ? EXIT_USER : EXIT_OK;
+}
