@@ -19,7 +19,9 @@ expect 'nowhere to write' m.dsl
 expect 'no model given' -o plan
 expect 'did you mean --target' m.dsl -o plan --targt cpu
 expect 'needs a value' m.dsl -o
-expect 'compiles for cpu' m.dsl -o plan --target tpu
+expect 'it is cpu, or cpu,cuda' m.dsl -o plan --target tpu
+expect 'there are f32, tf32, bf16 and f16' m.dsl -o plan --precision f8
+expect 'it is yes or no' m.dsl -o plan --loss-scale 16
 expect 'it is full or none' m.dsl -o plan --fusion some
 expect 'write -D name=value' m.dsl -o plan -D res
 expect 'has no config' m.dsl -o plan -D res=3
