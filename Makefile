@@ -1,6 +1,7 @@
 # Build, test and demo targets. `make help` lists them. Everything generated goes to build/ (or build-san/ with SAN=1).
 SAN ?=
-B   := build$(if $(SAN),-san)
+DIST ?=
+B   := build$(if $(SAN),-san)$(if $(DIST),-dist)
 CC  ?= cc
 PKGS := jansson libzip libpng libjpeg libxxhash zlib
 CFLAGS_BASE := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -g -I. -I$(B)/gen -fopenmp $(shell pkg-config --cflags $(PKGS))
@@ -8,6 +9,14 @@ comma := ,
 OPT := $(if $(SAN),-O1 -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer,-O2)
 CFLAGS := $(CFLAGS_BASE) $(OPT)
 LDLIBS := $(shell pkg-config --libs $(PKGS)) -lm -ldl -lpthread
+# DIST=1: programs that run elsewhere (tools/dist.sh). What has a static library is linked in, found first in a folder of links to those, and is not
+# exported to the kernels that ect-rt loads: they bring their own OpenMP. libzip has none and lies beside the programs.
+ifdef DIST
+$(shell sh tools/static_libs.sh $(B)/static >&2)
+OPT += -ffile-prefix-map=$(CURDIR)=.
+LDLIBS := -L$(CURDIR)/$(B)/static $(LDLIBS) -Wl,--exclude-libs,ALL -Wl,--enable-new-dtags -Wl,-rpath,'$$ORIGIN/../lib' -Wl,--as-needed
+BLAS := -Wl,-u,cblas_sgemm,-u,openblas_set_num_threads,-u,openblas_get_config -lopenblas
+endif
 
 BASE_SRC := runtime/base.c runtime/rng.c runtime/expr.c runtime/predict.c runtime/table.c runtime/plan_read.c runtime/plan_programs.c
 DSL_SRC  := $(wildcard dsl/*.c)
@@ -29,7 +38,7 @@ all: $(B)/ectc $(B)/ect-rt
 $(B)/ectc: $(call obj,compiler/main.c) $(EC_OBJ)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 $(B)/ect-rt: $(call obj,runtime/main.c) $(RT_OBJ)
-	$(CC) $(CFLAGS) -rdynamic -o $@ $^ $(LDLIBS)
+	$(CC) $(CFLAGS) -rdynamic -o $@ $^ $(LDLIBS) $(BLAS)
 
 # Unit tests link everything but the two mains.
 $(B)/tests/%: $(B)/tests/unit/%.o $(EC_OBJ) $(RT_OBJ)
