@@ -25,13 +25,14 @@ RT_SRC   := $(filter-out runtime/main.c $(BASE_SRC),$(wildcard runtime/*.c)) $(w
 UNIT_SRC := $(wildcard tests/unit/*.c)
 TOOL_SRC := $(wildcard tests/tools/*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)
+GPU_SRC  := $(wildcard tests/gpu/*.c)
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 GEN_OBJ  := $(B)/gen/grammar.o $(B)/gen/lexer.o $(B)/gen/std_embed.o
 EC_OBJ   := $(call obj,$(DSL_SRC) $(EC_SRC)) $(GEN_OBJ) $(call obj,$(BASE_SRC))
 RT_OBJ   := $(call obj,$(RT_SRC) $(BASE_SRC)) $(B)/gen/emu_embed.o
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
-TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests-tools/%,$(TOOL_SRC)) $(B)/tests-tools/fuzz $(B)/tests-mock/libcuda.so.1 $(B)/tests-mock/libnvrtc.so.12
+TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests-tools/%,$(TOOL_SRC)) $(B)/tests-tools/fuzz $(B)/tests-tools/gpu $(B)/tests-mock/libcuda.so.1 $(B)/tests-mock/libnvrtc.so.12
 
 all: $(B)/ectc $(B)/ect-rt
 
@@ -49,6 +50,10 @@ $(B)/tests/%: $(B)/tests/unit/%.o $(EC_OBJ) $(RT_OBJ)
 $(B)/tests-tools/fuzz: $(call obj,$(FUZZ_SRC)) $(RT_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+# As in ect-rt: the mock driver looks for blas_sgemm.
+$(B)/tests-tools/gpu: $(call obj,$(GPU_SRC)) $(RT_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -rdynamic -o $@ $^ $(LDLIBS) $(BLAS)
 $(B)/tests-tools/exact: $(call obj,$(wildcard tests/exact/*.c))
 # As in ect-rt: the mock driver looks for blas_sgemm.
 $(B)/tests-tools/updates: EXPORT := -rdynamic

@@ -1,4 +1,5 @@
 /* cuda_plan PLAN KERNELS.so: makes a plan look as if it were compiled for cuda too, and its C kernels into what the mock driver runs (tests/mock).
+   cuda_plan --only-kernels [--march M] PLAN KERNELS.so: leaves the plan alone; its C kernels, optimised, as the reference of tests/gpu.
    Assumes an equal number of draws and buffers in all launches of a kernel. */
 #include "runtime/plan.h"
 #include "tool.h"
@@ -36,12 +37,16 @@ static void compile(const Plan *p, const char *so, const char *const *flags)
     if (!run(&a)) machine_error("the kernels do not compile");
 }
 /* No flag lets the compiler reorder sums, so the bits are those of -O3. */
-#define FLAGS "-std=gnu11", "-O1", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fopenmp", "-fPIC", "-w"
+static const char *level = "-O1", *march = "-march=native";
+#define FLAGS "-std=gnu11", level, march, "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fopenmp", "-fPIC", "-w"
 
 int main(int argc, char **argv)
 {
     prog_name = "cuda_plan";
-    if (argc != 3) user_error("usage: cuda_plan PLAN KERNELS.so");
+    bool only_kernels = argc > 1 && !strcmp(argv[1], "--only-kernels");
+    if (only_kernels) level = "-O2", argc--, argv++;
+    if (argc > 2 && !strcmp(argv[1], "--march")) march = xasprintf("-march=%s", argv[2]), argc -= 2, argv += 2;
+    if (argc != 3) user_error("usage: cuda_plan [--only-kernels] [--march M] PLAN KERNELS.so");
     make_tmp("cuda_plan");
     char *err = NULL;
     Plan *p = plan_load(argv[1], &err);
@@ -70,6 +75,7 @@ int main(int argc, char **argv)
     compile(p, plain_o, (const char *const[]){FLAGS, "-c", plain, NULL});
     compile(p, with_o, (const char *const[]){FLAGS, "-DECT_DRAW_INPUTS=1", "-c", with, NULL});
     compile(p, argv[2], (const char *const[]){FLAGS, "-shared", xasprintf("-I%s", getenv("SRC") ? getenv("SRC") : "."), main_c, plain_o, with_o, "-lm", NULL});
+    if (only_kernels) return 0;
 
     char *path = plan_path(p, "plan.json");
     json_error_t je;
