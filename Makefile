@@ -117,6 +117,22 @@ bench: all $(TOOL_BIN)
 	sh bench/sample.sh --build $(B)
 	sh bench/rows.sh --build $(B)
 	sh bench/profile.sh --build $(B)
+# An archive that runs on other machines, and its check of a GPU from here: all of it, or the half that compares and the half that measures.
+VERSION := $(shell sed -n 's/^.define ECT_VERSION "\(.*\)"/\1/p' runtime/base.h)
+ARCHIVE := ect-$(VERSION)-x86_64
+GPU_PROGRAMS := ectc ect-rt tests-tools/gpu tests-tools/oracle tests-tools/cuda_plan
+dist:
+	$(MAKE) DIST=1 $(addprefix build-dist/,$(GPU_PROGRAMS))
+	sh tools/dist/stage.sh build-dist build-dist/$(ARCHIVE)
+	@mkdir -p dist
+	tar -C build-dist --sort=name --owner=0 --group=0 --mtime=@0 -cf - $(ARCHIVE) | gzip -9n >dist/$(ARCHIVE).tar.gz.new
+	mv dist/$(ARCHIVE).tar.gz.new dist/$(ARCHIVE).tar.gz
+	@ls -l dist/$(ARCHIVE).tar.gz
+RESULTS ?= $(B)/gpu-results
+SECONDS ?= 540
+check-gpu bench-gpu: $(addprefix $(B)/,$(GPU_PROGRAMS))
+	sh tools/dist/stage.sh $(B) $(B)/gpu $(if $(filter bench-gpu,$@),--no-references)
+	$(B)/gpu/run-gpu $(RESULTS) --seconds $(SECONDS) --only $(@:-gpu=)
 PREFIX ?= /usr/local
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/ect/models
@@ -124,10 +140,10 @@ install: all
 	install -m 644 docs/man/ectc.1 docs/man/ect-rt.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(wildcard models/*.dsl) $(DESTDIR)$(PREFIX)/share/ect/models
 clean:
-	rm -rf build build-san
+	rm -rf build build-san build-dist dist
 help:
-	@echo "make [all] | unit | tests | check | check-all | check-night | check-san | demo | bench | install PREFIX=... | clean"
+	@echo "make [all] | unit | tests | check | check-all | check-night | check-san | demo | bench | dist | check-gpu | bench-gpu | install PREFIX=... | clean"
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all unit tests check check-all check-night check-san demo bench install clean help
+.PHONY: all unit tests check check-all check-night check-san demo bench dist check-gpu bench-gpu install clean help
 .SECONDARY:

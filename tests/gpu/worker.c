@@ -268,7 +268,7 @@ static void judge(Worker *w, int i, const Verdict *v, double us, const char *ref
                            "\"worst_sample\": %.3e, \"same_bits\": %s, \"us\": %.2f, \"bytes\": %lld, \"flops\": %lld", k->name, i + 1, (long long)v->elements,
                            (long long)v->missing, fmin(v->worst, 1e30), fmin(v->l2, 1e30), (long long)v->samples, fmin(v->sample, 1e30), v->same ? "true" : "false",
                            us, (long long)s->bytes, (long long)k->flops * s->instances);
-    row(c->section, k->name, good ? "ok" : "FAIL", json, "%lld elements against %s: worst %.1e, l2 %.1e%s%s%s%s; %.1f us; %s%s%s", (long long)v->elements, reference,
+    row(c->section, k->name, !good ? "FAIL" : reference || v->samples ? "ok" : "info", json, "%lld elements against %s: worst %.1e, l2 %.1e%s%s%s%s; %.1f us; %s%s%s", (long long)v->elements, reference ? reference : "poison only",
         v->worst, v->l2, samples, lost ? ", NOT ALL WRITTEN" : v->missing ? ", rows not wanted left out" : "", v->same ? "" : ", TWO RUNS DIFFER", good ? "" : ", WRONG", us, k->cls,
         good ? "" : " ", good ? "" : s->path);
     free(json);
@@ -314,7 +314,7 @@ static void step(Worker *w, int i)
             if (v[q].again) verdict.same &= !memcmp(v[q].gpu, v[q].again, bytes_of(&g->buffer[v[q].buffer]));
             compare(&g->buffer[v[q].buffer], &v[q], reference ? (const void *)w->m->buf[v[q].buffer] : v[q].gpu, &verdict);
         }
-        judge(w, i, &verdict, us, reference ? "its C kernel" : "nothing");
+        judge(w, i, &verdict, us, reference ? "its C kernel" : NULL);
         c->progress->reported = true;
         w->seen[s->kernel] = true;
         wrong = c->bad[s->kernel];

@@ -63,18 +63,19 @@ int main(int argc, char **argv)
             }
     StrBuf b = {0};
     sb_puts(&b, "#include \"tests/mock/kernels.h\"\n");
-    for (int i = 0; i < p->n_kernels; i++) sb_printf(&b, "void %s_plain(const EctArgs *), %s_draws(const EctArgs *);\n", p->kernel[i].name, p->kernel[i].name);
+    const char *drawn = only_kernels ? "_plain" : "_draws";
+    for (int i = 0; i < p->n_kernels; i++) sb_printf(&b, "void %s_plain(const EctArgs *), %s%s(const EctArgs *);\n", p->kernel[i].name, p->kernel[i].name, drawn);
     sb_puts(&b, "__attribute__((visibility(\"default\"))) const MockKernel mock_kernels[] = {\n");
     for (int i = 0; i < p->n_kernels; i++)
-        sb_printf(&b, " {\"%s\", %s_plain, %s_draws, %d, %d, %d, %lld, %lld},\n", p->kernel[i].name, p->kernel[i].name, p->kernel[i].name, draws[i], buffers[i],
+        sb_printf(&b, " {\"%s\", %s_plain, %s%s, %d, %d, %d, %lld, %lld},\n", p->kernel[i].name, p->kernel[i].name, p->kernel[i].name, drawn, draws[i], buffers[i],
                   MAX(1, instances[i]), (long long)p->kernel[i].scratch, (long long)p->kernel[i].shared);
     sb_puts(&b, " {0}\n};\n");
-    char *main_c = xasprintf("%s/table.c", tmp_dir), *plain = write_texts(p, "_plain"), *with = write_texts(p, "_draws");
+    char *main_c = xasprintf("%s/table.c", tmp_dir), *plain = write_texts(p, "_plain"), *with = only_kernels ? NULL : write_texts(p, "_draws");
     char *plain_o = xasprintf("%s/plain.o", tmp_dir), *with_o = xasprintf("%s/with.o", tmp_dir);
     say(main_c, &b);
     compile(p, plain_o, (const char *const[]){FLAGS, "-c", plain, NULL});
-    compile(p, with_o, (const char *const[]){FLAGS, "-DECT_DRAW_INPUTS=1", "-c", with, NULL});
-    compile(p, argv[2], (const char *const[]){FLAGS, "-shared", xasprintf("-I%s", getenv("SRC") ? getenv("SRC") : "."), main_c, plain_o, with_o, "-lm", NULL});
+    if (!only_kernels) compile(p, with_o, (const char *const[]){FLAGS, "-DECT_DRAW_INPUTS=1", "-c", with, NULL});
+    compile(p, argv[2], (const char *const[]){FLAGS, "-shared", xasprintf("-I%s", getenv("SRC") ? getenv("SRC") : "."), main_c, plain_o, only_kernels ? "-lm" : with_o, "-lm", NULL});
     if (only_kernels) return 0;
 
     char *path = plan_path(p, "plan.json");
