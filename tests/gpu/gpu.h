@@ -1,5 +1,5 @@
 /* The program `gpu`: what is measured and compared on a GPU with nothing but a driver and NVRTC. main.c commands; rows.c results; open.c the driver
-   and small kernels; ceilings.c what the GPU reaches; kernels.c, worker.c each kernel of a plan against a reference; sample.c the same in f64 from
+   and small kernels; ceilings.c what the GPU reaches; wgmma.c a question about it; kernels.c, worker.c each kernel of a plan against a reference; sample.c the same in f64 from
    the graph. Assumes one GPU, one thread that calls the driver. */
 #ifndef ECT_TEST_GPU_H
 #define ECT_TEST_GPU_H
@@ -26,11 +26,16 @@ typedef struct {
 bool gpu_open(Gpu *g, char **why);                           /* false and *why (heap): no GPU */
 char *gpu_error(const Gpu *g, CUresult r);                   /* heap */
 /* An entry of a text compiled for this GPU; NULL and *why (heap). The text starts with the prelude of plans. */
+/* The same without a GPU: does it compile for arch? */
+bool gpu_compiles(const char *arch, const char *name, const char *text, char **why);
 CUfunction gpu_function(const Gpu *g, const char *name, const char *text, int shared, char **why);
 /* Runs it `times` times between two events. Returns the milliseconds of all, below 0 and *why when it fails. words: the argument struct. */
 double gpu_time(const Gpu *g, CUfunction f, const CudaLaunchConfig *at, void *args, int times, char **why);
 
-/* ---- ceilings.c, kernels.c ---- */
+/* --table, --json, --compile-only ARCH (returned, or NULL) of the small commands. */
+const char *small_options(int argc, char **argv);
+
+/* ---- ceilings.c, wgmma.c, kernels.c ---- */
 int cmd_device(int argc, char **argv);
 int cmd_ceilings(int argc, char **argv);
 int cmd_wgmma(int argc, char **argv);

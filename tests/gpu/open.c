@@ -35,20 +35,31 @@ char *gpu_error(const Gpu *g, CUresult r)
     return xasprintf("%s (%d): %s", name ? name : "CUDA error", r, text ? text : "");
 }
 
-CUfunction gpu_function(const Gpu *g, const char *name, const char *text, int shared, char **why)
+static bool compile(const char *arch, const char *name, const char *text, NvrtcResult *c, char **why)
 {
     const char *option[NVRTC_MAX_OPTIONS], *none = NULL;
     if (!nvrtc_identity(&none)) {
         *why = xstrdup(none ? none : "no NVRTC");
-        return NULL;
+        return false;
     }
-    int n = nvrtc_options(g->arch, false, option);
+    int n = nvrtc_options(arch, false, option);
+    nvrtc_compile(name, text, option, n, c);
+    if (!c->ok) *why = xasprintf("does not compile: %.300s", c->log ? c->log : "");
+    return c->ok;
+}
+bool gpu_compiles(const char *arch, const char *name, const char *text, char **why)
+{
     NvrtcResult c = {0};
-    nvrtc_compile(name, text, option, n, &c);
-    if (!c.ok) {
-        *why = xasprintf("does not compile: %.300s", c.log ? c.log : "");
-        return NULL;
-    }
+    bool good = compile(arch, name, text, &c, why);
+    free(c.data);
+    free(c.log);
+    return good;
+}
+
+CUfunction gpu_function(const Gpu *g, const char *name, const char *text, int shared, char **why)
+{
+    NvrtcResult c = {0};
+    if (!compile(g->arch, name, text, &c, why)) return NULL;
     CUlibrary lib;
     CUkernel k;
     CUfunction f = NULL;
@@ -77,4 +88,17 @@ double gpu_time(const Gpu *g, CUfunction f, const CudaLaunchConfig *at, void *ar
     if (r == CU_OK) return (double)ms;
     *why = gpu_error(g, r);
     return -1;
+}
+
+const char *small_options(int argc, char **argv)
+{
+    const char *table = NULL, *json = NULL, *only = NULL;
+    for (int i = 1; i < argc; i++) {
+        if (i + 1 < argc && !strcmp(argv[i], "--table")) table = argv[++i];
+        else if (i + 1 < argc && !strcmp(argv[i], "--json")) json = argv[++i];
+        else if (i + 1 < argc && !strcmp(argv[i], "--compile-only")) only = argv[++i];
+        else user_error("gpu %s: unknown argument %s", argv[0], argv[i]);
+    }
+    rows_open(table, json);
+    return only;
 }
