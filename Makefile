@@ -10,11 +10,12 @@ OPT := $(if $(SAN),-O1 -fsanitize=address$(comma)undefined -fno-sanitize-recover
 CFLAGS := $(CFLAGS_BASE) $(OPT)
 LDLIBS := $(shell pkg-config --libs $(PKGS)) -lm -ldl -lpthread
 # DIST=1: programs that run elsewhere (tools/dist.sh). What has a static library is linked in, found first in a folder of links to those, and is not
-# exported to the kernels that ect-rt loads: they bring their own OpenMP. libzip has none and lies beside the programs.
+# exported to the kernels that ect-rt loads: they bring their own OpenMP. libzip has none and lies beside the programs with
+# what it needs, which only an RPATH, not a RUNPATH, finds.
 ifdef DIST
 $(shell sh tools/static_libs.sh $(B)/static >&2)
 OPT += -ffile-prefix-map=$(CURDIR)=.
-LDLIBS := -L$(CURDIR)/$(B)/static $(LDLIBS) -Wl,--exclude-libs,ALL -Wl,--enable-new-dtags -Wl,-rpath,'$$ORIGIN/../lib' -Wl,--as-needed
+LDLIBS := -L$(CURDIR)/$(B)/static $(LDLIBS) -Wl,--exclude-libs,ALL -Wl,--disable-new-dtags -Wl,-rpath,'$$ORIGIN/../lib' -Wl,--as-needed
 BLAS := -Wl,-u,cblas_sgemm,-u,openblas_set_num_threads,-u,openblas_get_config -lopenblas
 endif
 

@@ -96,7 +96,6 @@ static char *probe(const Gpu *g, CUfunction f, Words w, const char *name, int *r
 {
     CudaLaunchConfig at = {.grid_x = 1, .grid_y = 1, .grid_z = 1, .block_x = 128, .block_y = 1, .block_z = 1, .shared = SHARED, .stream = g->stream};
     float *out = xmalloc(OUT * sizeof *out);
-    StrBuf text = {0};
     double least = 1e30, most = 0;
     *right = 0;
     for (int s = 0; s < SHIFTS; s++) {
@@ -120,7 +119,6 @@ static char *probe(const Gpu *g, CUfunction f, Words w, const char *name, int *r
         *right == SHIFTS ? "RIGHT" : "wrong", *right, SHIFTS, least, most);
     free(json);
     free(out);
-    sb_free(&text);
     return NULL;
 }
 
@@ -135,7 +133,7 @@ int cmd_wgmma(int argc, char **argv)
     Gpu g;
     if (!gpu_open(&g, &why)) machine_error("%s", why);
     if (strcmp(g.arch, "sm_90a") || g.bytes < (size_t)4 << 30) {
-        row("wgmma", "probe", "skip", "", "%s is not sm_90a", g.name);
+        row("wgmma", "probe", "skip", "", "needs compute capability 9.0 and 4 GB: %s", g.name);
         return EXIT_OK;
     }
     CUfunction f = gpu_function(&g, "ect_wgmma", text, SHARED, &why);
