@@ -76,6 +76,6 @@ void worker(Mirror *m, int first) NORETURN;
 /* ---- sample.c: results of one step in f64, computed element by element from what the kernel read ---- */
 typedef struct Sampler Sampler;
 Sampler *sampler_new(const Plan *plan, const Launch *l, float *const *buf, char **why);
-/* Element `at` (in memory order) of buffer `b`, which the step writes. false: cannot be said. Reads the mirror as it is before the step. */
-bool sampler_value(Sampler *s, int step, int b, int64_t at, double *value);
+/* Element `at` (in memory order) of buffer `b`, which the step writes; *size: of what was added up to it. false: cannot be said. Reads the mirror as it is before the step. */
+bool sampler_value(Sampler *s, int step, int b, int64_t at, double *value, double *size);
 #endif

@@ -23,6 +23,9 @@ struct Sampler {
     bool usable;                                     /* the step in hand */
 };
 typedef struct { const Sampler *s; int64_t work; bool lost; } Walk;
+/* v, and the size of what was added up to it: an error of one part in N of each operand makes one of about m / N. */
+typedef struct { double v, m; } Num;
+static Num plain(double v) { return (Num){v, fabs(v)}; }
 
 static int node_of(const RefGraph *g, const char *name)
 {
@@ -110,9 +113,9 @@ static int64_t element_at(const RefNode *n, int64_t o, const int64_t *stride)
 }
 
 /* ---- values ---- */
-static double value(Walk *w, int k, int64_t e, bool top);
+static Num value(Walk *w, int k, int64_t e, bool top);
 
-static double read_access(Walk *w, const RefAccess *a, const int64_t *idx)
+static Num read_access(Walk *w, const RefAccess *a, const int64_t *idx)
 {
     for (int p = 0; p < a->n_pieces; p++) {
         const RefPiece *q = &a->piece[p];
@@ -124,9 +127,9 @@ static double read_access(Walk *w, const RefAccess *a, const int64_t *idx)
         }
         if (o >= 0) return value(w, q->source, o, false);
     }
-    return 0;
+    return plain(0);
 }
-static double operand(Walk *w, int k, int which, const int64_t *idx) { return read_access(w, w->s->access[k][which], idx); }
+static Num operand(Walk *w, int k, int which, const int64_t *idx) { return read_access(w, w->s->access[k][which], idx); }
 
 static LoopSpace space_of(const Sampler *s, int k, int which)
 {
@@ -144,96 +147,101 @@ static LoopSpace space_of(const Sampler *s, int k, int which)
     return l;
 }
 
-static double reduce(Walk *w, int k, int64_t *idx)
+static Num reduce(Walk *w, int k, int64_t *idx)
 {
     const RefNode *n = &w->s->g->node[k];
     const LoopSpace *l = &w->s->access[k][0]->space;
-    double sum = 0, squares = 0, top = -INFINITY, shift = 0;
+    double sum = 0, squares = 0, top = -INFINITY, shift = 0, size = 0;
     int64_t count = 1;
     for (int i = n->shape.n; i < l->n; i++) count *= l->size[i], idx[i] = 0;
     for (int64_t c = 0; c < count && !w->lost; c++) {
-        double x = operand(w, k, 0, idx);
-        if (n->op == R_contract) x *= operand(w, k, 1, idx);
+        Num a = operand(w, k, 0, idx), b = {1, 1};
+        if (n->op == R_contract) b = operand(w, k, 1, idx);
+        double x = a.v * b.v;
         if (n->op == R_sqdev && !c) shift = x;
         if (n->op == R_sqdev) x -= shift;
         sum += x, squares += x * x;
+        size += n->op == R_sqdev ? 2 * fabs(x) * (a.m + fabs(shift)) : n->op == R_contract ? MAX(fabs(a.v) * b.m, fabs(b.v) * a.m) : a.m;
         if (x > top || isnan(x)) top = x;
         for (int i = l->n; i-- > n->shape.n && ++idx[i] == l->size[i];) idx[i] = 0;
     }
-    return n->op == R_rmax ? top : n->op == R_sqdev ? squares - sum * sum / (double)count : sum;
+    if (n->op == R_rmax) return plain(top);
+    return (Num){n->op == R_sqdev ? squares - sum * sum / (double)count : sum, size};
 }
 
-static double elementwise(Walk *w, int k, const int64_t *idx)
+static Num elementwise(Walk *w, int k, const int64_t *idx)
 {
     const RefNode *n = &w->s->g->node[k];
-    double a = operand(w, k, 0, idx), b = 0;
-    if (n->op == R_where || n->op == R_rows) return operand(w, k, a != 0 ? 1 : 2, idx);
-    if (n->n_in > 1) b = operand(w, k, 1, idx);
+    Num x = operand(w, k, 0, idx), z = {0, 0};
+    if (n->op == R_where || n->op == R_rows) return operand(w, k, x.v != 0 ? 1 : 2, idx);
+    if (n->n_in > 1) z = operand(w, k, 1, idx);
+    double a = x.v, b = z.v, y, m = x.m;
     switch (n->op) {
-    case R_neg: return -a;
-    case R_abs: return fabs(a);
-    case R_exp: return exp(a);
-    case R_log: return log(a);
-    case R_sin: return sin(a);
-    case R_cos: return cos(a);
-    case R_sqrt: return sqrt(a);
-    case R_rsqrt: return 1 / sqrt(a);
-    case R_sigmoid: return 1 / (1 + exp(-a));
-    case R_tanh: return tanh(a);
-    case R_erf: return erf(a);
-    case R_floor: return floor(a);
-    case R_sign: return a > 0 ? 1 : a < 0 ? -1 : a;
-    case R_stop: case R_f32: return a;
-    case R_bf16: return (double)ect_bf16((float)a);
-    case R_nan_to_num: return isnan(a) ? n->value : isinf(a) ? (a > 0 ? n->inf : -n->inf) : a;
-    case R_isfinite: return isfinite(a);
-    case R_not: return a == 0;
-    case R_add: return a + b;
-    case R_sub: return a - b;
-    case R_mul: return a * b;
-    case R_div: return a / b;
-    case R_pow: return pow(a, b);
-    case R_max: return isnan(a) ? a : isnan(b) ? b : fmax(a, b);
-    case R_min: return isnan(a) ? a : isnan(b) ? b : fmin(a, b);
-    case R_lt: return a < b;
-    case R_le: return a <= b;
-    case R_eq: return a == b;
-    case R_and: return a != 0 && b != 0;
-    case R_or: return a != 0 || b != 0;
-    default: w->lost = true; return 0;
+    case R_neg: y = -a; break;
+    case R_abs: y = fabs(a); break;
+    case R_exp: y = exp(a), m *= y; break;
+    case R_log: y = log(a), m /= fabs(a); break;
+    case R_sin: y = sin(a); break;
+    case R_cos: y = cos(a); break;
+    case R_sqrt: y = sqrt(a), m /= 2 * y; break;
+    case R_rsqrt: y = 1 / sqrt(a), m *= y / fabs(2 * a); break;
+    case R_sigmoid: y = 1 / (1 + exp(-a)), m *= y * (1 - y); break;
+    case R_tanh: y = tanh(a), m *= 1 - y * y; break;
+    case R_erf: y = erf(a); break;
+    case R_floor: y = floor(a); break;
+    case R_sign: y = a > 0 ? 1 : a < 0 ? -1 : a; break;
+    case R_stop: case R_f32: y = a; break;
+    case R_bf16: y = (double)ect_bf16((float)a); break;
+    case R_nan_to_num: y = isnan(a) ? n->value : isinf(a) ? (a > 0 ? n->inf : -n->inf) : a; break;
+    case R_isfinite: return plain(isfinite(a));
+    case R_not: return plain(a == 0);
+    case R_add: y = a + b, m = x.m + z.m; break;
+    case R_sub: y = a - b, m = x.m + z.m; break;
+    case R_mul: y = a * b, m = MAX(fabs(a) * z.m, fabs(b) * x.m); break;
+    case R_div: y = a / b, m = MAX(x.m / fabs(b), fabs(y / b) * z.m); break;
+    case R_pow: y = pow(a, b), m = a != 0 ? fabs(y * b / a) * x.m : 0; break;
+    case R_max: y = isnan(a) ? a : isnan(b) ? b : fmax(a, b), m = MAX(x.m, z.m); break;
+    case R_min: y = isnan(a) ? a : isnan(b) ? b : fmin(a, b), m = MAX(x.m, z.m); break;
+    case R_lt: return plain(a < b);
+    case R_le: return plain(a <= b);
+    case R_eq: return plain(a == b);
+    case R_and: return plain(a != 0 && b != 0);
+    case R_or: return plain(a != 0 || b != 0);
+    default: w->lost = true; return x;
     }
+    return (Num){y, MAX(fabs(y), m)};
 }
 
-static double source(Walk *w, int k, int64_t e)
+static Num source(Walk *w, int k, int64_t e)
 {
     const Sampler *s = w->s;
     const RefNode *n = &s->g->node[k];
     const PlanProgram *p = s->l->program;
     switch (n->op) {
-    case R_const: return n->value;
-    case R_scalar: return (double)s->l->scalar[n->index];
-    case R_iota: return (double)e;
-    case R_draw: return (double)s->draw[k][e];
-    case R_param: return (double)s->l->set[n->set][s->plan->param[n->index].offset + offset_of(n, e, s->plan->param[n->index].stride)];
+    case R_const: return plain(n->value);
+    case R_scalar: return plain((double)s->l->scalar[n->index]);
+    case R_iota: return plain((double)e);
+    case R_draw: return plain((double)s->draw[k][e]);
+    case R_param: return plain((double)s->l->set[n->set][s->plan->param[n->index].offset + offset_of(n, e, s->plan->param[n->index].stride)]);
     case R_input:
-        for (int i = 0; i < p->n_inputs; i++) if (!strcmp(p->input[i].name, n->name) && s->l->in[i]) return (double)s->l->in[i][e];
-        for (int i = 0; i < p->n_carries; i++) if (!strcmp(p->carry[i].name, n->name)) return (double)s->l->carry[i][e];
+        for (int i = 0; i < p->n_inputs; i++) if (!strcmp(p->input[i].name, n->name) && s->l->in[i]) return plain((double)s->l->in[i][e]);
+        for (int i = 0; i < p->n_carries; i++) if (!strcmp(p->carry[i].name, n->name)) return plain((double)s->l->carry[i][e]);
         /* fall through */
-    default: w->lost = true; return 0;
+    default: w->lost = true; return plain(0);
     }
 }
 
 /* Element e, in the order of the node's axes. top: as this step computes it, even where it is in memory. */
-static double value(Walk *w, int k, int64_t e, bool top)
+static Num value(Walk *w, int k, int64_t e, bool top)
 {
     const Sampler *s = w->s;
     const RefNode *n = &s->g->node[k];
     if (!top && s->stored[k]) {
         const Stored *q = s->stored[k];
         int64_t o = offset_of(n, e, q->stride);
-        return q->half ? (double)ect_from_bits((ect_u32)((const uint16_t *)q->data)[o] << 16) : (double)((const float *)q->data)[o];
+        return plain(q->half ? (double)ect_from_bits((ect_u32)((const uint16_t *)q->data)[o] << 16) : (double)((const float *)q->data)[o]);
     }
-    if (w->lost || w->work-- < 0) return w->lost = true, 0;
+    if (w->lost || w->work-- < 0) return w->lost = true, plain(0);
     int64_t idx[LOOP_MAX], rest = e;
     for (int i = n->shape.n; i--; rest /= n->shape.size[i]) idx[i] = rest % n->shape.size[i];
     switch (ref_ops[n->op].cls) {
@@ -243,15 +251,16 @@ static double value(Walk *w, int k, int64_t e, bool top)
     case REF_R: return reduce(w, k, idx);
     default: break;
     }
-    if (n->op != R_take) return w->lost = true, 0;
+    if (n->op != R_take) return w->lost = true, plain(0);
     const Sym rows = s->g->node[n->in[1]].shape.role[0];
     for (int i = 0; i < n->shape.n; i++)
         if (n->shape.role[i] == rows) {
             int64_t at[1] = {idx[i]};
-            idx[i] = (int64_t)operand(w, k, 1, at);
-            return idx[i] < 0 || idx[i] >= n->shape.size[i] ? (w->lost = true, 0) : operand(w, k, 0, idx);
+            idx[i] = (int64_t)operand(w, k, 1, at).v;
+            if (idx[i] < 0 || idx[i] >= n->shape.size[i]) return w->lost = true, plain(0);
+            return operand(w, k, 0, idx);
         }
-    return w->lost = true, 0;
+    return w->lost = true, plain(0);
 }
 
 /* ---- getting a step ready ---- */
@@ -314,7 +323,7 @@ static void begin(Sampler *s, int step)
     free(path);
 }
 
-bool sampler_value(Sampler *s, int step, int b, int64_t at, double *out)
+bool sampler_value(Sampler *s, int step, int b, int64_t at, double *out, double *size)
 {
     const PlanBuffer *buffer = &s->l->segment->buffer[b];
     const PlanStep *q = &s->l->segment->step[step];
@@ -340,6 +349,7 @@ bool sampler_value(Sampler *s, int step, int b, int64_t at, double *out)
     }
     if (!prepare(s, k, true)) return s->ready[k] = 0, false;
     Walk w = {.s = s, .work = WORK};
-    *out = value(&w, k, element_at(n, at, stride), true);
+    Num y = value(&w, k, element_at(n, at, stride), true);
+    *out = y.v, *size = y.m;
     return !w.lost;
 }
