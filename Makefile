@@ -9,7 +9,7 @@ comma := ,
 OPT := $(if $(SAN),-O1 -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer,-O2)
 CFLAGS := $(CFLAGS_BASE) $(OPT)
 LDLIBS := $(shell pkg-config --libs $(PKGS)) -lm -ldl -lpthread
-# DIST=1: programs that run elsewhere (tools/dist.sh). What has a static library is linked in, found first in a folder of links to those, and is not
+# DIST=1: programs that run elsewhere (tools/dist/stage.sh). What has a static library is linked in, found first in a folder of links to those, and is not
 # exported to the kernels that ect-rt loads: they bring their own OpenMP. libzip has none and lies beside the programs with
 # what it needs, which only an RPATH, not a RUNPATH, finds.
 ifdef DIST
@@ -130,10 +130,10 @@ dist:
 	mv dist/$(ARCHIVE).tar.gz.new dist/$(ARCHIVE).tar.gz
 	@ls -l dist/$(ARCHIVE).tar.gz
 RESULTS ?= $(B)/gpu-results
-SECONDS ?= 540
+GPU_SECONDS ?= 540
 check-gpu bench-gpu: $(addprefix $(B)/,$(GPU_PROGRAMS))
 	sh tools/dist/stage.sh $(B) $(B)/gpu $(if $(filter bench-gpu,$@),--no-references)
-	$(B)/gpu/run-gpu $(RESULTS) --seconds $(SECONDS) --only $(@:-gpu=)
+	$(B)/gpu/run-gpu $(RESULTS) --seconds $(GPU_SECONDS) --only $(@:-gpu=)
 PREFIX ?= /usr/local
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/ect/models
