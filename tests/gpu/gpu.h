@@ -76,6 +76,8 @@ void worker(Mirror *m, int first) NORETURN;
 /* ---- sample.c: results of one step in f64, computed element by element from what the kernel read ---- */
 typedef struct Sampler Sampler;
 Sampler *sampler_new(const Plan *plan, const Launch *l, float *const *buf, char **why);
-/* Element `at` (in memory order) of buffer `b`, which the step writes; *size: of what was added up to it. false: cannot be said. Reads the mirror as it is before the step. */
-bool sampler_value(Sampler *s, int step, int b, int64_t at, double *value, double *size);
+/* Gets a buffer that the step writes ready to be sampled; false: cannot be. Reads the mirror as it is before the step. */
+bool sampler_ready(Sampler *s, int step, int b);
+/* Element `at` (in memory order) of a buffer of the last step made ready; *size: of what was added up to it. false: cannot be said. Threads may at once. */
+bool sampler_value(const Sampler *s, int b, int64_t at, double *value, double *size);
 #endif

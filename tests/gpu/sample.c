@@ -9,6 +9,7 @@
 enum { OPERANDS = 3, WORK = 3000000 };               /* WORK: elements that one element may ask for */
 
 typedef struct { bool half; const void *data; int64_t stride[PLAN_MAX_AXES]; } Stored;
+typedef struct { int buffer, node; int64_t stride[PLAN_MAX_AXES]; } Target;
 struct Sampler {
     const Plan *plan;
     const Launch *l;
@@ -19,8 +20,11 @@ struct Sampler {
     float **draw;                                    /* per node */
     Stored **stored;                                 /* per node: where the step in hand reads it */
     int *home;                                       /* per buffer: its node, or -1 */
-    int step;
-    bool usable;                                     /* the step in hand */
+    int step;                                        /* in hand; the C text of its kernel; what it writes that can be sampled */
+    char *text;
+    Target target[64];
+    int n_targets;
+    bool lost;                                       /* the step in hand cannot be sampled */
 };
 typedef struct { const Sampler *s; int64_t work; bool lost; } Walk;
 /* v, and the size of what was added up to it: an error of one part in N of each operand makes one of about m / N. */
@@ -301,8 +305,11 @@ static void begin(Sampler *s, int step)
 {
     const PlanStep *q = &s->l->segment->step[step];
     const PlanKernel *kernel = &s->plan->kernel[q->kernel];
-    char *path = plan_path(s->plan, kernel->file), *text = read_file(path, NULL);
+    char *path = plan_path(s->plan, kernel->file);
     int places = q->n_buffers / q->instances;
+    free(s->text);
+    s->text = read_file(path, NULL);
+    s->n_targets = 0, s->lost = false;
     for (int k = 0; k < s->g->n; k++) {
         free(s->stored[k]);
         free(s->draw[k]);
@@ -315,41 +322,44 @@ static void begin(Sampler *s, int step)
         if (k < 0 || b->kind != BUF_ARENA || b->first == step) continue;
         Stored *t = xcalloc(1, sizeof *t);
         t->half = b->half, t->data = s->buf[q->buffer[i]];
-        if (strides_of(text, i % places, &s->g->node[k], t->stride)) s->stored[k] = t;
+        if (strides_of(s->text, i % places, &s->g->node[k], t->stride)) s->stored[k] = t;
         else free(t);
     }
     s->step = step;
-    free(text);
     free(path);
 }
 
-bool sampler_value(Sampler *s, int step, int b, int64_t at, double *out, double *size)
+bool sampler_ready(Sampler *s, int step, int b)
 {
     const PlanBuffer *buffer = &s->l->segment->buffer[b];
     const PlanStep *q = &s->l->segment->step[step];
     int k = s->home[b], place = 0;
-    if (k < 0) return false;
+    if (k < 0 || s->n_targets == (int)COUNT(s->target)) return false;
     if (s->step != step) begin(s, step);
     const RefNode *n = &s->g->node[k];
-    int64_t stride[PLAN_MAX_AXES] = {0};
+    Target t = {.buffer = b, .node = k};
     if (buffer->kind == BUF_GRAD) {
         int p = plan_param_index(s->plan, buffer->name + strlen("grad."));
         if (p < 0) return false;
-        memcpy(stride, s->plan->param[p].stride, sizeof stride);
+        memcpy(t.stride, s->plan->param[p].stride, sizeof t.stride);
     } else if (buffer->kind == BUF_ARENA) {
         while (q->buffer[place] != b) place++;
-        char *path = plan_path(s->plan, s->plan->kernel[q->kernel].file), *text = read_file(path, NULL);
-        bool known = strides_of(text, place % (q->n_buffers / q->instances), n, stride);
-        free(text);
-        free(path);
-        if (!known) return false;
+        if (!strides_of(s->text, place % (q->n_buffers / q->instances), n, t.stride)) return false;
     } else {
         int64_t size = 1;
-        for (int i = n->shape.n; i--; size *= n->shape.size[i]) stride[i] = size;
+        for (int i = n->shape.n; i--; size *= n->shape.size[i]) t.stride[i] = size;
     }
-    if (!prepare(s, k, true)) return s->ready[k] = 0, false;
+    if (!prepare(s, k, true)) return s->lost = true, false;          /* halfway: what it shares with others is not there */
+    s->target[s->n_targets++] = t;
+    return true;
+}
+bool sampler_value(const Sampler *s, int b, int64_t at, double *out, double *size)
+{
+    int t = 0;
+    while (t < s->n_targets && s->target[t].buffer != b) t++;
+    if (t == s->n_targets || s->lost) return false;
     Walk w = {.s = s, .work = WORK};
-    Num y = value(&w, k, element_at(n, at, stride), true);
+    Num y = value(&w, s->target[t].node, element_at(&s->g->node[s->target[t].node], at, s->target[t].stride), true);
     *out = y.v, *size = y.m;
     return !w.lost;
 }

@@ -237,22 +237,29 @@ static void compare(const PlanBuffer *b, Written *x, const void *want, Verdict *
     if (!(l2 <= v->l2)) v->l2 = l2;
 }
 
-typedef struct { int q; int64_t e; double value, size; } Sample;
+typedef struct { int q; bool there; int64_t e; double value, size; } Sample;
 /* Some elements in f64; as many as fit into a part of a second. */
 static int take_samples(Worker *w, int i, const Written *x, int n, Sample *out)
 {
     const PlanSegment *g = w->m->l.segment;
     double end = now_seconds() + SAMPLE_SECONDS;
     uint64_t z = (uint64_t)i + 1;
-    int taken = 0;
-    for (int k = 0; w->sampler && n && k < w->m->c->samples && now_seconds() < end; k++) {
-        const PlanBuffer *b = &g->buffer[x[k % n].buffer];
+    int wanted = 0, taken = 0, able[64], n_able = 0;
+    for (int q = 0; w->sampler && q < n && n_able < 64; q++)
+        if (x[q].fresh && sampler_ready(w->sampler, i, x[q].buffer)) able[n_able++] = q;
+    for (int k = 0; n_able && k < w->m->c->samples; k++) {
+        Sample s = {.q = able[k % n_able]};
+        const PlanBuffer *b = &g->buffer[x[s.q].buffer];
         z = z * 6364136223846793005u + 1442695040888963407u;
-        Sample *s = &out[taken];
-        *s = (Sample){.q = k % n, .e = (int64_t)((z >> 20) % (uint64_t)b->elements)};
-        if (!x[s->q].fresh || poisoned(x[s->q].gpu, b->half, s->e)) continue;
-        taken += sampler_value(w->sampler, i, x[s->q].buffer, s->e, &s->value, &s->size);
+        s.e = (int64_t)((z >> 20) % (uint64_t)b->elements);
+        if (!poisoned(x[s.q].gpu, b->half, s.e)) out[wanted++] = s;
     }
+#pragma omp parallel for schedule(dynamic, 1)
+    for (int k = 0; k < wanted; k++) {
+        Sample *s = &out[k];
+        s->there = now_seconds() < end && sampler_value(w->sampler, x[s->q].buffer, s->e, &s->value, &s->size);
+    }
+    for (int k = 0; k < wanted; k++) if (out[k].there) out[taken++] = out[k];
     return taken;
 }
 /* The GPU's distance from them, relative to what was added up; and the reference's, relative to the largest of the buffer, as compare has it. */
