@@ -1,6 +1,7 @@
 # Build, test and demo targets. `make help` lists them. Everything generated goes to build/ (or build-san/ with SAN=1).
 SAN ?=
-B   := build$(if $(SAN),-san)
+DIST ?=
+B   := build$(if $(SAN),-san)$(if $(DIST),-dist)
 CC  ?= cc
 PKGS := jansson libzip libpng libjpeg libxxhash zlib
 CFLAGS_BASE := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -g -I. -I$(B)/gen -fopenmp $(shell pkg-config --cflags $(PKGS))
@@ -8,6 +9,15 @@ comma := ,
 OPT := $(if $(SAN),-O1 -fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer,-O2)
 CFLAGS := $(CFLAGS_BASE) $(OPT)
 LDLIBS := $(shell pkg-config --libs $(PKGS)) -lm -ldl -lpthread
+# DIST=1: programs that run elsewhere (tools/dist/stage.sh). What has a static library is linked in, found first in a folder of links to those, and is not
+# exported to the kernels that ect-rt loads: they bring their own OpenMP. libzip has none and lies beside the programs with
+# what it needs, which only an RPATH, not a RUNPATH, finds.
+ifdef DIST
+$(shell sh tools/static_libs.sh $(B)/static >&2)
+OPT += -ffile-prefix-map=$(CURDIR)=.
+LDLIBS := -L$(CURDIR)/$(B)/static $(LDLIBS) -Wl,--exclude-libs,ALL -Wl,--disable-new-dtags -Wl,-rpath,'$$ORIGIN/../lib' -Wl,--as-needed
+BLAS := -Wl,-u,cblas_sgemm,-u,openblas_set_num_threads,-u,openblas_get_config -lopenblas
+endif
 
 BASE_SRC := runtime/base.c runtime/rng.c runtime/expr.c runtime/predict.c runtime/number.c runtime/table.c runtime/plan_read.c runtime/plan_programs.c
 DSL_SRC  := $(wildcard dsl/*.c)
@@ -16,20 +26,21 @@ RT_SRC   := $(filter-out runtime/main.c $(BASE_SRC),$(wildcard runtime/*.c)) $(w
 UNIT_SRC := $(wildcard tests/unit/*.c)
 TOOL_SRC := $(wildcard tests/tools/*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)
+GPU_SRC  := $(wildcard tests/gpu/*.c)
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 GEN_OBJ  := $(B)/gen/grammar.o $(B)/gen/lexer.o $(B)/gen/std_embed.o
 EC_OBJ   := $(call obj,$(DSL_SRC) $(EC_SRC)) $(GEN_OBJ) $(call obj,$(BASE_SRC))
 RT_OBJ   := $(call obj,$(RT_SRC) $(BASE_SRC)) $(B)/gen/emu_embed.o
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
-TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests-tools/%,$(TOOL_SRC)) $(B)/tests-tools/fuzz $(B)/tests-mock/libcuda.so.1 $(B)/tests-mock/libnvrtc.so.12
+TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests-tools/%,$(TOOL_SRC)) $(B)/tests-tools/fuzz $(B)/tests-tools/gpu $(B)/tests-mock/libcuda.so.1 $(B)/tests-mock/libnvrtc.so.12
 
 all: $(B)/ectc $(B)/ect-rt
 
 $(B)/ectc: $(call obj,compiler/main.c) $(EC_OBJ)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 $(B)/ect-rt: $(call obj,runtime/main.c) $(RT_OBJ)
-	$(CC) $(CFLAGS) -rdynamic -o $@ $^ $(LDLIBS)
+	$(CC) $(CFLAGS) -rdynamic -o $@ $^ $(LDLIBS) $(BLAS)
 
 # Unit tests link everything but the two mains.
 $(B)/tests/%: $(B)/tests/unit/%.o $(EC_OBJ) $(RT_OBJ)
@@ -40,6 +51,10 @@ $(B)/tests/%: $(B)/tests/unit/%.o $(EC_OBJ) $(RT_OBJ)
 $(B)/tests-tools/fuzz: $(call obj,$(FUZZ_SRC)) $(RT_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+# As in ect-rt: the mock driver looks for blas_sgemm.
+$(B)/tests-tools/gpu: $(call obj,$(GPU_SRC)) $(RT_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -rdynamic -o $@ $^ $(LDLIBS) $(BLAS)
 $(B)/tests-tools/exact: $(call obj,$(wildcard tests/exact/*.c))
 $(B)/tests-tools/blocks: $(call obj,$(wildcard tests/blocks/*.c))
 # As in ect-rt: the mock driver looks for blas_sgemm.
@@ -104,6 +119,22 @@ bench: all $(TOOL_BIN)
 	sh bench/sample.sh --build $(B)
 	sh bench/rows.sh --build $(B)
 	sh bench/profile.sh --build $(B)
+# An archive that runs on other machines, and its check of a GPU from here: all of it, or the half that compares and the half that measures.
+VERSION := $(shell sed -n 's/^.define ECT_VERSION "\(.*\)"/\1/p' runtime/base.h)
+ARCHIVE := ect-$(VERSION)-x86_64
+GPU_PROGRAMS := ectc ect-rt tests-tools/gpu tests-tools/oracle tests-tools/cuda_plan
+dist:
+	$(MAKE) DIST=1 $(addprefix build-dist/,$(GPU_PROGRAMS))
+	sh tools/dist/stage.sh build-dist build-dist/$(ARCHIVE)
+	@mkdir -p dist
+	tar -C build-dist --sort=name --owner=0 --group=0 --mtime=@0 -cf - $(ARCHIVE) | gzip -9n >dist/$(ARCHIVE).tar.gz.new
+	mv dist/$(ARCHIVE).tar.gz.new dist/$(ARCHIVE).tar.gz
+	@ls -l dist/$(ARCHIVE).tar.gz
+RESULTS ?= $(B)/gpu-results
+GPU_SECONDS ?= 540
+check-gpu bench-gpu: $(addprefix $(B)/,$(GPU_PROGRAMS))
+	sh tools/dist/stage.sh $(B) $(B)/gpu $(if $(filter bench-gpu,$@),--no-references)
+	$(B)/gpu/run-gpu $(RESULTS) --seconds $(GPU_SECONDS) --only $(@:-gpu=)
 PREFIX ?= /usr/local
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/ect/models
@@ -111,10 +142,10 @@ install: all
 	install -m 644 docs/man/ectc.1 docs/man/ect-rt.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(wildcard models/*.dsl) $(DESTDIR)$(PREFIX)/share/ect/models
 clean:
-	rm -rf build build-san
+	rm -rf build build-san build-dist dist
 help:
-	@echo "make [all] | unit | tests | check | check-all | check-night | check-san | demo | bench | install PREFIX=... | clean"
+	@echo "make [all] | unit | tests | check | check-all | check-night | check-san | demo | bench | dist | check-gpu | bench-gpu | install PREFIX=... | clean"
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all unit tests check check-all check-night check-san demo bench install clean help
+.PHONY: all unit tests check check-all check-night check-san demo bench dist check-gpu bench-gpu install clean help
 .SECONDARY:

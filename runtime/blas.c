@@ -1,4 +1,4 @@
-/* Finds OpenBLAS with dlopen and fixes it to one thread per call; has plain loops for machines without it.
+/* Finds OpenBLAS, linked in or with dlopen, and fixes it to one thread per call; has plain loops for machines without it.
    Assumes the C interface of OpenBLAS with 32-bit integers. */
 #include "runtime/blas.h"
 #include "runtime/base.h"
@@ -8,10 +8,24 @@ static const char *const LIBRARIES[] = {"libopenblas.so.0", "libopenblas.so"};
 static SgemmFn *found;
 static char name[256] = "built-in loops";
 
+/* There in programs that were linked with OpenBLAS (make DIST=1), else 0. */
+SgemmFn cblas_sgemm __attribute__((weak));
+void openblas_set_num_threads(int n) __attribute__((weak));
+char *openblas_get_config(void) __attribute__((weak));
+
+static void linked_in(void)
+{
+    if (!cblas_sgemm || !openblas_set_num_threads || !openblas_get_config) return;
+    openblas_set_num_threads(1);
+    snprintf(name, sizeof name, "%s (linked in)", openblas_get_config());
+    found = cblas_sgemm;
+}
+
 SgemmFn *blas_sgemm(void)
 {
     if (found) return found;
     const char *want = getenv("ECT_BLAS");
+    if (!(want && !strcmp(want, "off"))) linked_in();
     for (size_t i = 0; i < COUNT(LIBRARIES) && !found && !(want && !strcmp(want, "off")); i++) {
         void *lib = dlopen(LIBRARIES[i], RTLD_NOW | RTLD_LOCAL);
         if (!lib) continue;

@@ -6,6 +6,7 @@
    ECT_MOCK_KERNELS=FILE.so  what kernels do
    ECT_MOCK_STATS=FILE       counts, one a line, when the process ends
    ECT_MOCK_MEMORY=BYTES     of the device (default 1 GiB)
+   ECT_MOCK_FAIL=WHAT:NAME   launch, fault, hang: whenever the kernel of that name is launched or runs; hang: it never ends
    ECT_MOCK_FAIL=WHAT:N      alloc: the Nth allocation finds no memory; launch: the Nth launch is refused; fault, lost: the Nth kernel that runs
                              does it, noticed when the host waits; nodevice, version, start: at the beginning (no N) */
 #include <dlfcn.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include "runtime/cuda_driver.h"
 #include "runtime/emu.h"
 #include "tests/mock/kernels.h"
@@ -44,6 +46,7 @@ static CUresult sticky;
 static const MockKernel *table;
 static char fail_kind[32];
 static long fail_at;
+static const char *fail_name = "";
 
 static void put_stats(void)
 {
@@ -60,12 +63,20 @@ __attribute__((constructor)) static void start(void)
 {
     const char *fail = getenv("ECT_MOCK_FAIL"), *kernels = getenv("ECT_MOCK_KERNELS");
     if (fail) sscanf(fail, "%31[a-z]:%ld", fail_kind, &fail_at);
+    if (fail && strchr(fail, ':')) fail_name = strchr(fail, ':') + 1;
     void *lib = kernels ? dlopen(kernels, RTLD_NOW | RTLD_LOCAL) : NULL;
     if (kernels && !lib) fprintf(stderr, "mock driver: %s\n", dlerror());
     table = lib ? (const MockKernel *)dlsym(lib, "mock_kernels") : NULL;
     atexit(put_stats);
 }
 static bool fails(const char *kind, long n) { return !strcmp(fail_kind, kind) && n == fail_at; }
+static bool fails_at(const char *kind, long n, const char *name) { return fails(kind, n) || (!strcmp(fail_kind, kind) && !strcmp(fail_name, name)); }
+static CUresult before(const char *name)
+{
+    if (fails_at("fault", count.kernels, name)) return CU_ILLEGAL_ADDRESS;
+    if (fails_at("hang", count.kernels, name)) for (;;) pause();
+    return fails("lost", count.kernels) ? CU_ECC_UNCORRECTABLE : CU_OK;
+}
 
 /* ---- memory ---- */
 static size_t total_memory(void)
@@ -155,8 +166,8 @@ static CUresult run_kernel(const Op *o)
     const CUkernel f = (CUkernel)o->f;
     const uint64_t *w = o->words;
     count.kernels++;
-    if (fails("fault", count.kernels)) return CU_ILLEGAL_ADDRESS;
-    if (fails("lost", count.kernels)) return CU_ECC_UNCORRECTABLE;
+    CUresult bad = before(f->name);
+    if (bad != CU_OK) return bad;
     if (!f->kernel) return run_helper(f->name, w);
     const MockKernel *k = f->kernel;
     const uint64_t *now = (const uint64_t *)(uintptr_t)w[0];
@@ -195,6 +206,8 @@ static CUresult run_text(const Op *o)
                    .args = o->words, .arg_bytes = f->words * sizeof *o->words, .seed = (uint64_t)count.kernels};
     char *finding = NULL;
     count.kernels++;
+    CUresult bad = before(f->name);
+    if (bad != CU_OK) return bad;
     emu.begin(f->emu, none, 0);
     bool good = emu.launch(f->emu, &l, &finding);
     emu.end();
@@ -325,6 +338,12 @@ static size_t field(const char *text, const char *word)
     const char *at = strstr(text, "_args {"), *end = at ? strchr(at, '}') : NULL, *f = at ? strstr(at, word) : NULL;
     return f && f < end ? strtoul(f + strlen(word), NULL, 10) : 0;
 }
+/* Is it a text of a kernel that the table has? Others are run as they are. */
+static bool in_table(const char *text)
+{
+    for (const MockKernel *t = table; t && t->name; t++) if (strstr(text, t->name)) return true;
+    return false;
+}
 static EmuCode *load_text(const char *text)
 {
     enum { ENTRIES = 8 };
@@ -352,7 +371,7 @@ API cuLibraryLoadData(CUlibrary *l, const void *code, int *jit, void **jit_value
     (void)jit, (void)jit_values, (void)options, (void)option_values;
     if (!code || n_jit || n_options) return CU_INVALID_VALUE;
     *l = calloc(1, sizeof **l);
-    if (table || strncmp(code, ".version", 8) == 0) return CU_OK;
+    if (in_table(code) || strncmp(code, ".version", 8) == 0) return CU_OK;
     (*l)->text = strdup(code);
     (*l)->emu = load_text((*l)->text);
     return (*l)->emu ? CU_OK : CU_INVALID_IMAGE;
@@ -390,7 +409,7 @@ API cuLaunchKernelEx(const CudaLaunchConfig *c, CUfunction f, void **parameters,
     (void)extra;
     CUkernel k = (CUkernel)f;
     if (sticky) return sticky;
-    if (fails("launch", ++count.launches)) return CU_OUT_OF_RESOURCES;
+    if (fails_at("launch", ++count.launches, k->name)) return CU_OUT_OF_RESOURCES;
     if (!c->grid_x || !c->grid_y || !c->grid_z || !c->block_x || c->block_x * c->block_y * c->block_z > 1024
         || c->shared > (k->shared ? k->shared : 48u << 10)) return CU_INVALID_VALUE;
     size_t n = words_of(k);

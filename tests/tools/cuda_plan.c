@@ -1,4 +1,5 @@
 /* cuda_plan PLAN KERNELS.so: makes a plan look as if it were compiled for cuda too, and its C kernels into what the mock driver runs (tests/mock).
+   cuda_plan --only-kernels [--march M] PLAN KERNELS.so: leaves the plan alone; its C kernels, optimised, as the reference of tests/gpu.
    Assumes an equal number of draws and buffers in all launches of a kernel. */
 #include "runtime/plan.h"
 #include "tool.h"
@@ -36,12 +37,16 @@ static void compile(const Plan *p, const char *so, const char *const *flags)
     if (!run(&a)) machine_error("the kernels do not compile");
 }
 /* No flag lets the compiler reorder sums, so the bits are those of -O3. */
-#define FLAGS "-std=gnu11", "-O1", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fopenmp", "-fPIC", "-w"
+static const char *level = "-O1", *march = "-march=native";
+#define FLAGS "-std=gnu11", level, march, "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fopenmp", "-fPIC", "-w"
 
 int main(int argc, char **argv)
 {
     prog_name = "cuda_plan";
-    if (argc != 3) user_error("usage: cuda_plan PLAN KERNELS.so");
+    bool only_kernels = argc > 1 && !strcmp(argv[1], "--only-kernels");
+    if (only_kernels) level = "-O2", argc--, argv++;
+    if (argc > 2 && !strcmp(argv[1], "--march")) march = xasprintf("-march=%s", argv[2]), argc -= 2, argv += 2;
+    if (argc != 3) user_error("usage: cuda_plan [--only-kernels] [--march M] PLAN KERNELS.so");
     make_tmp("cuda_plan");
     char *err = NULL;
     Plan *p = plan_load(argv[1], &err);
@@ -58,18 +63,20 @@ int main(int argc, char **argv)
             }
     StrBuf b = {0};
     sb_puts(&b, "#include \"tests/mock/kernels.h\"\n");
-    for (int i = 0; i < p->n_kernels; i++) sb_printf(&b, "void %s_plain(const EctArgs *), %s_draws(const EctArgs *);\n", p->kernel[i].name, p->kernel[i].name);
+    const char *drawn = only_kernels ? "_plain" : "_draws";
+    for (int i = 0; i < p->n_kernels; i++) sb_printf(&b, "void %s_plain(const EctArgs *), %s%s(const EctArgs *);\n", p->kernel[i].name, p->kernel[i].name, drawn);
     sb_puts(&b, "__attribute__((visibility(\"default\"))) const MockKernel mock_kernels[] = {\n");
     for (int i = 0; i < p->n_kernels; i++)
-        sb_printf(&b, " {\"%s\", %s_plain, %s_draws, %d, %d, %d, %lld, %lld},\n", p->kernel[i].name, p->kernel[i].name, p->kernel[i].name, draws[i], buffers[i],
+        sb_printf(&b, " {\"%s\", %s_plain, %s%s, %d, %d, %d, %lld, %lld},\n", p->kernel[i].name, p->kernel[i].name, p->kernel[i].name, drawn, draws[i], buffers[i],
                   MAX(1, instances[i]), (long long)p->kernel[i].scratch, (long long)p->kernel[i].shared);
     sb_puts(&b, " {0}\n};\n");
-    char *main_c = xasprintf("%s/table.c", tmp_dir), *plain = write_texts(p, "_plain"), *with = write_texts(p, "_draws");
+    char *main_c = xasprintf("%s/table.c", tmp_dir), *plain = write_texts(p, "_plain"), *with = only_kernels ? NULL : write_texts(p, "_draws");
     char *plain_o = xasprintf("%s/plain.o", tmp_dir), *with_o = xasprintf("%s/with.o", tmp_dir);
     say(main_c, &b);
     compile(p, plain_o, (const char *const[]){FLAGS, "-c", plain, NULL});
-    compile(p, with_o, (const char *const[]){FLAGS, "-DECT_DRAW_INPUTS=1", "-c", with, NULL});
-    compile(p, argv[2], (const char *const[]){FLAGS, "-shared", xasprintf("-I%s", getenv("SRC") ? getenv("SRC") : "."), main_c, plain_o, with_o, "-lm", NULL});
+    if (!only_kernels) compile(p, with_o, (const char *const[]){FLAGS, "-DECT_DRAW_INPUTS=1", "-c", with, NULL});
+    compile(p, argv[2], (const char *const[]){FLAGS, "-shared", xasprintf("-I%s", getenv("SRC") ? getenv("SRC") : "."), main_c, plain_o, only_kernels ? "-lm" : with_o, "-lm", NULL});
+    if (only_kernels) return 0;
 
     char *path = plan_path(p, "plan.json");
     json_error_t je;
