@@ -319,9 +319,9 @@ static void begin(Sampler *s, int step)
     for (int i = 0; i < q->n_buffers; i++) {
         const PlanBuffer *b = &s->l->segment->buffer[q->buffer[i]];
         int k = s->home[q->buffer[i]];
-        if (k < 0 || b->kind != BUF_ARENA || b->first == step) continue;
+        if (k < 0 || b->kind != BUF_ARENA || b->first == step || b->type == NUM_F16) continue;
         Stored *t = xcalloc(1, sizeof *t);
-        t->half = b->half, t->data = s->buf[q->buffer[i]];
+        t->half = b->type == NUM_BF16, t->data = s->buf[q->buffer[i]];
         if (strides_of(s->text, i % places, &s->g->node[k], t->stride)) s->stored[k] = t;
         else free(t);
     }

@@ -75,7 +75,8 @@ static const char *writes_of(Worker *w, int kernel, int places)
     free(path);
     return w->writes[kernel] = kind;
 }
-static size_t bytes_of(const PlanBuffer *b) { return (size_t)b->elements * (b->half ? 2 : 4); }
+static bool half(const PlanBuffer *b) { return b->type == NUM_BF16; }      /* plans that are compared this way have no f16 */
+static size_t bytes_of(const PlanBuffer *b) { return (size_t)b->elements * (half(b) ? 2 : 4); }
 
 /* A step's buffers that it writes, each once. fresh: all of it is this step's, so it can be poisoned. */
 typedef struct { int buffer; bool fresh; char *gpu, *again; double top; } Written;      /* top: the reference's largest value */
@@ -218,10 +219,10 @@ static void compare(const PlanBuffer *b, Written *x, const void *want, Verdict *
     int64_t missing = 0, elements = 0;
 #pragma omp parallel for schedule(static) reduction(max : top, worst) reduction(+ : difference, size, missing, elements)
     for (int64_t e = 0; e < b->elements; e++) {
-        if (x->fresh && poisoned(want, b->half, e)) continue;
+        if (x->fresh && poisoned(want, half(b), e)) continue;
         elements++;
-        if (x->fresh && poisoned(x->gpu, b->half, e)) { missing++; continue; }
-        double r = element(want, b->half, e), g = element(x->gpu, b->half, e), d = fabs(r - g);
+        if (x->fresh && poisoned(x->gpu, half(b), e)) { missing++; continue; }
+        double r = element(want, half(b), e), g = element(x->gpu, half(b), e), d = fabs(r - g);
         if (isnan(r) && isnan(g)) continue;
         if (r == g) d = 0;
         if (!(d <= worst)) worst = isnan(d) ? INFINITY : d;
@@ -252,7 +253,7 @@ static int take_samples(Worker *w, int i, const Written *x, int n, Sample *out)
         const PlanBuffer *b = &g->buffer[x[s.q].buffer];
         z = z * 6364136223846793005u + 1442695040888963407u;
         s.e = (int64_t)((z >> 20) % (uint64_t)b->elements);
-        if (!poisoned(x[s.q].gpu, b->half, s.e)) out[wanted++] = s;
+        if (!poisoned(x[s.q].gpu, half(b), s.e)) out[wanted++] = s;
     }
 #pragma omp parallel for schedule(dynamic, 1)
     for (int k = 0; k < wanted; k++) {
@@ -268,12 +269,12 @@ static void weigh_samples(Worker *w, const Written *x, const Sample *s, int n, b
     for (int k = 0; k < n; k++) {
         const Written *q = &x[s[k].q];
         const PlanBuffer *b = &w->m->l.segment->buffer[q->buffer];
-        double got = (double)element(q->gpu, b->half, s[k].e), d = fabs(got - s[k].value) / fmax(s[k].size, 1e-30);
+        double got = (double)element(q->gpu, half(b), s[k].e), d = fabs(got - s[k].value) / fmax(s[k].size, 1e-30);
         if ((isnan(got) && isnan(s[k].value)) || got == s[k].value) d = 0;
         if (!(d <= v->sample)) v->sample = isnan(d) ? INFINITY : d;
         v->samples++;
         if (!reference || !(q->top > 0)) continue;
-        double off = fabs((double)element(w->m->buf[q->buffer], b->half, s[k].e) - s[k].value);
+        double off = fabs((double)element(w->m->buf[q->buffer], half(b), s[k].e) - s[k].value);
         if (!isfinite(off)) continue;
         v->reference = fmax(v->reference, off / q->top);
         v->its_sample = fmax(v->its_sample, off / fmax(s[k].size, 1e-30));
