@@ -11,7 +11,16 @@ cp "$SRC"/bench/*.py a/bench/
 ln -s "$SRC/models" a/models
 for p in ddpmpp-bf16 ddpmpp-f32 small; do ln -s "$work/plan" a/plans/$p; done
 "$BUILD/tests-tools/cuda_plan" --only-kernels plan "$work/a/plans/ddpmpp-f32.so"
-ln -s "$work/no-torch" a/bin/python3
+# A python3 that has torch: it prints what the scripts print.
+cat >fake-python <<'END'
+#!/bin/sh
+case $* in
+*peer_torch*' train '*compile*) echo 'Traceback: no compiler' >&2; exit 1 ;;
+*peer_torch*) echo '{"peer": "pytorch 2.11", "times_s": [1.0, 0.08], "best_s": 0.08, "images_per_s": 1600.0, "peak_bytes": 9000000000, "cold_start_s": 4.2}' ;;
+*torch_convs*) echo '{"shape": "32x32 256->256 3x3", "forward_us": 250.1, "data_us": 260.0, "weights_us": 300.5, "tflops": 618.0}' ;;
+esac
+END
+chmod +x fake-python
 
 # whole: every line of both files is there to its end, and the rows are JSON.
 whole() {
@@ -34,7 +43,12 @@ run_gpu() { # run_gpu STATUS OPTION...
 }
 has() { grep -Eq "$1" res/results.txt || { cat res/results.txt >&2; fail "no row '$1'"; }; }
 
-PYTHON=false run_gpu 0 --only device,kernels,cases,step,torch,sample,wgmma,start
+export PYTHON="$work/fake-python"
+run_gpu 1 --only device,kernels,cases,step,torch,compile,sample,wgmma,start
+has '^torch +info +eager bf16 +80.000 ms, 1600.0 images/s, peak 9.00 GB, first after 4.2 s'
+has '^torch +info +cudnn 32x32 256->256 3x3 +forward 250.1 us, data 260.0 us, weights 300.5 us, 618.0 TFLOP/s'
+has '^compile +FAIL +compile bf16 +status 1: Traceback: no compiler'
+has '^sample +info +PyTorch 2 steps +80.000 ms'
 has '^device +info +Mock GPU'
 has '^device +info +copy'
 has '^kern f32 +ok +conv_.* elements against its C kernel'
@@ -47,10 +61,14 @@ has '^step f32 +info +contract'
 has '^sample +info +2 steps'
 has '^wgmma +skip'
 has '^start +info +warm'
-has '^run +ok +end +0 rows fail'
+has '^run +FAIL +end +1 rows fail'
 for f in samples.png profile-bf16.json log.txt; do [ -s "res/$f" ] || fail "no $f"; done
 kernels=$(grep -c '^kern f32  *ok .*its C kernel' res/results.txt)
 
+export PYTHON=false
+run_gpu 0 --only device,kernels,torch
+has '^torch +skip +torch|^torch +info +eager'
+has '^run +ok +end +0 rows fail'
 name=$(sed -n 's/^kern f32  *ok  *\(wgrad_[0-9a-f]*\) .*/\1/p' res/results.txt | head -n 1)
 for fault in launch fault hang; do
     export ECT_MOCK_FAIL=$fault:$name RUN_GPU_KERNEL_LIMIT=1
@@ -81,7 +99,8 @@ has "^kern bf16 +FAIL +$name .*poison only.* in f64 .*WRONG"
 export ECT_MOCK_KERNELS="$right"
 
 # Time is over; killed; no GPU.
-ECT_MOCK_FAIL=hang:$name run_gpu 1 --seconds 2 --only kernels,cases
+RUN_GPU_KERNEL_LIMIT=9 ECT_MOCK_FAIL=hang:$name run_gpu 0 --seconds 2 --only kernels,cases
+has "^kern bf16 +cut +$name +time is over at step"
 has '^cases +cut +all +not reached'
 rm -rf res
 ECT_MOCK_FAIL=hang:$name a/run-gpu res --res 8 --only kernels >/dev/null 2>&1 &

@@ -6,7 +6,7 @@
 #include "runtime/kernel_prelude.h"
 #include "runtime/ref.h"
 
-enum { OPERANDS = 3, WORK = 3000000 };               /* WORK: elements that one element may ask for */
+enum { OPERANDS = 3, WORK = 12000000 };               /* WORK: elements that one element may ask for */
 
 typedef struct { bool half; const void *data; int64_t stride[PLAN_MAX_AXES]; } Stored;
 typedef struct { int buffer, node; int64_t stride[PLAN_MAX_AXES]; } Target;
