@@ -6,10 +6,10 @@
 #include "tests/blocks/value.h"
 #include "tests/tools/tool.h"
 
-enum { BLOCKS = 4, MAX_SLOTS = 64, MAX_RUN = 1 << 14 };
+enum { MAX_SLOTS = 64, MAX_RUN = 1 << 14 };
 
 static const char *only_kernel;
-static int samples = 256;
+static int samples = 256, n_blocks = 4;
 static bool some;
 static double budget = 3e7;                          /* terms of sums, for one kernel's samples */
 
@@ -144,7 +144,7 @@ static void add_block(Blocks *b, unsigned x, unsigned y, unsigned z)
 static void choose(Blocks *b, const PlanCudaLaunch *l, int instances)
 {
     const uint64_t all = (uint64_t)l->grid[0] * (uint64_t)l->grid[1] * (uint64_t)instances;
-    for (int i = 0; i < BLOCKS; i++) {
+    for (int i = 0; i < n_blocks; i++) {
         const uint64_t k = i == 0 ? 0 : i == 1 ? all - 1 : below(all), g0 = (uint64_t)l->grid[0], g1 = (uint64_t)l->grid[1];
         add_block(b, (unsigned)(k % g0), (unsigned)(k / g0 % g1), (unsigned)(k / g0 / g1));
     }
@@ -324,31 +324,58 @@ static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCod
 }
 
 /* ---- which kernels ---- */
-/* What kind of text it is: --some takes one of each. */
+/* What kind of text it is: --some takes one of each, that with the least to do. */
 static char *signature(const Job *j, const PlanStep *s)
 {
-    static const char *const words[] = {"once an element", "mma.sync", " parts,", "__shfl_xor", "ECT_BERNOULLI", "ECT_NORMAL", "part[threadIdx.x]", "sq0", "shift",
-                                        " of segment 1", " in a batch", "wanted", "ect_load8_bf16", "ect_sigmoid", "now->scalar", "ect_load_a_trans", "float top"};
+    static const char *const words[] = {"once an element", "fused multiply-adds", " parts,", "__shfl_xor", "ECT_BERNOULLI", "part[threadIdx.x]", "ect_load_a_trans"};
     StrBuf b = {0};
     sb_printf(&b, "%.*s%s", (int)strcspn(j->kernel->name, "_"), j->kernel->name, s->instances > 1 ? " many" : "");
     for (size_t i = 0; i < COUNT(words); i++) if (strstr(j->text, words[i])) sb_printf(&b, " %s", words[i]);
     return b.s;
+}
+/* The first step of every kernel of a program; with --some of one kernel of each kind. */
+static Job *jobs_of(const Plan *plan, const PlanProgram *p, int *count)
+{
+    Job *job = xcalloc((size_t)plan->n_kernels + 1, sizeof *job);
+    char **kind = xcalloc((size_t)plan->n_kernels + 1, sizeof *kind);
+    bool *used = xcalloc((size_t)plan->n_kernels + 1, sizeof *used);
+    int n = 0;
+    for (int i = 0; i < p->n_segments; i++)
+        for (int k = 0; k < p->segment[i].n_steps; k++) {
+            const PlanStep *s = &p->segment[i].step[k];
+            const PlanKernel *kernel = &plan->kernel[s->kernel];
+            if (used[s->kernel] || (only_kernel && !strstr(kernel->name, only_kernel))) continue;
+            used[s->kernel] = true;
+            if (!kernel->cuda) user_error("kernel %s has no CUDA text; compile the plan with --target cpu,cuda", kernel->name);
+            Job j = {.kernel = kernel, .segment = i, .step = k, .text = text_of(plan, kernel->cuda->file)};
+            char *own = some ? signature(&j, s) : NULL;
+            int at = 0;
+            while (at < n && !(some && !strcmp(kind[at], own))) at++;
+            if (at < n && kernel->flops >= job[at].kernel->flops) continue;
+            kind[at] = own;
+            job[at] = j;
+            n = MAX(n, at + 1);
+        }
+    free(kind);
+    free(used);
+    *count = n;
+    return job;
 }
 
 int main(int argc, char **argv)
 {
     prog_name = "blocks";
     const char *program = "train_step";
-    int first = 1, most = 1 << 30;
+    int first = 1, n = 0;
     for (; first < argc && starts(argv[first], "--"); first++) {
         if (!strcmp(argv[first], "--some")) some = true;
         else if (!strcmp(argv[first], "--program") && first + 1 < argc) program = argv[++first];
         else if (!strcmp(argv[first], "--kernel") && first + 1 < argc) only_kernel = argv[++first];
         else if (!strcmp(argv[first], "--samples") && first + 1 < argc) samples = atoi(argv[++first]);
-        else if (!strcmp(argv[first], "--most") && first + 1 < argc) most = atoi(argv[++first]);
+        else if (!strcmp(argv[first], "--blocks") && first + 1 < argc) n_blocks = atoi(argv[++first]);
         else if (!strcmp(argv[first], "--seed") && first + 1 < argc) seed = strtoull(argv[++first], NULL, 10) << 20;
         else if (!strcmp(argv[first], "--terms") && first + 1 < argc) budget = atof(argv[++first]);
-        else user_error("usage: blocks [--program P] [--kernel PART_OF_NAME] [--some] [--most N] [--samples N] [--terms N] [--seed N] PLAN");
+        else user_error("usage: blocks [--program P] [--kernel PART_OF_NAME] [--some] [--blocks N] [--samples N] [--terms N] [--seed N] PLAN");
     }
     if (first + 1 != argc) user_error("which plan?");
     char *err = NULL;
@@ -356,33 +383,19 @@ int main(int argc, char **argv)
     if (!plan) user_error("%s", err);
     const PlanProgram *p = plan_program(plan, program);
     if (!p) user_error("the plan has no program `%s`", program);
-    Job *job = xcalloc((size_t)plan->n_kernels + 1, sizeof *job);
-    EmuSource *source = xcalloc((size_t)plan->n_kernels + 1, sizeof *source);
-    char **seen = xcalloc((size_t)plan->n_kernels + 1, sizeof *seen);
-    bool *used = xcalloc((size_t)plan->n_kernels + 1, sizeof *used);
-    int n = 0, signatures = 0;
+    Job *job = jobs_of(plan, p, &n);
+    EmuSource *source = xcalloc((size_t)n + 1, sizeof *source);
     int64_t largest = 4096;
-    for (int i = 0; i < p->n_segments; i++)
-        for (int k = 0; k < p->segment[i].n_steps && n < most; k++) {
-            const PlanStep *s = &p->segment[i].step[k];
-            const PlanKernel *kernel = &plan->kernel[s->kernel];
-            if (used[s->kernel] || (only_kernel && !strstr(kernel->name, only_kernel))) continue;
-            used[s->kernel] = true;
-            if (!kernel->cuda) user_error("kernel %s has no CUDA text; compile the plan with --target cpu,cuda", kernel->name);
-            Job j = {.kernel = kernel, .segment = i, .step = k, .source = n, .text = text_of(plan, kernel->cuda->file)};
-            if (some) {
-                char *sig = signature(&j, s);
-                bool old = false;
-                for (int q = 0; q < signatures; q++) old |= !strcmp(seen[q], sig);
-                if (old) continue;
-                seen[signatures++] = sig;
-            }
-            for (int q = 0; q < s->n_buffers; q++) largest = MAX(largest, p->segment[i].buffer[s->buffer[q]].elements);
-            const char **entry = xcalloc((size_t)kernel->cuda->n_launches + 1, sizeof *entry);
-            for (int l = 0; l < kernel->cuda->n_launches; l++) entry[l] = kernel->cuda->launch[l].entry;
-            source[n] = (EmuSource){.name = kernel->name, .path = kernel->cuda->file, .text = j.text, .entry = entry, .n_entries = kernel->cuda->n_launches};
-            job[n++] = j;
-        }
+    for (int k = 0; k < n; k++) {
+        const PlanSegment *g = &p->segment[job[k].segment];
+        const PlanStep *s = &g->step[job[k].step];
+        const PlanCuda *c = job[k].kernel->cuda;
+        for (int q = 0; q < s->n_buffers; q++) largest = MAX(largest, g->buffer[s->buffer[q]].elements);
+        const char **entry = xcalloc((size_t)c->n_launches + 1, sizeof *entry);
+        for (int l = 0; l < c->n_launches; l++) entry[l] = c->launch[l].entry;
+        source[k] = (EmuSource){.name = job[k].kernel->name, .path = c->file, .text = job[k].text, .entry = entry, .n_entries = c->n_launches};
+        job[k].source = k;
+    }
     char *prelude = text_of(plan, "kernels/prelude.cuh");
     EmuCode *code = emu_load(source, n, &(EmuOptions){.prelude = prelude, .draw_inputs = true});
     make_pools(largest);
