@@ -50,10 +50,10 @@ static const Tap *tap_on(const Operand *o, Sym role)
 /* The variable of a role where operand o is staged: a windowed axis is counted on the output's side first. */
 static const char *role_name(Emit *e, const Operand *o, Sym role)
 {
-    return tap_on(o, role) ? arena_printf(e->k->arena, "%s_at", role) : loop_c_name(e, role);
+    return tap_on(o, role) ? arena_printf(e->k->arena, "%s_at", loop_c_name(e, role)) : loop_c_name(e, role);
 }
 
-/* of_first: the role of which the variable is the first of several elements', NAME0. */
+/* of_first: the role of which the variable is the first of several elements', NAME_0. */
 static void decode_axes(Emit *e, const Operand *o, const char *flat, int n, const Axis *v, Sym of_first)
 {
     int64_t inner = 1;
@@ -61,7 +61,7 @@ static void decode_axes(Emit *e, const Operand *o, const char *flat, int n, cons
     while (first < n && v[first].size == 1) first++;
     for (int i = n; i-- > 0;) {
         const char *name = role_name(e, o, v[i].role);
-        if (v[i].role == of_first) name = arena_printf(e->k->arena, "%s0", name);
+        if (v[i].role == of_first) name = arena_printf(e->k->arena, "%s_0", name);
         if (v[i].size == 1) line(e, "const int %s = 0;", name);
         else if (i == first && inner == 1) line(e, "const int %s = %s;", name, flat);
         else if (i == first) line(e, "const int %s = %s / %lld;", name, flat, (long long)inner);
@@ -206,7 +206,7 @@ static void staged_value(Emit *e, const Operand *o, const char *condition, int l
     char **before = e->tmp, **own = xcalloc((size_t)k->n_expr, sizeof *own);
     e->tmp = own;
     if (width > 1) {
-        const char *name = e->loop_name[loop], *first = arena_printf(k->arena, "%s0", name);
+        const char *name = e->loop_name[loop], *first = arena_printf(k->arena, "%s_0", name);
         e->loop_name[loop] = first;
         vector_loads(e, o->value, loop, width);
         e->loop_name[loop] = name;
@@ -275,9 +275,9 @@ static void fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side,
     for (int i = 0; i < o->n_axes; i++) {
         const Tap *t = tap_on(o, o->outer[i]);
         if (!t) continue;
-        const char *in = arena_printf(k->arena, "%s_in", t->axis), *tap = loop_c_name(e, t->kaxis);
+        const char *in = arena_printf(k->arena, "%s_in", loop_c_name(e, t->axis)), *tap = loop_c_name(e, t->kaxis);
         StrBuf at = {0};                             /* position + tap * dil - pad */
-        sb_printf(&at, "%s_at", t->axis);
+        sb_printf(&at, "%s_at", loop_c_name(e, t->axis));
         if (t->pad < 0) sb_printf(&at, " + %lld", (long long)-t->pad);
         if (llabs(t->dil) == 1) sb_printf(&at, " %c %s", t->dil < 0 ? '-' : '+', tap);
         else sb_printf(&at, " %c %s*%lld", t->dil < 0 ? '-' : '+', tap, llabs(t->dil));

@@ -96,8 +96,25 @@ static bool kernels_own(const char *name)
     return own;
 }
 
+/* What C++ and CUDA kernels have besides; of the short ones the roles keep theirs where kernels do not use them. */
+static const char *const cuda_words[] = {"alignas", "alignof", "and", "bitand", "bitor", "bool", "catch", "class", "compl", "concept", "constexpr", "decltype", "delete",
+    "explicit", "export", "false", "friend", "mutable", "namespace", "new", "noexcept", "not", "nullptr", "operator", "or", "private", "protected", "public", "requires",
+    "template", "this", "throw", "true", "try", "typeid", "typename", "using", "virtual", "xor"};
+static const char *const tile_words[] = {"batch", "c", "col_c", "d", "deep", "fa", "fb", "i_c", "i_m", "i_n", "image", "k", "k_begin", "k_end", "lane_c", "q", "ra", "rb", "row_c",
+    "row_end", "slot", "split", "tap", "value", "warp_c", "wide"};
+static bool cuda_own(const Emit *e, const char *name)
+{
+    bool tile = e->k->cls == KERNEL_CONTRACT || e->k->cls == KERNEL_PASS, own = false;
+    for (size_t i = 0; i < COUNT(cuda_words); i++) own |= !strcmp(name, cuda_words[i]);
+    for (size_t i = 0; i < COUNT(tile_words) && tile; i++) own |= !strcmp(name, tile_words[i]);
+    return own;
+}
+
 /* Different roles have different names: what ends in _ gets one more. */
-const char *loop_c_name(Emit *e, Sym role) { return kernels_own(role) ? arena_printf(e->k->arena, "%s_", role) : role; }
+const char *loop_c_name(Emit *e, Sym role)
+{
+    return kernels_own(role) || (e->cuda && cuda_own(e, role)) ? arena_printf(e->k->arena, "%s_", role) : role;
+}
 
 const char *loop_end(Emit *e, int loop)
 {

@@ -14,6 +14,7 @@ struct GraphValue {
     LoopSpace *space;                                /* per node: what its operands are read over */
     int64_t *reduced;                                /* per node: how many elements a sum adds up */
     int *users;
+    bool rounding, *network;                         /* network: per node, a contraction whose operands are rounded if any are */
     Memory *hold, *made;
     const float *scalar;
     int n_draws; const PlanDraw *draw[MAX_DRAWS]; const float *drawn[MAX_DRAWS];
@@ -178,15 +179,16 @@ static GvValue reduce(GraphValue *v, int k, int64_t e)
     const RefNode *n = &v->g->node[k];
     const LoopSpace *s = &v->space[k];
     int64_t index[LOOP_MAX], N = v->reduced[k];
-    double sum = 0, squares = 0, errors = 0, worst = 0, top = -INFINITY, first = 0, deviations = 0, far = 0, spread = 0;
-    const bool product = n->op == R_contract, twice = n->op == R_sqdev;
+    double sum = 0, squares = 0, errors = 0, worst = 0, top = -INFINITY, deviations = 0, far = 0, spread = 0;
+    const bool product = n->op == R_contract, round = v->rounding && v->network[k], twice = n->op == R_sqdev;
     v->terms += (double)N;
     for (int turn = 0; turn < (twice ? 2 : 1); turn++)
         for (int64_t i = 0; i < N; i++) {
             unflatten(s, e * N + i, index);
             GvValue x = operand(v, k, 0, index);
             if (product) {
-                const GvValue y = operand(v, k, 1, index);
+                GvValue y = operand(v, k, 1, index);
+                if (round) x = rounded(x), y = rounded(y);
                 x = (GvValue){x.v * y.v, fabs(x.v) * y.e + fabs(y.v) * x.e + x.e * y.e};
             }
             if (turn) {
@@ -196,16 +198,14 @@ static GvValue reduce(GraphValue *v, int k, int64_t e)
                 spread += 4 * d * d * x.e * x.e;
                 continue;
             }
-            if (i == 0) first = x.v;
             sum += x.v;
             squares += x.v * x.v;
             errors += x.e * x.e;
             worst = fmax(worst, x.e);
             if (isnan(x.v) || x.v > top) top = isnan(top) ? top : x.v;
         }
-    (void)first;
     if (n->op == R_rmax) return (GvValue){top, worst};
-    if (twice) return (GvValue){deviations, SPREAD * sqrt(spread) + SUMMED * UNIT * (deviations + (double)N * far * far)};
+    if (twice) return (GvValue){deviations, SPREAD * sqrt(spread) + SUMMED * UNIT * (1 + sqrt((double)N) / 4) * (deviations + (double)N * far * far)};
     const double size = fmax(fabs(sum), sqrt(squares));
     return (GvValue){sum, worst + SPREAD * sqrt(errors) + SUMMED * UNIT * (1 + sqrt((double)N) / 4) * size};
 }
@@ -310,12 +310,28 @@ GvValue gv_element(GraphValue *v, int node, const GvBuffer *b, int64_t e)
 }
 
 /* ---- setting up ---- */
+static bool has(const PlanShape *s, Sym role) { return shape_axis(s, role) >= 0; }
+/* A contraction that is no element-wise product summed up, of an activation: more than an image and its channels. */
+static bool of_network(const RefGraph *g, const RefNode *n)
+{
+    bool own[2] = {false, false}, spatial = false;
+    for (int i = 0; n->op == R_contract && i < 2; i++) {
+        const PlanShape *s = &g->node[n->in[i]].shape, *o = &g->node[n->in[1 - i]].shape;
+        int wide = 0;
+        for (int a = 0; a < s->n; a++) {
+            wide += s->size[a] > 1;
+            own[i] |= s->size[a] > 1 && !has(o, s->role[a]);
+        }
+        spatial |= wide >= 3;
+    }
+    return own[0] && own[1] && spatial;
+}
 GraphValue *gv_new(RefGraph *g)
 {
     GraphValue *v = xcalloc(1, sizeof *v);
     const size_t n = (size_t)g->n;
     *v = (GraphValue){.g = g, .access = xcalloc(n, sizeof *v->access), .space = xcalloc(n, sizeof *v->space), .reduced = xcalloc(n, sizeof *v->reduced),
-                      .users = xcalloc(n, sizeof *v->users), .hold = xcalloc(n, sizeof *v->hold), .made = xcalloc(n, sizeof *v->made),
+                      .users = xcalloc(n, sizeof *v->users), .network = xcalloc(n, sizeof *v->network), .hold = xcalloc(n, sizeof *v->hold), .made = xcalloc(n, sizeof *v->made),
                       .known = xcalloc(CACHE, sizeof *v->known)};
     for (int k = 0; k < g->n; k++) {
         const RefNode *x = &g->node[k];
@@ -323,6 +339,7 @@ GraphValue *gv_new(RefGraph *g)
         const PlanShape *over = ref_ops[x->op].cls == REF_T && x->op != R_take ? &g->node[x->in[0]].shape : &x->shape;
         for (int i = 0; i < over->n; i++, s->n++) s->role[s->n] = over->role[i], s->size[s->n] = over->size[i];
         v->reduced[k] = 1;
+        v->network[k] = of_network(g, x);
         for (int i = 0; ref_ops[x->op].cls == REF_R && i < x->n_reduced; i++) {
             int64_t size = 1;
             for (int j = 0; j < x->n_in; j++) {
@@ -353,8 +370,9 @@ static void put(GraphValue *v, Memory *m, int node, const GvBuffer *b)
 }
 void gv_hold(GraphValue *v, int node, const GvBuffer *b) { put(v, &v->hold[node], node, b); }
 void gv_made(GraphValue *v, int node, const GvBuffer *b) { put(v, &v->made[node], node, b); }
-void gv_begin(GraphValue *v)
+void gv_begin(GraphValue *v, bool rounding)
 {
+    v->rounding = rounding;
     memset(v->hold, 0, (size_t)v->g->n * sizeof *v->hold);
     memset(v->made, 0, (size_t)v->g->n * sizeof *v->made);
     memset(v->known, 0, CACHE * sizeof *v->known);

@@ -11,7 +11,9 @@ typedef struct { int n; Sym role[PLAN_MAX_AXES]; int64_t size[PLAN_MAX_AXES]; bo
 typedef struct GraphValue GraphValue;
 
 GraphValue *gv_new(RefGraph *g);
-void gv_begin(GraphValue *v);                        /* forgets all memory, draws and values */
+/* Forgets all memory, draws and values. rounding: products of the network's contractions take operands in bf16, as --precision bf16 has it where they are
+   tiles. */
+void gv_begin(GraphValue *v, bool rounding);
 void gv_hold(GraphValue *v, int node, const GvBuffer *b);        /* the node is read there */
 /* A kernel stores the node there: where it has (bytes other than 0xff), nodes made of it are made of what it stored. A node stored as bf16 is rounded. */
 void gv_made(GraphValue *v, int node, const GvBuffer *b);

@@ -1,12 +1,36 @@
 #!/bin/sh
-# Every kernel of a training step of the network of the paper, at batch 128 in bf16, compiled by NVRTC for sm_90a: no warning, no spill, within 60 s.
-# Prints how many there are, the slowest, and the time.
-set -eu
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-"$ECTRT" devices | grep -q '^  NVRTC  *yes' || { echo "no NVRTC"; exit 77; }
-"$ECTC" "$SRC/models/unet_ect.dsl" --precision bf16 --target cpu,cuda -o "$work/plan" >"$work/log"
-status=0
-"$ECTRT" cubins "$work/plan" --arch sm_90a --program train_step --fresh >"$work/table" 2>&1 || status=$?
-tail -2 "$work/table"
-[ "$status" = 0 ] || { grep -v ' 0      0 ' "$work/table" | tail -20; exit 1; }
+# One kernel of each kind of the full DDPM++ training plan, at its own shape: two of its blocks store what the graph says. Planted faults are seen.
+. "$SRC/tests/exact/lib"
+"$ECTC" "$SRC/models/unet_ect.dsl" -o "$work/full" --target cpu,cuda --precision bf16 >/dev/null
+blocks() { "$BUILD/tests-tools/blocks" --terms 2e6 --blocks 2 "$@" "$work/full"; }
+blocks --some >"$work/out" || { cat "$work/out"; exit 1; }
+cat "$work/out"
+[ "$(grep -c '^ok' "$work/out")" -ge 20 ] || { echo "few kinds of kernels"; exit 1; }
+
+# fault KIND PATTERN EDIT: the first kernel of the kind among those above whose text has the pattern, edited, must fail
+planted=0
+fault() {
+    for name in $(sed -n "s/^ok  *\($1_[0-9a-f]*\) .*/\1/p" "$work/out"); do
+        text=$work/full/kernels/$name.cu
+        grep -q "$2" "$text" || continue
+        cp "$text" "$work/keep"
+        sed -i "$3" "$text"
+        ! cmp -s "$text" "$work/keep" || { echo "nothing was edited in $name: $3"; exit 1; }
+        status=0
+        blocks --kernel "$name" >"$work/fault" || status=$?
+        cp "$work/keep" "$text"
+        { [ $status = 1 ] && grep -q ^FAIL "$work/fault"; } || { cat "$work/fault"; echo "not seen in $name: $3"; exit 1; }
+        planted=$((planted + 1))
+        return
+    done
+    echo "no $1 kernel has $2"
+    exit 1
+}
+fault conv 'tap < 9' 's/tap < 9/tap < 8/'
+fault conv 'w_in < [0-9]' 's/ && w_in < \([0-9]*\)\(.*{\)/ \&\& w_in < \1 - 1\2/'
+fault conv 'ECT_BERNOULLI_ROW' 's/ECT_BERNOULLI_ROW(0, \([^,]*\),/ECT_BERNOULLI_ROW(0, (\1 + 1) % 128,/'
+fault matmul 'split < ' 's/split < \([0-9]*\);/split < \1 - 1;/'
+fault matmul '__shfl_xor' 's/half = 16;/half = 8;/'
+fault pass 'local < ' 's/local = \(lane\|warp\); local < /local = \1 + 1; local < /'
+fault sum 'term < ' 's/term < \([0-9]*\);/term < \1 - 1;/'
+echo "$planted planted faults found"

@@ -6,11 +6,11 @@
 #include "tests/blocks/value.h"
 #include "tests/tools/tool.h"
 
-enum { BLOCKS = 4, MAX_SLOTS = 64, MAX_RUN = 1 << 14 };
+enum { MAX_SLOTS = 64, MAX_RUN = 1 << 14 };
 
 static const char *only_kernel;
-static int samples = 256;
-static bool some, verbose;
+static int samples = 256, n_blocks = 4;
+static bool some;
 static double budget = 3e7;                          /* terms of sums, for one kernel's samples */
 
 /* ---- memory: what is read comes from two pools of random numbers, each buffer from a place of its own ---- */
@@ -47,6 +47,26 @@ static void make_pools(int64_t elements)
     }
 }
 
+/* What kernels store to lies between guards. */
+enum { GUARD = 1 << 16 };
+static void *guarded(int64_t bytes)
+{
+    char *p = aligned_alloc(4096, (size_t)(bytes + 2 * GUARD + 4095) / 4096 * 4096);
+    if (!p) machine_error("cannot allocate %lld MB", (long long)(bytes >> 20));
+    memset(p, 0x5a, GUARD);
+    memset(p + GUARD, 0xff, (size_t)bytes);
+    memset(p + GUARD + bytes, 0x5a, GUARD);
+    return p + GUARD;
+}
+static bool guards_whole(const void *at, int64_t bytes)
+{
+    const char *p = (const char *)at - GUARD;
+    bool whole = true;
+    for (int64_t i = 0; i < GUARD; i++) whole &= p[i] == 0x5a && p[GUARD + bytes + i] == 0x5a;
+    return whole;
+}
+static void free_guarded(void *at) { if (at) free((char *)at - GUARD); }
+
 /* ---- a step's buffers ---- */
 static char *text_of(const Plan *plan, const char *file)
 {
@@ -82,6 +102,7 @@ static int node_of(const Plan *plan, const PlanProgram *p, const RefGraph *g, co
 {
     const char *name = b->name;
     char *end;
+    if (starts(name, "all.")) name += 4;             /* a table of rows as the node's, of all of them */
     if (b->kind == BUF_ARENA && name[0] == 'v') {
         long id = strtol(name + 1, &end, 10);
         if (!*end && id >= 1 && id <= g->n) return (int)id - 1;
@@ -100,10 +121,14 @@ typedef struct {
     int segment, step, source;
     char *text;
 } Job;
-typedef struct { GvBuffer b; int node, index; bool stored, changed; void *made; int64_t bytes; } Slot;
-static void fill_table(const RefNode *n, float *v)
+/* changed: the buffer has old contents; all: a table of all rows, whatever the node's condition says. */
+typedef struct { GvBuffer b; int node, index; bool stored, changed, all; void *made; int64_t bytes; } Slot;
+/* A table of rows: all of them, in another order; of an all-rows table in order. */
+static void fill_table(const RefGraph *g, const RefNode *n, bool all, float *v)
 {
-    for (int64_t i = 0; i < n->elements; i++) v[i] = n->op == R_rows_count ? 0 : (float)((i * 7 + 3) % n->elements);
+    const int64_t rows = g->node[n->in[0]].elements;
+    if (n->op == R_rows_count) v[0] = (float)rows;
+    for (int64_t i = 0; n->op != R_rows_count && i < n->elements; i++) v[i] = (float)(all ? i : (i * 7 + 3) % rows);
 }
 
 /* ---- which blocks ---- */
@@ -119,30 +144,26 @@ static void add_block(Blocks *b, unsigned x, unsigned y, unsigned z)
 static void choose(Blocks *b, const PlanCudaLaunch *l, int instances)
 {
     const uint64_t all = (uint64_t)l->grid[0] * (uint64_t)l->grid[1] * (uint64_t)instances;
-    for (int i = 0; i < BLOCKS; i++) {
+    for (int i = 0; i < n_blocks; i++) {
         const uint64_t k = i == 0 ? 0 : i == 1 ? all - 1 : below(all), g0 = (uint64_t)l->grid[0], g1 = (uint64_t)l->grid[1];
         add_block(b, (unsigned)(k % g0), (unsigned)(k / g0 % g1), (unsigned)(k / g0 / g1));
     }
 }
 /* A sum in parts: the first entry's blocks that make all parts of what a block of the second reads. */
-static void add_parts(Blocks *first, const char *text, const unsigned at[3], int block, int64_t blocks)
+static void add_parts(Blocks *first, const char *text, const PlanCudaLaunch *parts_of, const PlanCudaLaunch *sum, const unsigned at[3])
 {
     long long M, N, K, BM, BN, parts;
     const char *c = strstr(text, "    /* ");
     while (c && sscanf(c, " /* %lld x %lld x %lld, tiles of %lld x %lld, the sum in %lld parts", &M, &N, &K, &BM, &BN, &parts) != 6) c = strstr(c + 1, "    /* ");
     if (!c) die("the text does not say how its sum is split");
-    const char *row = strstr(text, "const int row = (int)(piece"), *batch = strstr(text, "const int batch = blockIdx.x / ");
-    (void)row;
-    const long long tasks = (M + BM - 1) / BM, columns = (N + BN - 1) / BN;
-    (void)batch;
-    (void)blocks;
-    for (int t = 0; t < block; t++) {
-        const long long piece = (long long)at[0] * block + t, b = piece / (M * N), r = piece / N % M, col = piece % N;
-        for (long long part = 0; part < parts; part++)
-            add_block(first, (unsigned)(b * tasks + r / BM), (unsigned)(part * columns + col / BN), at[2]);
-        t += (int)MIN(BN - col % BN, (long long)block - t) - 1;      /* the same tile up to its last column */
-        if (N < BN) t = MAX(t, (int)MIN((N - col) + t, block) - 1);
-    }
+    const long long tasks = (M + BM - 1) / BM, columns = (N + BN - 1) / BN, results = parts_of->grid[0] / tasks * M * N, block = sum->block;
+    for (long long from = at[0] * block; from < results; from += sum->grid[0] * block)
+        for (long long piece = from, next; piece < MIN(from + block, results); piece = next) {
+            const long long col = piece % N;
+            for (long long part = 0; part < parts; part++)
+                add_block(first, (unsigned)(piece / (M * N) * tasks + piece / N % M / BM), (unsigned)(part * columns + col / BN), at[2]);
+            next = piece + MIN(BN - col % BN, N - col);              /* the tile's next row, or the next tile */
+        }
 }
 
 /* ---- comparing ---- */
@@ -162,7 +183,7 @@ static bool was_stored(const Slot *s, int64_t e)
 typedef struct { int64_t stored, compared, exact, nan; double worst; } Score;
 
 /* Compares some of what a slot got. False: the first that differs is printed. */
-static bool compare(GraphValue *v, const Job *j, const Slot *s, Score *score, double allowance)
+static bool compare(GraphValue *v, const Job *j, const Slot *s, int64_t rows, Score *score, double allowance)
 {
     int64_t elements = 1, stored = 0;
     for (int i = 0; i < s->b.n; i++) elements *= s->b.size[i];
@@ -176,7 +197,7 @@ static bool compare(GraphValue *v, const Job *j, const Slot *s, Score *score, do
     for (int i = 0; i < samples && good && (i < 4 || gv_terms(v) - began < allowance); i++) {
         const int64_t e = i >= stored ? -1 : stored <= samples ? place[i] : i == 0 ? place[0] : i == 1 ? place[n - 1] : place[below((uint64_t)n)];
         if (e < 0) break;
-        const GvValue want = gv_element(v, s->node, &s->b, e);
+        const GvValue want = s->all ? (GvValue){s->b.n ? (double)e : (double)rows, 0} : gv_element(v, s->node, &s->b, e);
         const double got = stored_value(s, e), off = fabs(got - want.v), allowed = want.e + gv_ulp(want.v, s->b.half);
         score->compared++;
         if (isnan(got) && isnan(want.v)) { score->nan++; continue; }
@@ -210,6 +231,7 @@ static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCod
         if (!declared(j->text, k % per, &t->b, &t->stored)) continue;
         t->node = node_of(plan, p, g, b, t->stored);
         t->index = 1 + k % MAX_SLOTS;
+        t->all = starts(b->name, "all.");
         if (t->node < 0) { printf("FAIL %s: buffer %d `%s` is no node\n", j->kernel->name, k, b->name); return false; }
         for (int q = 0; q < k; q++) if (slot[q].node >= 0 && s->buffer[q] == s->buffer[k] && slot[q].stored == t->stored) t->index = slot[q].index, t->made = slot[q].made;
         int64_t elements = 1;
@@ -220,21 +242,18 @@ static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCod
         t->changed = t->stored && (b->kind == BUF_STATE || b->kind == BUF_FLAT || b->kind == BUF_PARAM);
         if (t->stored || table) {
             if (!t->made) {
-                t->made = aligned_alloc(4096, (size_t)(t->bytes + 4096) / 4096 * 4096);
-                if (!t->made) machine_error("cannot allocate %lld MB", (long long)(t->bytes >> 20));
-                memset(t->made, 0xff, (size_t)t->bytes);
+                t->made = guarded(t->bytes);
                 if (t->changed) memcpy(t->made, pool + 4096 * t->index, (size_t)t->bytes);
-                if (!t->stored) fill_table(n, t->made);
-                if (!t->stored && n->op == R_rows_count) *(float *)t->made = (float)g->node[n->in[0]].elements;
+                if (!t->stored) fill_table(g, n, t->all, t->made);
             }
             t->b.data = t->made;
         } else t->b.data = t->b.half ? (void *)(half_pool + 4096 * t->index) : (void *)(pool + 4096 * t->index);
     }
-    gv_begin(v);
+    gv_begin(v, !strcmp(plan->precision, "bf16") && !strcmp(j->kernel->cls, "contract"));
     for (int k = 0; k < s->n_buffers; k++) {
         Slot *t = &slot[k];
         if (t->node < 0) continue;
-        if (!t->stored) gv_hold(v, t->node, &t->b);
+        if (!t->stored && !t->all) gv_hold(v, t->node, &t->b);
         if (t->changed)                              /* what the state was */
             for (int q = 0; q < g->n; q++)
                 if (g->node[q].op == R_input && !strcmp(g->node[q].name, segment->buffer[s->buffer[k]].name)) {
@@ -242,14 +261,13 @@ static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCod
                     before.data = pool + 4096 * t->index;
                     gv_hold(v, q, &before);
                 }
-        if (t->stored && !t->changed) gv_made(v, t->node, &t->b);
+        if (t->stored && !t->changed && !t->all) gv_made(v, t->node, &t->b);
     }
     char *now = xcalloc(1, 16 + 4 * (size_t)MAX(1, plan->n_scalars));
     for (int i = 0; i < plan->n_scalars; i++) ((float *)(now + 16))[i] = 0.3f + 0.4f * (float)(i * 37 % 100) / 100;
     gv_scalars(v, (const float *)(now + 16));
     uint64_t *args = xcalloc((size_t)(2 + 2 * s->n_draws + places), sizeof *args);
-    void *workspace = cuda->workspace ? aligned_alloc(4096, (size_t)(cuda->workspace + 4095) / 4096 * 4096) : NULL;
-    if (workspace) memset(workspace, 0xff, (size_t)cuda->workspace);
+    void *workspace = cuda->workspace ? guarded(cuda->workspace) : NULL;
     int words = 2 + s->n_draws;
     args[0] = (uintptr_t)now;
     args[1] = (uintptr_t)workspace;
@@ -266,7 +284,7 @@ static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCod
     const PlanCudaLaunch *end = &cuda->launch[cuda->n_launches - 1];
     choose(last, end, s->instances);
     if (cuda->n_launches == 2)
-        for (int i = 0; i < last->n; i++) add_parts(first, j->text, last->at[i], end->block, end->grid[0]);
+        for (int i = 0; i < last->n; i++) add_parts(first, j->text, &cuda->launch[0], end, last->at[i]);
     bool good = true;
     for (int l = 0; l < cuda->n_launches && good; l++) {
         const PlanCudaLaunch *launch = &cuda->launch[l];
@@ -282,11 +300,14 @@ static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCod
         free(finding);
     }
     const double ran = now_seconds();
+    if (good && workspace && !guards_whole(workspace, cuda->workspace)) good = false, printf("FAIL %s: it stores beside its workspace\n", j->kernel->name);
+    for (int k = 0; k < s->n_buffers && good; k++)
+        if (slot[k].made && !guards_whole(slot[k].made, slot[k].bytes)) good = false, printf("FAIL %s: it stores beside buffer %d\n", j->kernel->name, k);
     Score score = {0};
     int stores = 0;
     for (int k = 0; k < s->n_buffers; k++) stores += slot[k].node >= 0 && slot[k].stored;
     for (int k = 0; k < s->n_buffers && good; k++)
-        if (slot[k].node >= 0 && slot[k].stored) good = compare(v, j, &slot[k], &score, budget / stores);
+        if (slot[k].node >= 0 && slot[k].stored) good = compare(v, j, &slot[k], g->node[slot[k].node].n_in ? g->node[g->node[slot[k].node].in[0]].elements : 0, &score, budget / stores);
     if (good && !score.stored) good = false, printf("FAIL %s: nothing was stored\n", j->kernel->name);
     if (good)
         printf("ok   %-24s %7lld stored, %4lld compared, %4lld of them to the last bit, %.0f%% of the bound%s  %.1f + %.1f s\n", j->kernel->name, (long long)score.stored,
@@ -295,38 +316,66 @@ static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCod
     for (int k = 0; k < s->n_buffers; k++) {
         bool again = false;
         for (int q = 0; q < k; q++) again |= slot[q].made == slot[k].made;
-        if (!again) free(slot[k].made);
+        if (!again) free_guarded(slot[k].made);
     }
-    free(slot); free(args); free(now); free(workspace); free(last); free(first);
+    free_guarded(workspace);
+    free(slot); free(args); free(now); free(last); free(first);
     return good;
 }
 
 /* ---- which kernels ---- */
-/* What kind of text it is: --some takes one of each. */
+/* What kind of text it is: --some takes one of each, that with the least to do. */
 static char *signature(const Job *j, const PlanStep *s)
 {
-    static const char *const words[] = {"once an element", "mma.sync", " parts,", "__shfl_xor", "ECT_BERNOULLI", "ECT_NORMAL", "part[threadIdx.x]", "sq0", "shift",
-                                        " of segment 1", " in a batch", "wanted", "ect_load8_bf16", "ect_sigmoid", "now->scalar", "ect_load_a_trans", "float top"};
+    static const char *const words[] = {"once an element", "fused multiply-adds", " parts,", "__shfl_xor", "ECT_BERNOULLI", "part[threadIdx.x]", "ect_load_a_trans"};
     StrBuf b = {0};
     sb_printf(&b, "%.*s%s", (int)strcspn(j->kernel->name, "_"), j->kernel->name, s->instances > 1 ? " many" : "");
     for (size_t i = 0; i < COUNT(words); i++) if (strstr(j->text, words[i])) sb_printf(&b, " %s", words[i]);
     return b.s;
+}
+/* The first step of every kernel of a program; with --some of one kernel of each kind. */
+static Job *jobs_of(const Plan *plan, const PlanProgram *p, int *count)
+{
+    Job *job = xcalloc((size_t)plan->n_kernels + 1, sizeof *job);
+    char **kind = xcalloc((size_t)plan->n_kernels + 1, sizeof *kind);
+    bool *used = xcalloc((size_t)plan->n_kernels + 1, sizeof *used);
+    int n = 0;
+    for (int i = 0; i < p->n_segments; i++)
+        for (int k = 0; k < p->segment[i].n_steps; k++) {
+            const PlanStep *s = &p->segment[i].step[k];
+            const PlanKernel *kernel = &plan->kernel[s->kernel];
+            if (used[s->kernel] || (only_kernel && !strstr(kernel->name, only_kernel))) continue;
+            used[s->kernel] = true;
+            if (!kernel->cuda) user_error("kernel %s has no CUDA text; compile the plan with --target cpu,cuda", kernel->name);
+            Job j = {.kernel = kernel, .segment = i, .step = k, .text = text_of(plan, kernel->cuda->file)};
+            char *own = some ? signature(&j, s) : NULL;
+            int at = 0;
+            while (at < n && !(some && !strcmp(kind[at], own))) at++;
+            if (at < n && kernel->flops >= job[at].kernel->flops) continue;
+            kind[at] = own;
+            job[at] = j;
+            n = MAX(n, at + 1);
+        }
+    free(kind);
+    free(used);
+    *count = n;
+    return job;
 }
 
 int main(int argc, char **argv)
 {
     prog_name = "blocks";
     const char *program = "train_step";
-    int first = 1, most = 1 << 30;
+    int first = 1, n = 0;
     for (; first < argc && starts(argv[first], "--"); first++) {
         if (!strcmp(argv[first], "--some")) some = true;
         else if (!strcmp(argv[first], "--program") && first + 1 < argc) program = argv[++first];
         else if (!strcmp(argv[first], "--kernel") && first + 1 < argc) only_kernel = argv[++first];
         else if (!strcmp(argv[first], "--samples") && first + 1 < argc) samples = atoi(argv[++first]);
-        else if (!strcmp(argv[first], "--most") && first + 1 < argc) most = atoi(argv[++first]);
+        else if (!strcmp(argv[first], "--blocks") && first + 1 < argc) n_blocks = atoi(argv[++first]);
         else if (!strcmp(argv[first], "--seed") && first + 1 < argc) seed = strtoull(argv[++first], NULL, 10) << 20;
         else if (!strcmp(argv[first], "--terms") && first + 1 < argc) budget = atof(argv[++first]);
-        else user_error("usage: blocks [--program P] [--kernel PART_OF_NAME] [--some] [--most N] [--samples N] [--terms N] [--seed N] PLAN");
+        else user_error("usage: blocks [--program P] [--kernel PART_OF_NAME] [--some] [--blocks N] [--samples N] [--terms N] [--seed N] PLAN");
     }
     if (first + 1 != argc) user_error("which plan?");
     char *err = NULL;
@@ -334,33 +383,19 @@ int main(int argc, char **argv)
     if (!plan) user_error("%s", err);
     const PlanProgram *p = plan_program(plan, program);
     if (!p) user_error("the plan has no program `%s`", program);
-    Job *job = xcalloc((size_t)plan->n_kernels + 1, sizeof *job);
-    EmuSource *source = xcalloc((size_t)plan->n_kernels + 1, sizeof *source);
-    char **seen = xcalloc((size_t)plan->n_kernels + 1, sizeof *seen);
-    bool *used = xcalloc((size_t)plan->n_kernels + 1, sizeof *used);
-    int n = 0, signatures = 0;
+    Job *job = jobs_of(plan, p, &n);
+    EmuSource *source = xcalloc((size_t)n + 1, sizeof *source);
     int64_t largest = 4096;
-    for (int i = 0; i < p->n_segments; i++)
-        for (int k = 0; k < p->segment[i].n_steps && n < most; k++) {
-            const PlanStep *s = &p->segment[i].step[k];
-            const PlanKernel *kernel = &plan->kernel[s->kernel];
-            if (used[s->kernel] || (only_kernel && !strstr(kernel->name, only_kernel))) continue;
-            used[s->kernel] = true;
-            if (!kernel->cuda) user_error("kernel %s has no CUDA text; compile the plan with --target cpu,cuda", kernel->name);
-            Job j = {.kernel = kernel, .segment = i, .step = k, .source = n, .text = text_of(plan, kernel->cuda->file)};
-            if (some) {
-                char *sig = signature(&j, s);
-                bool old = false;
-                for (int q = 0; q < signatures; q++) old |= !strcmp(seen[q], sig);
-                if (old) continue;
-                seen[signatures++] = sig;
-            }
-            for (int q = 0; q < s->n_buffers; q++) largest = MAX(largest, p->segment[i].buffer[s->buffer[q]].elements);
-            const char **entry = xcalloc((size_t)kernel->cuda->n_launches + 1, sizeof *entry);
-            for (int l = 0; l < kernel->cuda->n_launches; l++) entry[l] = kernel->cuda->launch[l].entry;
-            source[n] = (EmuSource){.name = kernel->name, .path = kernel->cuda->file, .text = j.text, .entry = entry, .n_entries = kernel->cuda->n_launches};
-            job[n++] = j;
-        }
+    for (int k = 0; k < n; k++) {
+        const PlanSegment *g = &p->segment[job[k].segment];
+        const PlanStep *s = &g->step[job[k].step];
+        const PlanCuda *c = job[k].kernel->cuda;
+        for (int q = 0; q < s->n_buffers; q++) largest = MAX(largest, g->buffer[s->buffer[q]].elements);
+        const char **entry = xcalloc((size_t)c->n_launches + 1, sizeof *entry);
+        for (int l = 0; l < c->n_launches; l++) entry[l] = c->launch[l].entry;
+        source[k] = (EmuSource){.name = job[k].kernel->name, .path = c->file, .text = job[k].text, .entry = entry, .n_entries = c->n_launches};
+        job[k].source = k;
+    }
     char *prelude = text_of(plan, "kernels/prelude.cuh");
     EmuCode *code = emu_load(source, n, &(EmuOptions){.prelude = prelude, .draw_inputs = true});
     make_pools(largest);
@@ -376,7 +411,6 @@ int main(int argc, char **argv)
             fflush(stdout);
         }
     }
-    (void)verbose;
     printf("%d kernels, %d failed\n", n, failed);
     return failed || !n ? EXIT_USER : EXIT_OK;
 }
