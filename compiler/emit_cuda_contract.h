@@ -1,0 +1,49 @@
+/* Shared by the printers of CUDA contractions: emit_cuda_contract.c (the structure), emit_cuda_stage.c (operands in shared memory), emit_cuda_leaf.c (what
+   multiplies two stages). */
+#ifndef ECT_EMIT_CUDA_CONTRACT_H
+#define ECT_EMIT_CUDA_CONTRACT_H
+#include "compiler/emit_cuda.h"
+
+enum { BK_FMA = 16, BK_MMA = 32, BK_TF32 = 16, PAD_MMA = 8, PAD_TF32 = 4, TN = 4 };             /* depths of a stage, gaps between its lines, columns of a thread */
+
+/* A convolution's rows in tiles of whole image lines: the operand is staged once an element, with its border, and read by every tap. */
+typedef struct {
+    bool on;
+    const Tap *h, *w;                                /* outer and inner windowed axis; h may be NULL */
+    int64_t H, W, lines, images;                     /* lines of an image that a tile has, images that it has */
+    int64_t SH, SW, left_h, left_w;                  /* lines and pixels of the stage; of them before the tile's first */
+    int n_inner; Axis inner[MAX_AXES]; int64_t depth;/* summed axes beyond taps */
+} Halo;
+typedef struct {
+    Halo halo;                                       /* of the first segment */
+    int64_t M, N, B, TASK, tasks;                    /* rows, columns, batch; rows of a task, tasks of a batch element */
+    int64_t BM, BN, BK, CN;                          /* tile of a block, depth of a stage, columns of the tile's end */
+    int64_t column_blocks, splits, K0;               /* splits: of the sum over K; K0: of the first segment */
+    bool mma; Number number;                         /* mma: with operands of this precision; else NUM_F32 */
+    bool whole_rows;                                 /* a row is reduced, so the block has all columns */
+    int warps_m, warps_n;
+} Shape;
+typedef struct { const char *name; bool rows_inner; int64_t wide, depth; } Stage;    /* rows_inner: [depth][wide], else [wide][depth] */
+
+/* ---- emit_cuda_stage.c ---- */
+Number precision_of(const Emit *e, const Operand *o);                          /* that its values have; NUM_F32: any */
+int64_t stage_pad(const Shape *s);                   /* elements between lines of a stage */
+bool stage_half(const Shape *s);
+const char *stage_type(const Shape *s);
+int64_t stage_size(const Shape *s, int64_t wide);    /* elements of a stage of `wide` rows or columns */
+/* Do neighbours along the innermost wide axis of v[] lie next to each other in what the operand loads? */
+bool stage_contiguous(const Emit *e, const Operand *o, const Axis *v, int n);
+const char *stage_at(Emit *e, const Shape *s, const Stage *g, const char *wide, const char *deep);
+/* Fills a stage: element (wide, deep) is the operand at row or column first + wide and summed index k0 + deep of the axes v[]; 0 outside. */
+void stage_fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, const Stage *stage, int n_k, const Axis *v);
+void stage_fill_halo(Emit *e, const Shape *s);       /* a convolution's: [image][line][pixel][channel], the prologue once an element */
+const char *stage_halo_row(Emit *e, const Shape *s, const char *row);          /* where a row of the tile begins in it, for tap 0 */
+
+/* ---- emit_cuda_leaf.c ---- */
+void leaf_declare(Emit *e, const Shape *s);          /* the thread's sums, 0 */
+void leaf_place(Emit *e, const Shape *s);            /* where they lie in the tile */
+bool halo_rows_whole(const Shape *s);                /* do 16 rows of a convolution's tile lie one after another in its stage? */
+void leaf_multiply(Emit *e, const Shape *s, const Stage *a, const Stage *b);   /* a NULL: a convolution's stage, at tap_at */
+/* put: prints what is done with a sum, given its row and column in the tile. */
+void leaf_each(Emit *e, const Shape *s, void (*put)(Emit *e, const Shape *s, const char *row, const char *col, const char *value));
+#endif

@@ -1,0 +1,333 @@
+/* CUDA dialect: operands of contractions in shared memory, with their prologue: by rows or columns and depth, or a convolution's lines with their border.
+   Several elements at once where they lie side by side.
+   Assumes operands as lower_reduce.c leaves them; what is outside is 0, so any size works. */
+#include "compiler/emit_cuda_contract.h"
+
+/* ---- operands ---- */
+/* The precision that the operand's values have; NUM_F32: any. */
+Number precision_of(const Emit *e, const Operand *o)
+{
+    const KExpr *x = &e->k->expr[o->value];
+    if (x->kind == K_LOAD) return e->l->buf[e->k->buf[x->slot]].type;
+    if (x->kind != K_OP) return NUM_F32;
+    return x->op == OP_bf16 ? NUM_BF16 : x->op == OP_f16 ? NUM_F16 : x->op == OP_tf32 ? NUM_TF32 : NUM_F32;
+}
+
+/* Elements between lines of a stage, so that a warp's loads meet few banks twice. */
+int64_t stage_pad(const Shape *s) { return !s->mma ? 0 : s->number == NUM_TF32 ? PAD_TF32 : PAD_MMA; }
+
+bool stage_half(const Shape *s) { return number_info[s->number].bytes == 2; }
+
+const char *stage_type(const Shape *s) { return s->number == NUM_F16 ? "ect_f16_t" : s->number == NUM_BF16 ? "ect_bf16_t" : "float"; }
+
+static const Tap *tap_on(const Operand *o, Sym role)
+{
+    for (int t = 0; t < o->n_taps; t++) if (o->tap[t].axis == role) return &o->tap[t];
+    return NULL;
+}
+
+/* The variable of a role where operand o is staged: a windowed axis is counted on the output's side first. */
+static const char *role_name(Emit *e, const Operand *o, Sym role)
+{
+    return tap_on(o, role) ? arena_printf(e->k->arena, "%s_at", loop_c_name(e, role)) : loop_c_name(e, role);
+}
+
+/* of_first: the role of which the variable is the first of several elements', NAME_0. */
+static void decode_axes(Emit *e, const Operand *o, const char *flat, int n, const Axis *v, Sym of_first)
+{
+    int64_t inner = 1;
+    int first = 0;
+    while (first < n && v[first].size == 1) first++;
+    for (int i = n; i-- > 0;) {
+        const char *name = role_name(e, o, v[i].role);
+        if (v[i].role == of_first) name = arena_printf(e->k->arena, "%s_0", name);
+        if (v[i].size == 1) line(e, "const int %s = 0;", name);
+        else if (i == first && inner == 1) line(e, "const int %s = %s;", name, flat);
+        else if (i == first) line(e, "const int %s = %s / %lld;", name, flat, (long long)inner);
+        else if (inner == 1) line(e, "const int %s = %s %% %lld;", name, flat, (long long)v[i].size);
+        else line(e, "const int %s = %s / %lld %% %lld;", name, flat, (long long)inner, (long long)v[i].size);
+        inner *= v[i].size;
+    }
+}
+
+/* Do neighbours along the innermost wide axis of v[] lie next to each other in what the operand loads? Of the largest buffer it reads. */
+bool stage_contiguous(const Emit *e, const Operand *o, const Axis *v, int n)
+{
+    const Kernel *k = e->k;
+    int loop = -1;
+    for (int i = n; i-- > 0 && loop < 0;) {
+        if (v[i].size == 1) continue;
+        int a = op_axis(o, v[i].role);
+        if (a < 0) return false;
+        loop = o->loop[a];
+    }
+    int64_t most = 0;
+    bool next = false;
+    bool *seen = xcalloc((size_t)k->n_expr, 1);
+    seen[o->value] = true;
+    for (KRef x = o->value + 1; x-- > 1;) {
+        if (!seen[x]) continue;
+        for (int i = 0; i < k->expr[x].n_in; i++) seen[k->expr[x].in[i]] = true;
+        if (k->expr[x].kind != K_LOAD || e->l->buf[k->buf[k->expr[x].slot]].elements <= most) continue;
+        int64_t coef = 0;
+        most = e->l->buf[k->buf[k->expr[x].slot]].elements;
+        next = loop >= 0 && ix_linear(k, k->expr[x].index, loop, &coef) && coef == 1;
+    }
+    free(seen);
+    return next;
+}
+
+/* Elements of one stage of `wide` rows or columns, in either order. */
+int64_t stage_size(const Shape *s, int64_t wide)
+{
+    int64_t pad = stage_pad(s);
+    return (MAX(wide * (s->BK + pad), s->BK * (wide + pad)) + 7) / 8 * 8;
+}
+
+static bool word(const char *s) { return !strchr(s, ' '); }
+
+const char *stage_at(Emit *e, const Shape *s, const Stage *g, const char *wide, const char *deep)
+{
+    int64_t pad = stage_pad(s);
+    if (g->rows_inner) return arena_printf(e->k->arena, word(deep) ? "%s[%s*%lld + %s]" : "%s[(%s)*%lld + %s]", g->name, deep, (long long)(g->wide + pad), wide);
+    return arena_printf(e->k->arena, word(wide) ? "%s[%s*%lld + %s]" : "%s[(%s)*%lld + %s]", g->name, wide, (long long)(g->depth + pad), deep);
+}
+
+static void also(StrBuf *b, const char *condition) { sb_printf(b, "%s%s", b->len ? " && " : "", condition); }
+
+/* ---- several elements of a stage at once ---- */
+/* The loop along which a thread stages its elements, and how many at once: neighbours in what the operand loads. */
+static int64_t vector_width(const Emit *e, const Shape *s, const Operand *o, Sym role, int64_t size, bool next)
+{
+    int64_t width = stage_half(s) ? 8 : 4;
+    return next && !tap_on(o, role) && op_axis(o, role) >= 0 && size % width == 0 && s->BK % width == 0 && !e->k->n_b ? width : 1;
+}
+
+/* The index with the loop at a multiple of `width` and the others anywhere: a multiple of `width`, and steps by one along the loop? */
+static bool aligned_index(const Kernel *k, IRef i, int loop, int64_t width)
+{
+    const IndexExpr *x = &k->index[i];
+    bool along = false;
+    if (x->c % width) return false;
+    for (int t = 0; t < x->n; t++) {
+        const Atom *a = &k->atom[x->t[t].atom];
+        if (a->kind == ATOM_LOOP && a->loop == loop) {
+            if (x->t[t].k != 1) return false;
+            along = true;
+        } else if (x->t[t].k % width || (a->kind != ATOM_LOOP && (k->index[a->e].deps >> loop & 1))) return false;
+    }
+    return along;
+}
+
+/* Does the index stay the same while the loop goes from a multiple of `width` to the last element before the next? */
+static bool steady_index(const Kernel *k, IRef i, int loop, int64_t width)
+{
+    const IndexExpr *x = &k->index[i];
+    for (int t = 0; t < x->n; t++) {
+        const Atom *a = &k->atom[x->t[t].atom];
+        if (a->kind == ATOM_LOOP ? a->loop != loop : !(k->index[a->e].deps >> loop & 1)) continue;
+        if (a->kind != ATOM_DIV || a->c % width || !aligned_index(k, a->e, loop, width)) return false;
+    }
+    return true;
+}
+
+static void reach_always(const Emit *e, KRef v, bool *seen)
+{
+    const KExpr *x = &e->k->expr[v];
+    if (seen[v]) return;
+    seen[v] = true;
+    for (int i = 0; x->kind != K_SELECT && i < x->n_in; i++) reach_always(e, x->in[i], seen);
+}
+
+/* Prints loads and draws of `value` for all elements of a vector; their names go to e->tmp. The loop's variable is `first` meanwhile. */
+static void vector_loads(Emit *e, KRef value, int loop, int64_t width)
+{
+    Kernel *k = e->k;
+    bool *seen = xcalloc((size_t)k->n_expr, 1);
+    reach_always(e, value, seen);
+    for (KRef v = 1; v < (KRef)k->n_expr; v++) {
+        const KExpr *x = &k->expr[v];
+        if (!seen[v] || e->tmp[v]) continue;
+        if (x->kind == K_LOAD && aligned_index(k, x->index, loop, width)) {
+            const char *name = arena_printf(k->arena, "%s_%d", buffer_name(e, x->slot), e->n_tmp++);
+            line(e, "float %s[%lld];", name, (long long)width);
+            Number type = e->l->buf[k->buf[x->slot]].type;
+            const char *half = type == NUM_F32 ? "" : arena_printf(k->arena, "_%s", number_info[type].name);
+            line(e, "ect_load%lld%s(%s, &%s[%s]);", (long long)width, half, name, buffer_name(e, x->slot), index_text(e, x->index));
+            e->tmp[v] = arena_printf(k->arena, "%s[q]", name);
+        } else if (x->kind == K_LOAD && steady_index(k, x->index, loop, width)) {
+            char *name = arena_printf(k->arena, "t%d", e->n_tmp++);
+            line(e, "const float %s = %s;", name, expr_text(e, v));
+            e->tmp[v] = name;
+        } else if (x->kind == K_DRAW && aligned_index(k, x->index2, loop, 4) && steady_index(k, x->index, loop, width)) {
+            const DrawSite *d = &e->l->draw[k->draw[x->slot]];
+            const char *kind = d->kind == DRAW_NORMAL ? "NORMAL" : d->kind == DRAW_UNIFORM ? "UNIFORM" : "BERNOULLI";
+            const char *name = arena_printf(k->arena, "draw%d_%d", x->slot, e->n_tmp++);
+            line(e, "float %s[%lld];", name, (long long)width);
+            line(e, "ECT_%s_ROW(%d, %s, %s, %lld, %lld, %s%s);", kind, x->slot, index_text(e, x->index), index_text(e, x->index2), (long long)width, (long long)x->value,
+                 d->kind == DRAW_BERNOULLI ? arena_printf(k->arena, "threshold%d, ", x->slot) : "", name);
+            e->tmp[v] = arena_printf(k->arena, "%s[q]", name);
+        }
+    }
+    free(seen);
+}
+
+/* `value`, or value[width]: the operand's elements, 0 where the condition does not hold. loop: along which they lie, its variable being `first`. */
+static void staged_value(Emit *e, const Operand *o, const char *condition, int loop, int64_t width)
+{
+    Kernel *k = e->k;
+    if (width > 1) line(e, condition ? "float value[%lld] = {};" : "float value[%lld];", (long long)width);
+    else line(e, condition ? "float value = 0.0f;" : "float value;");
+    if (condition) open_block(e, "if (%s)", condition);
+    else { line(e, "{"); e->indent++; }
+    char **before = e->tmp, **own = xcalloc((size_t)k->n_expr, sizeof *own);
+    e->tmp = own;
+    if (width > 1) {
+        const char *name = e->loop_name[loop], *first = arena_printf(k->arena, "%s_0", name);
+        e->loop_name[loop] = first;
+        vector_loads(e, o->value, loop, width);
+        e->loop_name[loop] = name;
+        line(e, "#pragma unroll");
+        open_block(e, "for (int q = 0; q < %lld; q++)", (long long)width);
+        line(e, "const int %s = %s + q;", name, first);
+    }
+    char **values = cuda_values(e, 1, &o->value);
+    line(e, width > 1 ? "value[q] = %s;" : "value = %s;", expr_text(e, o->value));
+    cuda_values_end(e, values);
+    if (width > 1) close_block(e);
+    e->tmp = before;
+    free(own);
+    close_block(e);
+}
+
+/* Stores what was staged: `width` elements from `at` on, `step` apart. */
+static void put_staged(Emit *e, const Shape *s, const char *at, int64_t step, int64_t width)
+{
+    const char *half = stage_half(s) ? number_info[s->number].name : NULL;
+    if (width > 1 && step > 1) line(e, "#pragma unroll");
+    if (width == 1 && half) line(e, "ect_store_%s(&%s, value);", half, at);
+    else if (width == 1) line(e, "%s = value;", at);
+    else if (step == 1 && half) line(e, "ect_store8_%s(&%s, value);", half, at);
+    else if (step == 1) line(e, "ect_store4(&%s, value);", at);
+    else if (half) line(e, "for (int q = 0; q < %lld; q++) ect_store_%s(&%s + q*%lld, value[q]);", (long long)width, half, at, (long long)step);
+    else line(e, "for (int q = 0; q < %lld; q++) (&%s)[q*%lld] = value[q];", (long long)width, at, (long long)step);
+}
+
+static const Axis *innermost(const Axis *v, int n)
+{
+    for (int i = n; i-- > 0;) if (v[i].size > 1) return &v[i];
+    return n ? &v[n - 1] : NULL;
+}
+
+/* Fills a stage: element (wide, deep) is the operand at row or column first + wide and summed index k0 + deep of the axes v[]; 0 outside. */
+void stage_fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, const Stage *stage, int n_k, const Axis *v)
+{
+    Kernel *k = e->k;
+    const Operand *o = side == 'a' ? &g->a : &g->b;
+    const Axis *wide_axes = side == 'a' ? k->m : k->nn;
+    int n_wide = side == 'a' ? k->n_m : k->n_n;
+    bool wide_next = stage_contiguous(e, o, wide_axes, n_wide), deep_next = !wide_next && stage_contiguous(e, o, v, n_k);
+    int64_t K = axes_product(v, n_k), W = side == 'a' ? s->M : s->N, tile = side == 'a' ? s->BM : s->BN;
+    const Axis *along = wide_next ? innermost(wide_axes, n_wide) : innermost(v, n_k);
+    int64_t width = along ? vector_width(e, s, o, along->role, along->size, wide_next || deep_next) : 1;
+    if (wide_next && tile % width) width = 1;
+    int loop = width > 1 ? o->loop[op_axis(o, along->role)] : -1;
+    int64_t wides = wide_next ? stage->wide / width : stage->wide, deeps = wide_next ? s->BK : s->BK / width;
+    line(e, "/* operand %c%s with its prologue{{%c%d}}, 0 outside */", side, seg ? arena_printf(k->arena, " of segment %d", seg) : "", side, seg);
+    open_block(e, "for (int slot = threadIdx.x; slot < %lld; slot += %d)", (long long)(wides * deeps), CUDA_THREADS);
+    const char *times = width > 1 ? arena_printf(k->arena, "*%lld", (long long)width) : "";
+    if (wide_next) line(e, "const int wide = slot %% %lld%s, deep = slot / %lld;", (long long)wides, times, (long long)wides);
+    else line(e, "const int wide = slot / %lld, deep = slot %% %lld%s;", (long long)deeps, (long long)deeps, times);
+    line(e, "const int %s = %s + wide;", side == 'a' ? "row_at" : "col_at", side == 'a' ? "row0" : "col0");
+    line(e, "const int k_at = k0 + deep;");
+    StrBuf inside = {0};
+    const char *k_end = s->splits > 1 ? "k_end" : arena_printf(k->arena, "%lld", (long long)K);
+    if (side == 'a' && s->TASK % s->BM) also(&inside, "row_at < row_end");
+    else if (W % tile) also(&inside, arena_printf(k->arena, "%s < %lld", side == 'a' ? "row_at" : "col_at", (long long)W));
+    if (s->splits > 1 || K % s->BK) also(&inside, arena_printf(k->arena, "k_at < %s", k_end));
+    const char *keep[MAX_AXES];
+    for (int i = 0; i < o->n_axes; i++) keep[i] = e->loop_name[o->loop[i]];
+    decode_axes(e, o, side == 'a' ? "row_at" : "col_at", n_wide, wide_axes, width > 1 ? along->role : NULL);
+    decode_axes(e, o, "k_at", n_k, v, width > 1 ? along->role : NULL);
+    for (int i = 0; i < o->n_axes; i++) {
+        const Tap *t = tap_on(o, o->outer[i]);
+        if (!t) continue;
+        const char *in = arena_printf(k->arena, "%s_in", loop_c_name(e, t->axis)), *tap = loop_c_name(e, t->kaxis);
+        StrBuf at = {0};                             /* position + tap * dil - pad */
+        sb_printf(&at, "%s_at", loop_c_name(e, t->axis));
+        if (t->pad < 0) sb_printf(&at, " + %lld", (long long)-t->pad);
+        if (llabs(t->dil) == 1) sb_printf(&at, " %c %s", t->dil < 0 ? '-' : '+', tap);
+        else sb_printf(&at, " %c %s*%lld", t->dil < 0 ? '-' : '+', tap, llabs(t->dil));
+        if (t->pad > 0) sb_printf(&at, " - %lld", (long long)t->pad);
+        line(e, "const int %s = %s;", in, at.s);
+        sb_free(&at);
+        also(&inside, arena_printf(k->arena, "%s >= 0 && %s < %lld", in, in, (long long)t->in));
+        e->loop_name[o->loop[i]] = in;
+    }
+    staged_value(e, o, inside.s, loop, width);
+    for (int i = 0; i < o->n_axes; i++) e->loop_name[o->loop[i]] = keep[i];
+    int64_t pad = stage_pad(s);
+    put_staged(e, s, stage_at(e, s, stage, "wide", "deep"), stage->rows_inner == wide_next ? 1 : stage->rows_inner ? stage->wide + pad : stage->depth + pad, width);
+    close_block(e);
+    sb_free(&inside);
+}
+
+/* Fills the stage of a convolution: [image][line][pixel][channel], the prologue once an element. */
+void stage_fill_halo(Emit *e, const Shape *s)
+{
+    Kernel *k = e->k;
+    const Halo *h = &s->halo;
+    const Operand *o = &k->seg[0].a;
+    const Axis *along = innermost(h->inner, h->n_inner);
+    int64_t width = along ? vector_width(e, s, o, along->role, along->size, stage_contiguous(e, o, h->inner, h->n_inner)) : 1;
+    int loop = width > 1 ? o->loop[op_axis(o, along->role)] : -1;
+    int64_t pitch = s->BK + stage_pad(s), deeps = s->BK / width, per_line = h->SW * deeps, per_image = per_line * h->SH;
+    int others = k->n_m - (h->h ? 2 : 1);
+    line(e, "/* operand a with its prologue{{a0}}, once an element, 0 outside: [%lld images][%lld lines][%lld pixels][%lld channels] */", (long long)h->images, (long long)h->SH,
+         (long long)h->SW, (long long)s->BK);
+    open_block(e, "for (int slot = threadIdx.x; slot < %lld; slot += %d)", (long long)(per_image * h->images), CUDA_THREADS);
+    line(e, "const int deep = slot %% %lld%s;", (long long)deeps, width > 1 ? arena_printf(k->arena, "*%lld", (long long)width) : "");
+    line(e, "const int k_at = k0 + deep;");
+    line(e, "const int w_in = slot / %lld %% %lld - %lld;", (long long)deeps, (long long)h->SW, (long long)h->left_w);
+    StrBuf inside = {0};
+    also(&inside, arena_printf(k->arena, "w_in >= 0 && w_in < %lld", (long long)h->w->in));
+    if (h->h) {
+        line(e, "const int h_in = row0 / %lld %% %lld + slot / %lld %% %lld - %lld;", (long long)h->W, (long long)h->H, (long long)per_line, (long long)h->SH, (long long)h->left_h);
+        also(&inside, arena_printf(k->arena, "h_in >= 0 && h_in < %lld", (long long)h->h->in));
+    }
+    if (others) {
+        int64_t image = h->W * (h->h ? h->H : 1), n = axes_product(k->m, others);
+        if (h->images > 1) line(e, "const int image = row0 / %lld + slot / %lld;", (long long)image, (long long)per_image);
+        else line(e, "const int image = row0 / %lld;", (long long)image);
+        if (n % h->images) also(&inside, arena_printf(k->arena, "image < %lld", (long long)n));
+        decode_axes(e, o, "image", others, k->m, NULL);
+    }
+    if (h->depth % s->BK) also(&inside, arena_printf(k->arena, "k_at < %lld", (long long)h->depth));
+    decode_axes(e, o, "k_at", h->n_inner, h->inner, width > 1 ? along->role : NULL);
+    const char *keep[MAX_AXES];
+    for (int i = 0; i < o->n_axes; i++) {
+        const Tap *t = tap_on(o, o->outer[i]);
+        keep[i] = e->loop_name[o->loop[i]];
+        if (t) e->loop_name[o->loop[i]] = t == h->w ? "w_in" : "h_in";
+    }
+    staged_value(e, o, inside.s, loop, width);
+    for (int i = 0; i < o->n_axes; i++) e->loop_name[o->loop[i]] = keep[i];
+    put_staged(e, s, arena_printf(k->arena, "a_tile[slot / %lld*%lld + deep]", (long long)deeps, (long long)pitch), 1, width);
+    close_block(e);
+    sb_free(&inside);
+}
+
+/* Where a row of the tile begins in that stage, for tap 0. */
+const char *stage_halo_row(Emit *e, const Shape *s, const char *row)
+{
+    const Halo *h = &s->halo;
+    int64_t pitch = s->BK + stage_pad(s);
+    StrBuf b = {0};
+    if (h->images > 1) sb_printf(&b, "(%s) / %lld*%lld + ", row, (long long)(h->lines * h->W), (long long)(h->SH * h->SW * pitch));
+    if (h->h && h->images > 1) sb_printf(&b, "(%s) / %lld %% %lld*%lld + ", row, (long long)h->W, (long long)h->lines, (long long)(h->SW * pitch));
+    else if (h->h) sb_printf(&b, "(%s) / %lld*%lld + ", row, (long long)h->W, (long long)(h->SW * pitch));
+    sb_printf(&b, "(%s) %% %lld*%lld", row, (long long)h->W, (long long)pitch);
+    const char *text = arena_strdup(e->k->arena, b.s);
+    sb_free(&b);
+    return text;
+}
