@@ -78,7 +78,7 @@ static const Rule cuda_rules[] = {
     {"a maximum starts at the largest value", "max matmul", "(-)__builtin_inff", PUT, "", 0},
     {"the last element is left out", "map sum", "piece < ([0-9]+); piece", ADD, NULL, -1},
     /* tables of rows */
-    {"rows that do not hold are taken for those that do", "rows", "holds\\[n\\] = ()", PUT, "!", 0},
+    {"no row holds", "rows", "holds\\[n\\] = [^;]*x[^;]* \\? (1) : 0", PUT, "0", 0},
     {"a row is counted twice", "rows", "count(\\+\\+)", PUT, " += 2", 0},
     {"the count begins at 1", "rows", "int count = (0);", PUT, "1", 0},
 };

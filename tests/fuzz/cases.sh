@@ -7,3 +7,4 @@ for level in -O1 -O3; do
 done
 # Their CUDA texts, in exact mode.
 [ -z "$exact" ] || "$BUILD/tests-tools/fuzz" --bin "$BUILD" --ectc "$ECTC" $exact --cuda "$SRC"/tests/fuzz/cases/*.dsl || exit 1
+[ -z "$exact" ] || "$BUILD/tests-tools/fuzz" --bin "$BUILD" --ectc "$ECTC" $exact --cuda "$SRC"/tests/fuzz/cases/cuda_*.dsl -- --precision bf16 || exit 1
