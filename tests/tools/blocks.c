@@ -9,7 +9,7 @@
 enum { MAX_SLOTS = 64, MAX_RUN = 1 << 14 };
 
 static const char *only_kernel;
-static int samples = 256, n_blocks = 4;
+static int samples = 256, n_blocks = 4, part = 1, parts = 1;
 static bool some;
 static double budget = 3e7;                          /* terms of sums, for one kernel's samples */
 
@@ -358,7 +358,8 @@ static Job *jobs_of(const Plan *plan, const PlanProgram *p, int *count)
         }
     free(kind);
     free(used);
-    *count = n;
+    *count = 0;                                      /* the part that was asked for */
+    for (int i = part - 1; i < n; i += parts) job[(*count)++] = job[i];
     return job;
 }
 
@@ -374,8 +375,10 @@ int main(int argc, char **argv)
         else if (!strcmp(argv[first], "--samples") && first + 1 < argc) samples = atoi(argv[++first]);
         else if (!strcmp(argv[first], "--blocks") && first + 1 < argc) n_blocks = atoi(argv[++first]);
         else if (!strcmp(argv[first], "--seed") && first + 1 < argc) seed = strtoull(argv[++first], NULL, 10) << 20;
-        else if (!strcmp(argv[first], "--terms") && first + 1 < argc) budget = atof(argv[++first]);
-        else user_error("usage: blocks [--program P] [--kernel PART_OF_NAME] [--some] [--blocks N] [--samples N] [--terms N] [--seed N] PLAN");
+        else if (!strcmp(argv[first], "--part") && first + 1 < argc) {
+            if (sscanf(argv[++first], "%d/%d", &part, &parts) != 2 || part < 1 || part > parts) user_error("--part 2/3");
+        } else if (!strcmp(argv[first], "--terms") && first + 1 < argc) budget = atof(argv[++first]);
+        else user_error("usage: blocks [--program P] [--kernel PART_OF_NAME] [--some] [--blocks N] [--samples N] [--terms N] [--seed N] [--part I/N] PLAN");
     }
     if (first + 1 != argc) user_error("which plan?");
     char *err = NULL;

@@ -1,0 +1,4 @@
+#!/bin/sh
+# Kernels of the full training plan in f32, at production shape, part 1 of 3.
+PRECISION=f32 PART=1
+. "$SRC/tests/cuda/production.lib"
