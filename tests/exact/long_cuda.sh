@@ -22,6 +22,8 @@ for precision in f32 bf16; do
     grep -q 'the sum in [0-9]* parts' "$work"/wide/kernels/*.cu || { echo "no sum is split"; exit 1; }
     exact wide --cuda --only grad
 done
+plan unfused "$SRC/models/shapes.dsl" -D channels=4 -D res=4 -D 'attn=[2]' --target cpu,cuda --fusion none
+exact unfused --cuda --only grad
 for f in "$SRC"/examples/*.dsl; do
     name=$(basename "$f" .dsl)
     echo "$name:"
