@@ -207,7 +207,7 @@ static void put_staged(Emit *e, const Shape *s, const char *at, int64_t step, in
     if (width > 1 && step > 1) line(e, "#pragma unroll");
     if (width == 1 && half) line(e, "ect_store_%s(&%s, value);", half, at);
     else if (width == 1) line(e, "%s = value;", at);
-    else if (step == 1 && half) line(e, "ect_store8_%s(&%s, value);", half, at);
+    else if (step == 1 && half) line(e, s->number == NUM_BF16 ? "ect_keep8_%s(&%s, value);" : "ect_store8_%s(&%s, value);", half, at);
     else if (step == 1) line(e, "ect_store4(&%s, value);", at);
     else if (half) line(e, "for (int q = 0; q < %lld; q++) ect_store_%s(&%s + q*%lld, value[q]);", (long long)width, half, at, (long long)step);
     else line(e, "for (int q = 0; q < %lld; q++) (&%s)[q*%lld] = value[q];", (long long)width, at, (long long)step);

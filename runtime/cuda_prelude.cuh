@@ -49,11 +49,12 @@ ECT_INLINE void ect_load8_bf16(float *to, const ect_bf16_t *from)
     ECT_UNROLL(4)
     for (int i = 0; i < 4; i++) { to[2 * i] = ect_from_bits(pair[i] << 16); to[2 * i + 1] = ect_from_bits(pair[i] & 0xffff0000u); }
 }
-ECT_INLINE void ect_store8_bf16(ect_bf16_t *to, const float *from)
+/* Of values that are bf16 already. */
+ECT_INLINE void ect_keep8_bf16(ect_bf16_t *to, const float *from)
 {
     ect_u32 pair[4];
     ECT_UNROLL(4)
-    for (int i = 0; i < 4; i++) pair[i] = ect_bits(ect_bf16(from[2 * i])) >> 16 | (ect_bits(ect_bf16(from[2 * i + 1])) & 0xffff0000u);
+    for (int i = 0; i < 4; i++) pair[i] = ect_bits(from[2 * i]) >> 16 | (ect_bits(from[2 * i + 1]) & 0xffff0000u);
     *(uint4 *)to = make_uint4(pair[0], pair[1], pair[2], pair[3]);
 }
 ECT_INLINE void ect_load8_f16(float *to, const ect_f16_t *from)
@@ -88,12 +89,12 @@ ECT_INLINE void ect_load8_bf16(float *to, const ect_bf16_t *from)
 {
     for (int i = 0; i < 8; i++) to[i] = ect_load_bf16(from[i]);
 }
-ECT_INLINE void ect_store8_bf16(ect_bf16_t *to, const float *from)
+ECT_INLINE void ect_keep8_bf16(ect_bf16_t *to, const float *from)
 {
     for (int i = 0; i < 8; i++) ect_store_bf16(to + i, from[i]);
 }
 ECT_INLINE void ect_load8_f16(float *to, const ect_f16_t *from) { ect_load8_bf16(to, from); }
-ECT_INLINE void ect_store8_f16(ect_f16_t *to, const float *from) { ect_store8_bf16(to, from); }
+ECT_INLINE void ect_store8_f16(ect_f16_t *to, const float *from) { ect_keep8_bf16(to, from); }
 #endif
 ECT_INLINE void ect_load8(float *to, const float *from) { ect_load4(to, from); ect_load4(to + 4, from + 4); }
 ECT_INLINE void ect_load4_bf16(float *to, const ect_bf16_t *from)
