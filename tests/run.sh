@@ -98,6 +98,7 @@ SRC=$(cd "$(dirname "$0")/.." && pwd) || exit 2
 BUILD=$(cd "$build" 2>/dev/null && pwd) || { echo "tests/run.sh: no folder $build; run make first" >&2; exit 2; }
 ECTC=$BUILD/ectc ECTRT=$BUILD/ect-rt
 RESULTS=$BUILD/test-results XDG_CACHE_HOME=$BUILD/test-cache
+[ -z "$list" ] || RESULTS=$BUILD/test-list           # a run that is under way keeps its own
 export SRC BUILD ECTC ECTRT RESULTS XDG_CACHE_HOME
 rm -rf "$RESULTS"
 mkdir -p "$RESULTS" "$XDG_CACHE_HOME" || exit 2
