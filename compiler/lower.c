@@ -38,6 +38,12 @@ bool rounded_operand(const Lower *c, Ref r) { return c->precision != NUM_F32 && 
 
 static bool product(const Graph *g, const Node *n) { return n->op == OP_contract && !pointwise_contract(g, n); }
 
+/* A sum over a few neighbours, which leaves an image: pooling, the gradient of a repeat. */
+static bool pools(const Graph *g, const Node *n)
+{
+    return n->op == OP_sum && spatial(n) && node_elements(N(g, n->in[0])) <= 16 * node_elements(n);
+}
+
 /* Marks the held nodes below r, and what those are made of: everything between two contractions. */
 static void mark_half(const Graph *g, Ref r, const bool *wide, bool *half, bool *seen)
 {
@@ -45,11 +51,11 @@ static void mark_half(const Graph *g, Ref r, const bool *wide, bool *half, bool 
     if (seen[r] || wide[r]) return;
     seen[r] = true;
     if (g->held[r]) half[r] = spatial(N(g, r));
-    if (cls == OPC_SOURCE || cls == OPC_REDUCE) return;
+    if (cls == OPC_SOURCE || (cls == OPC_REDUCE && !pools(g, N(g, r)))) return;
     for (int k = 0; k < N(g, r)->n_in; k++) mark_half(g, N(g, r)->in[k], wide, half, seen);
 }
 
-/* Held nodes that lie between contractions over activations, through element-wise operations and views: they are stored in 2 bytes. What comes from
+/* Held nodes that lie between contractions over activations, through element-wise operations, views and pooling: they are stored in 2 bytes. What comes from
    f32(x) does not, up to the next contraction: preconditioning, loss and their gradients. */
 static bool *half_nodes(const Graph *g)
 {
