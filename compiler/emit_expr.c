@@ -188,17 +188,43 @@ static bool constants(const Emit *e, const KExpr *x)
     return x->n_in > 1;
 }
 
+/* A whole argument of a call needs no parentheses of its own. */
+static void print_argument(Emit *e, KRef v)
+{
+    const char *text = expr_text(e, v);
+    size_t n = strlen(text), close = 0;
+    for (size_t i = 0, depth = 0; i < n && !close; i++) {
+        depth += text[i] == '(';
+        if (text[i] == ')' && !--depth) close = i;
+    }
+    if (text[0] == '(' && close == n - 1) sb_write(e->b, text + 1, n - 2);
+    else sb_puts(e->b, text);
+}
+
+/* Needs operand number i no parentheses, as in a * b / c and a * b + c - d * e? */
+static bool binds(const KExpr *x, const KExpr *operand, int i)
+{
+    if (operand->kind != K_OP) return false;
+    const bool product = operand->op == OP_mul || operand->op == OP_div, sum = operand->op == OP_add || operand->op == OP_sub;
+    if (x->op == OP_mul || x->op == OP_div) return product && i == 0;
+    if (x->op == OP_add || x->op == OP_sub) return product || (sum && i == 0);
+    return false;
+}
+
 static void print_op(Emit *e, const KExpr *x)
 {
+    const char *text = op_info[x->op].ctext;
+    const bool call = isalpha((unsigned char)text[0]) && !strchr(strchr(text, '(') + 1, '(');
     bool literal = constants(e, x);
-    for (const char *p = op_info[x->op].ctext; *p; p++) {
+    for (const char *p = text; *p; p++) {
         if (*p != '%') { sb_putc(e->b, *p); continue; }
         p++;
         if (*p == 'n') print_const(e, x->nan);
         else if (*p == 'i') print_const(e, x->inf);
         else {
             if (literal) sb_puts(e->b, "ect_literal(");
-            emit_expr(e, x->in[*p - '0']);
+            if (call || literal || binds(x, &e->k->expr[x->in[*p - '0']], *p - '0')) print_argument(e, x->in[*p - '0']);
+            else emit_expr(e, x->in[*p - '0']);
             if (literal) sb_putc(e->b, ')');
         }
     }

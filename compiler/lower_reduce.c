@@ -57,6 +57,13 @@ static void lower_members(Lower *c, const Group *k, Level level)
     }
 }
 
+/* Does axis i number the parts of a reduction (regroup.c) that are summed here over the axis before, too? */
+static bool of_parts(const Dom *dom, int i)
+{
+    const size_t n = strlen(dom[i].axis.role);
+    return i && dom[i].red && dom[i - 1].red && n > 5 && !strcmp(dom[i].axis.role + n - 5, "_tile");
+}
+
 /* Sums as loops: all of one kernel keep the same axes and sum the same. */
 void lower_sums(Lower *c, const Group *group, const char *reason)
 {
@@ -88,7 +95,7 @@ void lower_sums(Lower *c, const Group *group, const char *reason)
         for (int j = i; j > 0 && dom[j].rank > dom[j - 1].rank; j--) { Dom x = dom[j]; dom[j] = dom[j - 1]; dom[j - 1] = x; }
     int first = nd;                                  /* innermost axes that are accumulated side by side */
     int64_t lanes = 1;
-    while (first > 0 && lanes * dom[first - 1].axis.size <= 512) lanes *= dom[--first].axis.size;
+    while (first > 0 && lanes * dom[first - 1].axis.size <= 512 && !of_parts(dom, first - 1)) lanes *= dom[--first].axis.size;
     int64_t split = 1;                               /* of the axis just outside: an inner part joins the lanes */
     if (first > 0 && lanes < 64) split = divisor(dom[first - 1].axis.size, 256 / lanes);
     int64_t par = 1;
@@ -102,6 +109,13 @@ void lower_sums(Lower *c, const Group *group, const char *reason)
         int64_t outer = size / inner;
         Sym name = dom[i].axis.role;
         IRef base = 0;
+        if (inner == 1 && i + 1 < first && (i + 1 < first - 1 || split == 1) && of_parts(dom, i + 1)) {
+            const Axis tile = dom[++i].axis;         /* sums of parts: one loop over the parts of all rows */
+            int v = k->red[k->n_red++] = new_loop(k, name, size * tile.size);
+            domain_axis(c, name, size, ix_div(k, ix_loop(k, v), tile.size));
+            domain_axis(c, tile.role, tile.size, ix_mod(k, ix_loop(k, v), tile.size));
+            continue;
+        }
         if (outer > 1) {
             int v = new_loop(k, inner > 1 ? sym(arena_printf(k->arena, "%s_block", name)) : name, outer);
             if (dom[i].red) k->red[k->n_red++] = v;
