@@ -135,7 +135,7 @@ void backend_dump(StrBuf *out, const Backend *b, char letter)
     if (letter == 'H')
         for (int i = 0; i < b->n_text; i++) sb_printf(out, "%s\n", b->text[i].k->body);
     if (letter == 'U')
-        for (int i = 0; i < b->n_text && b->text[i].cuda; i++) sb_printf(out, "%s\n", b->text[i].cuda->body);
+        for (int i = 0; i < b->n_text && b->text[i].cuda; i++) if (b->text[i].cuda->body) sb_printf(out, "%s\n", b->text[i].cuda->body);
     for (int i = 0; i < b->n_low && letter != 'H' && letter != 'U'; i++) {
         const Lowered *l = b->low[i].l;
         sb_printf(out, "# %s after %s%s\n", b->low[i].seg->name, letter == 'O' ? "lower" : letter == 'T' ? "pair" : letter == 'G' ? "group" : "memplan", b->low[i].owned ? "" : ": equal to a segment above");
@@ -156,8 +156,7 @@ void backend_free(Backend *b)
     for (int i = 0; i < b->n_text; i++) {
         for (int j = 0; j < b->text[i].n_src; j++) free(b->text[i].src[j]);
         free(b->text[i].mark);
-        if (b->text[i].cuda) free(b->text[i].cuda->body);
-        free(b->text[i].cuda);
+        cuda_text_free(b->text[i].cuda);
         free(b->text[i].inst);
         free(b->text[i].src);
     }

@@ -206,12 +206,12 @@ static void print_stores(Emit *e)
 }
 
 /* Opens the loop of a thread over `total` numbered pieces of work; rows at or past a bound are left out where they are outermost. */
-static void open_pieces(Emit *e, int64_t total, int64_t blocks, int64_t outermost, int loop)
+static void open_pieces(Emit *e, int64_t total, int64_t outermost, int loop)
 {
     const char *type = total > INT32_MAX ? "long long" : "int";
     const char *end = arena_printf(e->k->arena, "%lld", (long long)total);
     if (loop >= 0 && e->k->loop[loop].bounded && outermost > 0) end = arena_printf(e->k->arena, "wanted*%lld", (long long)(total / outermost));
-    open_block(e, "for (%s piece = (%s)blockIdx.x*%d + threadIdx.x; piece < %s; piece += %lld)", type, type, CUDA_THREADS, end, (long long)(blocks * CUDA_THREADS));
+    open_block(e, "for (%s piece = (%s)blockIdx.x*%d + threadIdx.x; piece < %s; piece += (%s)gridDim.x*%d)", type, type, CUDA_THREADS, end, type, CUDA_THREADS);
 }
 
 static int64_t blocks_for(int64_t total) { return MIN((total + CUDA_THREADS - 1) / CUDA_THREADS, MAX_BLOCKS); }
@@ -222,7 +222,7 @@ static void map(Emit *e, CudaText *t)
     int64_t total = cuda_size(e, k->n_out, k->out), blocks = blocks_for(total);
     cuda_entry_begin(e, t, "", blocks, 1, 0);
     line(e, "/* one element a thread */");
-    open_pieces(e, total, blocks, k->n_out ? k->loop[k->out[0]].size : 0, k->n_out ? k->out[0] : -1);
+    open_pieces(e, total, k->n_out ? k->loop[k->out[0]].size : 0, k->n_out ? k->out[0] : -1);
     cuda_decode(e, "piece", k->n_out, k->out);
     print_stores(e);
     close_block(e);
@@ -260,7 +260,7 @@ static void accumulate(Emit *e, bool second)
             line(e, "const float d%d = %s - mean%d;", i, operand_text(e, k->acc[i]), i);
             line(e, "sq%d = ect_fma(d%d, d%d, sq%d);", i, i, i, i);
         } else if (k->acc_op[i] == OP_rmax) line(e, "sum%d = ect_max(sum%d, %s);", i, i, expr_text(e, k->acc[i]));
-        else if (x->kind == K_OP && x->op == OP_mul && !e->tmp[k->acc[i]])
+        else if (x->kind == K_OP && x->op == OP_mul && !e->tmp[k->acc[i]] && k->expr[x->in[0]].kind != K_CONST && k->expr[x->in[1]].kind != K_CONST)
             line(e, "sum%d = ect_fma(%s, %s, sum%d);", i, expr_text(e, x->in[0]), expr_text(e, x->in[1]), i);
         else line(e, "sum%d += %s;", i, expr_text(e, k->acc[i]));
     }
@@ -298,7 +298,7 @@ static void serial_sums(Emit *e, CudaText *t, const Sums *s, int64_t results, in
     int64_t blocks = blocks_for(results);
     cuda_entry_begin(e, t, "", blocks, 1, 0);
     line(e, "/* a result a thread: it adds up %lld values */", (long long)count);
-    open_pieces(e, results, blocks, s->n_res ? k->loop[s->res[0]].size : 0, s->n_res ? s->res[0] : -1);
+    open_pieces(e, results, s->n_res ? k->loop[s->res[0]].size : 0, s->n_res ? s->res[0] : -1);
     cuda_decode(e, "piece", s->n_res, s->res);
     for (int turn = 0; turn < (squares(k) ? 2 : 1); turn++) {
         begin_sums(e, turn);
@@ -333,7 +333,7 @@ static void block_sums(Emit *e, CudaText *t, const Sums *s, int64_t count)
 {
     Kernel *k = e->k;
     int64_t kept = cuda_size(e, s->n_kept, s->kept), width = 1, outer = cuda_size(e, k->n_out, k->out);
-    while (width < kept && width < 32) width *= 2;
+    while (width < kept && width < 32) width *= kept > 8 ? 32 : 2;
     int64_t chunks = (kept + width - 1) / width;
     cuda_entry_begin(e, t, "", outer, chunks, 0);
     line(e, "enum { KEPT = %lld, LANES = %lld };  /* results of a block, threads that add up each */", (long long)width, (long long)(CUDA_THREADS / width));
@@ -343,7 +343,7 @@ static void block_sums(Emit *e, CudaText *t, const Sums *s, int64_t count)
     line(e, "const int result = blockIdx.y*KEPT + kept;");
     cuda_decode(e, "(int)blockIdx.x", k->n_out, k->out);
     if (k->n_out && k->loop[k->out[0]].bounded) line(e, "if (%s >= wanted) return;", e->loop_name[k->out[0]]);
-    bool ragged = kept % width != 0;
+    const bool ragged = width == 32 || kept % width != 0;
     cuda_decode(e, ragged ? arena_printf(k->arena, "(result < %lld ? result : 0)", (long long)kept) : "result", s->n_kept, s->kept);
     for (int turn = 0; turn < (squares(k) ? 2 : 1); turn++) {
         begin_sums(e, turn);
@@ -465,12 +465,13 @@ static void arguments(StrBuf *b, const Kernel *k, const CudaText *t)
     sb_printf(b, "    void *buf[%d];\n};\n\n", t->instances * k->n_buf);
 }
 
-static CudaText *print(const Lowered *l, Kernel *k, int instances)
+CudaText *cuda_print(const Lowered *l, Kernel *k, int instances)
 {
     StrBuf body = {0}, text = {0};
     Emit e = {.b = &body, .l = l, .k = k, .cuda = true};
     CudaText *t = xcalloc(1, sizeof *t);
     t->instances = instances;
+    t->owner = -1;
     for (int i = 0; i < k->n_loops; i++) e.loop_name[i] = loop_c_name(&e, k->loop[i].name);
     e.itype = "int";
     for (int i = 0; i < k->n_index; i++)
@@ -489,6 +490,15 @@ static CudaText *print(const Lowered *l, Kernel *k, int instances)
     return t;
 }
 
+void cuda_text_free(CudaText *t)
+{
+    if (!t) return;
+    free(t->body);
+    free(t->user);
+    free(t->number);
+    free(t);
+}
+
 void emit_cuda(Backend *b)
 {
     int *most = xcalloc((size_t)b->n_text + 1, sizeof *most);
@@ -497,6 +507,6 @@ void emit_cuda(Backend *b)
             const Kernel *k = b->low[i].l->kernel[j];
             most[k->text] = MAX(most[k->text], k->n_member + 1);
         }
-    for (int i = 0; i < b->n_text; i++) b->text[i].cuda = print(b->text[i].l, b->text[i].k, most[i]);
+    for (int i = 0; i < b->n_text; i++) b->text[i].cuda = cuda_print(b->text[i].l, b->text[i].k, most[i]);
     free(most);
 }

@@ -8,13 +8,21 @@ enum { CUDA_THREADS = 256, CUDA_ENTRIES = 2 };
 
 /* What one entry is launched with; text: its body, before the header. */
 typedef struct { const char *suffix; int64_t grid[2], shared; int block; } CudaEntry;
+/* A number that a launch brings along, as member `name` of the arguments: an int, or a float. */
+typedef struct { const char *name; bool real; double value; } CudaNumber;
 struct CudaText {
-    char *body;                                      /* the whole text behind the header; heap */
+    char *body;                                      /* the whole text behind the header; heap; NULL: it is owner's */
+    int owner;                                       /* the kernel (of the plan's distinct ones) whose text and entries this one is launched with; -1: its own */
+    int n_user; int *user;                           /* of an owner: all kernels with its text, itself first; heap */
+    int n_number; CudaNumber *number;                /* in the order of the arguments; heap */
     int n_entries; CudaEntry entry[CUDA_ENTRIES];
     int64_t workspace;                               /* bytes of a launch of one instance */
     int instances;                                   /* the most of any launch */
 };
 
+/* The text of one kernel, with room for `instances` in its arguments. Heap; so is its body. */
+CudaText *cuda_print(const Lowered *l, Kernel *k, int instances);
+void cuda_text_free(CudaText *t);                    /* NULL is fine */
 /* Begins an entry `NAME suffix`: signature, buffers, draws. */
 void cuda_entry_begin(Emit *e, CudaText *t, const char *suffix, int64_t grid_x, int64_t grid_y, int64_t shared);
 void cuda_entry_end(Emit *e);

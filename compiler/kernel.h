@@ -160,6 +160,7 @@ int64_t buffer_size(const Buffer *b);                /* lower.c; in f32 elements
 
 /* marks.c */
 void marks_add(KernelText *t, const Lowered *l, const Kernel *k);              /* the lines of one instance */
+void marks_take(KernelText *t, const KernelText *from);                          /* from's lines, too */
 void marks_print(StrBuf *b, const KernelText *t, const char *body);            /* the text with its marks filled in */
 
 /* traffic.c */
@@ -184,6 +185,7 @@ int64_t axes_product(const Axis *v, int n);
 /* memplan.c M */ void memplan(Backend *b);                                    /* arena offsets, peak */
 /* emit_c.c  H */ void emit_c(Backend *b);                                     /* the C text of every distinct kernel */
 /* emit_cuda.c U */ void emit_cuda(Backend *b);                                /* their CUDA text, if the plan is for cuda */
+/* share_cuda.c V */ void share_cuda(Backend *b);                               /* kernels whose CUDA texts differ in numbers only: one text */
 void backend_free(Backend *b);
 void backend_dump(StrBuf *out, const Backend *b, char letter);                  /* what -d O, M and H show */
 Lowered *lower_segment(const Module *m, Program *p, Segment *s, const Layout *params);

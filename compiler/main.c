@@ -26,7 +26,7 @@ typedef struct {
     int64_t mem;                     /* --mem; 0: not given */
     bool keep_rows;                  /* --rows keep */
     bool apart;                      /* --pair no */
-    bool cuda;                       /* --target cpu,cuda */
+    bool cuda, own_texts;            /* --target cpu,cuda; --share no */
     const char *fusion, *program;    /* explain: what of; in which program, NULL: the first that trains */
     bool graphs_only;                /* --from: graphs without their model; m holds a program for each */
 } Run;
@@ -113,6 +113,7 @@ static void run_group(Run *r) { group(r->back, !r->unfused); }
 static void run_memplan(Run *r) { memplan(r->back); }
 static void run_emit_c(Run *r) { emit_c(r->back); }
 static void run_emit_cuda(Run *r) { if (r->cuda) emit_cuda(r->back); }
+static void run_share_cuda(Run *r) { if (r->cuda && !r->own_texts) share_cuda(r->back); }
 static void run_plan_write(Run *r) { plan_write(r->back, &(PlanOptions){ .out = r->out }); }
 
 typedef struct { char letter; const char *name; void (*run)(Run *); int needs, gives, breaks; const char *sentence; } Pass;
@@ -256,6 +257,7 @@ static void usage(FILE *to)
           "  --fusion MODE    full (the default), or none: each operation a kernel of its own, its result in memory\n"
           "  --rows HOW       keep: the first branch of `rows` is computed for every row; compact: for those that need it (compact)\n"
           "  --pair HOW       no: each evaluation of a network by itself; yes: two of the same weights side by side, where memory allows (yes)\n"
+          "  --share HOW      yes: kernels whose CUDA texts differ in numbers only share one; no: each kernel has its own (yes)\n"
           "  --program P      with explain: the program that is looked at (train_step, or the first)\n"
           "  --mem SIZE       no arena above SIZE bytes (900M, 2G: powers of ten): what does not fit is computed again\n"
           "  -d LETTERS       print what passes leave, to stdout\n"
@@ -338,6 +340,10 @@ static int compile(int argc, char **argv, Command command)
             const char *how = option_value(argc, argv, &i, a);
             if (strcmp(how, "no") && strcmp(how, "yes")) user_error("--pair %s: it is yes or no", how);
             r.apart = how[0] == 'n';
+        } else if (!strcmp(a, "--share") && !check_only) {
+            const char *how = option_value(argc, argv, &i, a);
+            if (strcmp(how, "no") && strcmp(how, "yes")) user_error("--share %s: it is yes or no", how);
+            r.own_texts = how[0] == 'n';
         } else if (!strcmp(a, "--mem") && command == COMPILE) {
             r.mem = size_value(option_value(argc, argv, &i, a));
         } else if (!strcmp(a, "--from") && command == COMPILE) {
@@ -345,7 +351,7 @@ static int compile(int argc, char **argv, Command command)
             if (strlen(l) != 1 || !strchr("XSCRFO", *l)) user_error("--from %s: a graph can enter at X, S, C, R, F or O", l);
             r.from = *l;
         } else if (a[0] == '-' && a[1]) {
-            static const char *const known[] = { "-D", "-d", "-o", "--target", "--precision", "--loss-scale", "--fusion", "--rows", "--pair", "--mem", "--from", "--program", "--help", "--version" };
+            static const char *const known[] = { "-D", "-d", "-o", "--target", "--precision", "--loss-scale", "--fusion", "--rows", "--pair", "--share", "--mem", "--from", "--program", "--help", "--version" };
             const char *near = suggest(a, known, COUNT(known));
             user_error("unknown option %s\n  help: %s%s%s", a, near ? "did you mean " : "ectc --help", near ? near : "", near ? "?" : "");
         } else if (r.model) user_error("one model at a time: %s and %s", r.model, a);

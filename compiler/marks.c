@@ -50,6 +50,14 @@ void marks_add(KernelText *t, const Lowered *l, const Kernel *k)
     free(seen);
 }
 
+void marks_take(KernelText *t, const KernelText *from)
+{
+    for (int i = 0; i < from->n_mark; i++) {
+        Origin at = {.file = from->mark[i].file, .line = from->mark[i].line};
+        add_line(t, from->mark[i].part, &at);
+    }
+}
+
 void marks_print(StrBuf *b, const KernelText *t, const char *body)
 {
     for (const char *p = body; *p;) {

@@ -209,8 +209,62 @@ static char *kernel_file(const KernelText *t)
     return b.s;
 }
 
-static char *cuda_file(const KernelText *t)
+/* What one text for several kernels stands for: the places of all. Its lists are heap. */
+static KernelText users_of(const Backend *b, const KernelText *t)
 {
+    KernelText all = *t;
+    all.n_inst = all.cap_inst = all.n_src = all.cap_src = all.n_mark = all.cap_mark = 0;
+    all.inst = NULL, all.src = NULL, all.mark = NULL;
+    for (int u = 0; u < t->cuda->n_user; u++) {
+        const KernelText *one = &b->text[t->cuda->user[u]];
+        for (int i = 0; i < one->n_inst; i++) {
+            bool there = false;
+            for (int q = 0; q < all.n_inst && !there; q++) there = all.inst[q] == one->inst[i];
+            if (!there) vec_push(all.inst, all.n_inst, all.cap_inst, one->inst[i]);
+        }
+        for (int i = 0; i < one->n_src; i++) {
+            bool there = false;
+            for (int q = 0; q < all.n_src && !there; q++) there = !strcmp(all.src[q], one->src[i]);
+            if (!there) vec_push(all.src, all.n_src, all.cap_src, one->src[i]);
+        }
+        marks_take(&all, one);
+    }
+    return all;
+}
+
+static void numbers_text(StrBuf *b, const CudaText *c)
+{
+    for (int i = 0; i < c->n_number; i++)
+        if (c->number[i].real) sb_printf(b, ", %s %.9g", c->number[i].name, c->number[i].value);
+        else sb_printf(b, ", %s %.0f", c->number[i].name, c->number[i].value);
+}
+
+static char *shared_file(const Backend *b, const KernelText *t)
+{
+    StrBuf s = {0};
+    KernelText all = users_of(b, t);
+    kernel_head(&s, &all);
+    sb_printf(&s, " (of the first below)\n   one text for %d kernels, each launched with its own numbers:", t->cuda->n_user);
+    for (int u = 0; u < t->cuda->n_user; u++) {
+        const KernelText *one = &b->text[t->cuda->user[u]];
+        const CudaEntry *e = one->cuda->entry;
+        sb_printf(&s, "\n     %s: %lld x %lld blocks", one->k->name, (long long)e[0].grid[0], (long long)e[0].grid[1]);
+        for (int i = 1; i < one->cuda->n_entries; i++) sb_printf(&s, ", %s %lld x %lld", e[i].suffix, (long long)e[i].grid[0], (long long)e[i].grid[1]);
+        if (e->shared) sb_printf(&s, ", %lld bytes of dynamic shared memory", (long long)e->shared);
+        if (one->cuda->workspace) sb_printf(&s, ", workspace %lld bytes", (long long)one->cuda->workspace);
+        numbers_text(&s, one->cuda);
+    }
+    sb_printf(&s, "\n   launch     blocks of %d threads, x instances */\n", t->cuda->entry[0].block);
+    marks_print(&s, &all, t->cuda->body);
+    free(all.inst);
+    free(all.src);
+    free(all.mark);
+    return s.s;
+}
+
+static char *cuda_file(const Backend *all, const KernelText *t)
+{
+    if (t->cuda->n_user) return shared_file(all, t);
     StrBuf b = {0};
     kernel_head(&b, t);
     for (int i = 0; i < t->cuda->n_entries; i++) {
@@ -224,14 +278,18 @@ static char *cuda_file(const KernelText *t)
     return b.s;
 }
 
-static void json_cuda(StrBuf *j, const KernelText *t)
+static void json_cuda(StrBuf *j, const Backend *b, const KernelText *t)
 {
     const CudaText *c = t->cuda;
-    sb_printf(j, ", \"cuda\": {\"file\": \"kernels/%s.cu\", \"instances\": %d, \"workspace\": %lld, \"launches\": [", t->k->name, c->instances, (long long)c->workspace);
+    const char *name = c->owner < 0 ? t->k->name : b->text[c->owner].k->name;
+    sb_printf(j, ", \"cuda\": {\"file\": \"kernels/%s.cu\", \"instances\": %d, \"workspace\": %lld, \"launches\": [", name, c->instances, (long long)c->workspace);
     for (int i = 0; i < c->n_entries; i++)
-        sb_printf(j, "%s{\"entry\": \"%s%s\", \"grid\": [%lld, %lld], \"block\": %d, \"shared\": %lld}", i ? ", " : "", t->k->name, c->entry[i].suffix,
+        sb_printf(j, "%s{\"entry\": \"%s%s\", \"grid\": [%lld, %lld], \"block\": %d, \"shared\": %lld}", i ? ", " : "", name, c->entry[i].suffix,
                   (long long)c->entry[i].grid[0], (long long)c->entry[i].grid[1], c->entry[i].block, (long long)c->entry[i].shared);
-    sb_puts(j, "]}");
+    sb_putc(j, ']');
+    for (int i = 0; i < c->n_number; i++)
+        sb_printf(j, c->number[i].real ? "%s{\"name\": \"%s\", \"float\": %.9g}" : "%s{\"name\": \"%s\", \"int\": %.0f}", i ? ", " : ", \"numbers\": [", c->number[i].name, c->number[i].value);
+    sb_puts(j, c->n_number ? "]}" : "}");
 }
 
 
@@ -342,13 +400,22 @@ void plan_write(const Backend *b, const PlanOptions *o)
         for (int q = 0; q < t->n_inst; q++) { if (q) sb_puts(j, ", "); sb_json_string(j, t->inst[q]); }
         sb_puts(j, "], \"source\": [");
         for (int q = 0; q < t->n_src; q++) { if (q) sb_puts(j, ", "); sb_json_string(j, t->src[q]); }
+        sb_puts(j, "], \"slots\": [");
+        for (int q = 0; q < t->k->n_buf; q++) {
+            const Layout *y = &t->l->buf[t->k->buf[q]].layout;
+            sb_puts(j, q ? ", \"[" : "\"[");
+            for (int a = 0; a < y->n; a++) sb_printf(j, "%s%s:%lld", a ? ", " : "", y->axis[a].role, (long long)y->axis[a].size);
+            sb_puts(j, "]\"");
+        }
         sb_puts(j, "]");
         if (t->cuda) {
-            char *text = cuda_file(t), *to = xasprintf("kernels/%s.cu", t->k->name);
-            put(&w, to, text, strlen(text));
-            free(text);
-            free(to);
-            json_cuda(j, t);
+            if (t->cuda->owner < 0) {
+                char *text = cuda_file(b, t), *to = xasprintf("kernels/%s.cu", t->k->name);
+                put(&w, to, text, strlen(text));
+                free(text);
+                free(to);
+            }
+            json_cuda(j, b, t);
         }
         sb_puts(j, "}");
         free(path);

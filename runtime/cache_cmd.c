@@ -130,7 +130,7 @@ static Have *cuda_entries(const Cubins *c, const Plan *plan, int *n)
     for (int i = 0; i < items + plan->n_kernels; i++) {
         size_t len;
         bool packed = i >= items;
-        if (packed && !cubins_key(c, i - items, &len)) continue;
+        if (packed && (cubins_owner(c, i - items) != i - items || !cubins_key(c, i - items, &len))) continue;
         Have h = {.path = packed ? cubins_packed_path(c, i - items) : xstrdup(list[i].path), .packed = packed};
         KeyField f;
         size_t at = 0;
@@ -212,7 +212,7 @@ static int cache_why(const char *dir, const char *kernel, const char *arch, bool
     int missing = cubins_find(c, true, true), n;
     Have *have = cuda_entries(c, plan, &n);
     StrBuf j = {0};
-    for (int i = 0; i < plan->n_kernels; i++) if (used[i]) say_why(c, plan, i, have, n, json, &j);
+    for (int i = 0; i < plan->n_kernels; i++) if (cubins_owner(c, i) == i) say_why(c, plan, i, have, n, json, &j);
     if (json) printf("{\"arch\": \"%s\", \"missing\": %d, \"kernels\": [%s\n]}\n", arch, missing, j.s);
     else printf("%d missing for %s\n", missing, arch);
     for (int i = 0; i < n; i++) {
@@ -240,7 +240,7 @@ static int cache_pack(const char *dir, const char *arch, bool draws, bool json)
     size_t bytes = 0;
     for (int i = 0; i < plan->n_kernels; i++) {
         const Cubin *k = cubins_get(c, i);
-        if (!k) continue;
+        if (!k || cubins_owner(c, i) != i) continue;
         if (!cubins_pack(c, i)) machine_error("cannot write into %s/cubins: %s", dir, strerror(errno));
         bytes += k->bytes;
         n++;

@@ -16,6 +16,7 @@ enum { MAX_WORKERS = 64, LOG_SHOWN = 1500 };
 typedef struct {
     Cubin out;
     bool wanted, variant;                            /* variant: it draws, and reads its draws from memory */
+    int owner;                                       /* the first wanted kernel with the same text; -1: not asked for */
     char *text, *key, *error;
     size_t key_len;
     void *data;
@@ -59,6 +60,13 @@ static char *read_text(const Plan *plan, const char *file)
     return text;
 }
 
+/* kernels/NAME.cu: NAME */
+static const char *text_name(const Plan *plan, const char *file)
+{
+    const char *base = strrchr(file, '/') ? strrchr(file, '/') + 1 : file, *dot = strrchr(base, '.');
+    return arena_printf(plan->arena, "%.*s", (int)(dot ? (size_t)(dot - base) : strlen(base)), base);
+}
+
 Cubins *cubins_open(const Plan *plan, const bool *used, const char *arch, bool draw_inputs)
 {
     Cubins *c = xcalloc(1, sizeof *c);
@@ -71,31 +79,39 @@ Cubins *cubins_open(const Plan *plan, const bool *used, const char *arch, bool d
     for (int i = 0; i < c->n; i++) {
         Item *k = &c->item[i];
         const PlanKernel *p = &plan->kernel[i];
+        k->owner = -1;
         if (used && !used[i]) continue;
         if (!p->cuda) {
             if (!used) continue;
             user_error("%s has no CUDA text of kernel %s; compile the model again with ectc --target cpu,cuda", plan->dir, p->name);
         }
+        for (int q = 0; q < i && k->owner < 0; q++) if (c->item[q].wanted && !strcmp(plan->kernel[q].cuda->file, p->cuda->file)) k->owner = q;
+        if (k->owner >= 0) continue;
+        k->owner = i;
         k->wanted = true;
         k->text = read_text(plan, p->cuda->file);
         k->variant = draw_inputs && key_draws(k->text);
         make_key(k, arch, compiler ? compiler : "none", prelude.s ? prelude.s : "");
-        k->out.name = p->name;
+        k->out.name = text_name(plan, p->cuda->file);
     }
     sb_free(&prelude);
     return c;
 }
 
+static const Item *item_of(const Cubins *c, int kernel) { return &c->item[c->item[kernel].owner < 0 ? kernel : c->item[kernel].owner]; }
+
+int cubins_owner(const Cubins *c, int kernel) { return c->item[kernel].owner; }
+
 const char *cubins_key(const Cubins *c, int kernel, size_t *len)
 {
-    *len = c->item[kernel].key_len;
-    return c->item[kernel].key;
+    *len = item_of(c, kernel)->key_len;
+    return item_of(c, kernel)->key;
 }
 
 /* ---- what is there ---- */
 char *cubins_packed_path(const Cubins *c, int kernel)
 {
-    const Item *k = &c->item[kernel];
+    const Item *k = item_of(c, kernel);
     return xasprintf("%s/cubins/%s.%s%s.o", c->plan->dir, k->out.name, c->arch, k->variant ? ".draws" : "");
 }
 
@@ -153,7 +169,7 @@ int cubins_find(Cubins *c, bool packed, bool cache)
 
 bool cubins_pack(const Cubins *c, int kernel)
 {
-    const Item *k = &c->item[kernel];
+    const Item *k = item_of(c, kernel);
     char *path = cubins_packed_path(c, kernel), *meta = meta_of(k, c->arch);
     bool ok = cache_entry_write(path, k->key, k->key_len, meta, k->data, k->out.bytes);
     int e = errno;
@@ -270,7 +286,7 @@ int cubins_compile(Cubins *c)
     return failed;
 }
 
-const char *cubins_error(const Cubins *c, int kernel) { return c->item[kernel].error; }
+const char *cubins_error(const Cubins *c, int kernel) { return item_of(c, kernel)->error; }
 
 /* ---- all of it ---- */
 static NORETURN void say_missing(const Cubins *c, int missing)
@@ -301,7 +317,7 @@ Cubins *cubins_load(const Plan *plan, const bool *used, const char *arch, bool d
 
 const Cubin *cubins_get(const Cubins *c, int kernel)
 {
-    return c->item[kernel].data ? &c->item[kernel].out : NULL;
+    return item_of(c, kernel)->data ? &item_of(c, kernel)->out : NULL;
 }
 
 int cubins_compiled(const Cubins *c) { return c->compiled; }

@@ -5,7 +5,7 @@
 #include "runtime/plan.h"
 
 typedef struct {
-    const char *name;                                /* the kernel's */
+    const char *name;                                /* its text's: of the first kernel in the plan that has it */
     const void *data; size_t bytes;                  /* the cubin */
     const char *log;                                 /* NVRTC's and ptxas's words (registers, spills, shared memory of each entry) */
     bool cached, packed;                             /* not compiled now; out of the plan's folder cubins/ */
@@ -19,6 +19,8 @@ typedef struct Cubins Cubins;
 Cubins *cubins_load(const Plan *plan, const bool *used, const char *arch, bool draw_inputs);
 const Cubin *cubins_get(const Cubins *c, int kernel);        /* NULL when it was not wanted */
 void cubins_free(Cubins *c);
+/* Kernels that share a text share a cubin: the first wanted one with this kernel's text; -1 when the kernel was not wanted. */
+int cubins_owner(const Cubins *c, int kernel);
 int cubins_compiled(const Cubins *c);                        /* how many were compiled now */
 
 /* ---- in pieces, for commands ---- */

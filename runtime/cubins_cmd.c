@@ -103,7 +103,7 @@ static void add_kernel(Report *r, const PlanKernel *k, const Cubin *c, const Arc
     free(warnings);
     for (int i = 0; i < k->cuda->n_launches; i++) {
         const PlanCudaLaunch *l = &k->cuda->launch[i];
-        Row w = {.kernel = k->name, .entry = l->entry, .threads = l->block, .dynamic = l->shared, .ms = c->ms, .blocks = -1};
+        Row w = {.kernel = c->name, .entry = l->entry, .threads = l->block, .dynamic = l->shared, .ms = c->ms, .blocks = -1};
         for (int q = 0; q < n && !w.known; q++) {
             if (strcmp(e[q].name, l->entry)) continue;
             w.known = true;
@@ -129,6 +129,7 @@ static void gather(Report *r, const Plan *plan, const bool *used, const char *ar
     r->compiled = cubins_compiled(c);
     for (int i = 0; i < plan->n_kernels; i++) {
         const Cubin *k = cubins_get(c, i);
+        if (cubins_owner(c, i) != i) continue;
         if (k) add_kernel(r, &plan->kernel[i], k, a, b, n_budget);
         else if (cubins_error(c, i)) trouble(r, "%s does not compile:\n%.1500s", plan->kernel[i].cuda->file, cubins_error(c, i));
     }

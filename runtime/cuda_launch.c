@@ -48,10 +48,11 @@ const CudaCode *cuda_code(Device *d, const PlanProgram *p, bool with_draws)
 }
 
 /* ---- launching ---- */
-/* Arguments in d->words: now, workspace, keys, replaced draws, buffers of all instances, NULL up to the most instances any launch has. */
+/* Arguments in d->words: now, workspace, keys, replaced draws, buffers of all instances, NULL up to the most instances any launch has, numbers. */
 static void pack(Device *d, const PlanKernel *k, const PlanStep *s, const Bound *b, CUdeviceptr now)
 {
-    size_t draws = (size_t)s->n_draws, each = (size_t)(s->n_buffers / s->instances), n = 2 + 2 * draws + each * (size_t)k->cuda->instances;
+    size_t draws = (size_t)s->n_draws, each = (size_t)(s->n_buffers / s->instances), numbers = 2 + 2 * draws + each * (size_t)k->cuda->instances,
+           n = numbers + plan_number_words(k->cuda);
     if (n > d->n_words) d->words = xrealloc(d->words, (d->n_words = n) * sizeof *d->words);
     memset(d->words, 0, n * sizeof *d->words);
     d->words[0] = now;
@@ -61,6 +62,7 @@ static void pack(Device *d, const PlanKernel *k, const PlanStep *s, const Bound 
         d->words[2 + draws + i] = b->l.draw ? (uintptr_t)b->l.draw[s->draw[i]] : 0;
     }
     for (int i = 0; i < s->n_buffers; i++) d->words[2 + 2 * draws + (size_t)i] = (uintptr_t)d->buf[s->buffer[i]];
+    plan_numbers(k->cuda, d->words + numbers);
 }
 
 static void mark(Device *d, int i, bool timed)

@@ -72,7 +72,7 @@ static void allocate(Device *d, const PlanProgram *p)
             const PlanStep *s = &g->step[k];
             const PlanCuda *c = d->plan->kernel[s->kernel].cuda;
             workspace = MAX(workspace, (size_t)c->workspace);
-            args = MAX(args, 2 + 2 * s->n_draws + s->n_buffers / s->instances * MAX(c->instances, s->instances));
+            args = MAX(args, 2 + 2 * s->n_draws + s->n_buffers / s->instances * MAX(c->instances, s->instances) + (int)plan_number_words(c));
             buffers = MAX(buffers, 2 + s->n_draws + s->n_buffers);
         }
     }
@@ -191,6 +191,8 @@ static void run_step(Device *d, const Code *c, const Launch *l, int i)
     for (int k = 0; k < s->n_draws; k++) d->args[words++] = l->key[s->draw[k]];
     for (int k = 0; k < s->n_draws; k++) d->args[words++] = (uintptr_t)m[2 + k].seen;
     for (int k = 0; k < places; k++) d->args[words++] = k < s->n_buffers ? (uintptr_t)m[2 + s->n_draws + k].seen : 0;
+    plan_numbers(cuda, &d->args[words]);
+    words += (int)plan_number_words(cuda);
     for (int k = 0; k < cuda->n_launches; k++) {
         const PlanCudaLaunch *launch = &cuda->launch[k];
         EmuLaunch x = {.source = c->source[s->kernel], .entry = launch->entry, .grid = {(unsigned)launch->grid[0], (unsigned)launch->grid[1],

@@ -29,11 +29,14 @@ typedef struct {
 typedef struct { const char *name; bool is_int; const char *expr; } PlanRuntime;
 /* A kernel's CUDA text: entries that run one after another, each as a grid of grid[0] x grid[1] x instances blocks of `block` threads. */
 typedef struct { const char *entry; int64_t grid[2]; int block; int64_t shared; } PlanCudaLaunch;       /* shared: dynamic, bytes */
+typedef struct { const char *name; bool real; double value; } PlanNumber;      /* an int, or a float */
+/* Kernels that differ in numbers only share a text: the same file and entries. */
 typedef struct {
     const char *file;                                /* relative to the plan */
     int instances;                                   /* the most that a launch of it has: buffers its arguments have room for */
     int64_t workspace;                               /* bytes that a launch needs */
     int n_launches; PlanCudaLaunch *launch;
+    int n_numbers; PlanNumber *number;               /* behind the buffers in the arguments: ints, then floats */
 } PlanCuda;
 typedef struct {
     const char *name, *file, *cls;                   /* file: relative to the plan */
@@ -43,7 +46,11 @@ typedef struct {
     int64_t issued_bytes;                            /* with re-reads; -1 when the plan does not say */
     int n_instances; const char **instance;
     int n_source; const char **source;
+    int n_slots; const char **slot;                  /* physical shape of each buffer, "[n:128, c:256]", outermost axis first; none when the plan does not say */
 } PlanKernel;
+/* The words of 8 bytes that a kernel's numbers take behind its buffers in the arguments; writes them. */
+static inline size_t plan_number_words(const PlanCuda *c) { return ((size_t)c->n_numbers + 1) / 2; }
+void plan_numbers(const PlanCuda *c, uint64_t *to);
 
 typedef enum { BUF_INPUT, BUF_ARENA, BUF_PARAM, BUF_GRAD, BUF_OUTPUT, BUF_CARRY, BUF_STATE, BUF_FLAT } BufKind;
 typedef struct {

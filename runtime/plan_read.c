@@ -282,6 +282,32 @@ static bool identifier(const char *s)
     for (const char *c = s; *c; c++) if (!isalnum((unsigned char)*c) && *c != '_') return false;
     return isalpha((unsigned char)*s);
 }
+static void read_numbers(PlanReader *r, const json_t *o, PlanCuda *k)
+{
+    const json_t *a = plan_array(r, o, "numbers", &k->n_numbers);
+    k->number = arena_make(r->p->arena, PlanNumber, k->n_numbers + 1);
+    for (int i = 0; i < k->n_numbers && !r->err; i++) {
+        const json_t *n = json_array_get(a, (size_t)i), *whole = json_object_get(n, "int"), *real = json_object_get(n, "float");
+        PlanNumber *x = &k->number[i];
+        x->name = plan_str(r, n, "name");
+        x->real = whole == NULL;
+        x->value = whole ? (double)json_integer_value(whole) : (double)(float)json_number_value(real);
+        if (r->err) return;
+        if (whole ? !json_is_integer(whole) || fabs(x->value) > INT32_MAX : !json_is_number(real)) plan_bad(r, "number %d of `cuda` is neither an `int` nor a `float`", i);
+        else if (i && x->real < x[-1].real) plan_bad(r, "`numbers` of `cuda` have an int behind a float");
+    }
+}
+
+void plan_numbers(const PlanCuda *c, uint64_t *to)
+{
+    memset(to, 0, 8 * plan_number_words(c));
+    for (int i = 0; i < c->n_numbers; i++) {
+        const int32_t whole = (int32_t)c->number[i].value;
+        const float real = (float)c->number[i].value;
+        memcpy((char *)to + 4 * (size_t)i, c->number[i].real ? (const void *)&real : &whole, 4);
+    }
+}
+
 static const PlanCuda *read_cuda(PlanReader *r, const json_t *o)
 {
     PlanCuda *k = arena_make(r->p->arena, PlanCuda, 1);
@@ -306,6 +332,7 @@ static const PlanCuda *read_cuda(PlanReader *r, const json_t *o)
         k->launch[i].block = (int)plan_int(r, l, "block", 1, 1024);
         k->launch[i].shared = plan_int(r, l, "shared", 0, 1 << 20);
     }
+    if (!r->err && json_object_get(o, "numbers")) read_numbers(r, o, k);
     return k;
 }
 static void read_kernels(PlanReader *r, const json_t *root)
@@ -331,6 +358,7 @@ static void read_kernels(PlanReader *r, const json_t *root)
         k->shared = plan_int(r, o, "shared", 0, MAX_BYTES);
         k->instance = plan_strings(r, o, "instances", &k->n_instances);
         k->source = plan_strings(r, o, "source", &k->n_source);
+        if (json_object_get(o, "slots")) k->slot = plan_strings(r, o, "slots", &k->n_slots);
         if (json_object_get(o, "cuda")) k->cuda = read_cuda(r, json_object_get(o, "cuda"));
     }
 }

@@ -50,12 +50,26 @@ Emulated *emulated_new(const Plan *plan, const EmulatedText *text, int n, const 
     return e;
 }
 void emulated_use(Emulated *e, int kernel, int text) { e->source[kernel] = text; }
+/* The launch's numbers as arguments hold them: ints, then cells from a multiple of 8 bytes on. Returns their bytes, a multiple of 8. */
+static size_t put_numbers(const PlanCuda *c, unsigned char *to)
+{
+    size_t at = 0;
+    for (int i = 0; i < c->n_numbers; i++) {
+        const int32_t whole = (int32_t)c->number[i].value;
+        const FpCell cell = {.v = fp_real(c->number[i].value)};
+        const size_t bytes = c->number[i].real ? sizeof cell : sizeof whole;
+        if (c->number[i].real) at = (at + 7) / 8 * 8;
+        if (to) memcpy(to + at, c->number[i].real ? (const void *)&cell : &whole, bytes);
+        at += bytes;
+    }
+    return (at + 7) / 8 * 8;
+}
 bool emulated_run(Emulated *e, const PlanStep *s, const FpPointer *buf, const unsigned long long *key, const Tensors *t, uint64_t salt, char **finding)
 {
     const PlanCuda *c = e->plan->kernel[s->kernel].cuda;
     const int places = s->n_buffers / s->instances * MAX(c->instances, s->instances);
     const uint64_t begin[2] = {t->step, t->sample0};
-    uint64_t *args = xcalloc((size_t)(2 + 2 * s->n_draws + places), sizeof *args);
+    uint64_t *args = xcalloc((size_t)(2 + 2 * s->n_draws + places) + put_numbers(c, NULL) / 8, sizeof *args);
     int words = 0;
     memcpy(e->now, begin, sizeof begin);
     for (int i = 0; i < e->plan->n_scalars; i++) e->now[1 + i].v = t->scalar[i];
@@ -66,6 +80,7 @@ bool emulated_run(Emulated *e, const PlanStep *s, const FpPointer *buf, const un
     words += s->n_draws;
     for (int i = 0; i < s->n_buffers; i++) args[words + i] = (uintptr_t)buf[i];
     words += places;
+    words += (int)(put_numbers(c, (unsigned char *)&args[words]) / 8);
     bool fine = true;
     for (int l = 0; l < c->n_launches && fine; l++) {
         const PlanCudaLaunch *launch = &c->launch[l];

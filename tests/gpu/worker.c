@@ -127,12 +127,14 @@ static void launch(Worker *w, int i)
     const PlanStep *s = step_of(w, i);
     const PlanKernel *k = kernel_of(w, i);
     const Launch *l = &w->m->l;
-    size_t draws = (size_t)s->n_draws, n = 2 + 2 * draws + (size_t)(s->n_buffers / s->instances * MAX(k->cuda->instances, s->instances));
+    size_t draws = (size_t)s->n_draws, numbers = 2 + 2 * draws + (size_t)(s->n_buffers / s->instances * MAX(k->cuda->instances, s->instances)),
+           n = numbers + plan_number_words(k->cuda);
     w->words = xrealloc(w->words, n * sizeof *w->words);
     memset(w->words, 0, n * sizeof *w->words);
     w->words[0] = w->now, w->words[1] = w->workspace;
     for (size_t d = 0; d < draws; d++) w->words[2 + d] = l->key[s->draw[d]];
     for (int b = 0; b < s->n_buffers; b++) w->words[2 + 2 * draws + (size_t)b] = twin_of(w, w->m->buf[s->buffer[b]]);
+    plan_numbers(k->cuda, w->words + numbers);
     for (int q = 0; q < k->cuda->n_launches; q++) {
         const PlanCudaLaunch *e = &k->cuda->launch[q];
         CudaLaunchConfig at = {.grid_x = (unsigned)e->grid[0], .grid_y = (unsigned)e->grid[1], .grid_z = (unsigned)s->instances,

@@ -76,11 +76,11 @@ static char *text_of(const Plan *plan, const char *file)
     return text;
 }
 /* The declaration of a slot in the text: its axes in memory, whether the kernel stores there. False: it does not use the slot. */
-static bool declared(const char *text, int slot, GvBuffer *b, bool *stored)
+static bool declared(const PlanKernel *kernel, const char *text, int slot, GvBuffer *b, bool *stored)
 {
     char key[32];
     snprintf(key, sizeof key, "buf[%d];  /* [", slot);
-    const char *at = strstr(text, key), *line = at, *c = at ? at + strlen(key) : NULL;
+    const char *at = strstr(text, key), *line = at, *c = slot < kernel->n_slots ? kernel->slot[slot] + 1 : "]";
     while (line && line > text && line[-1] != '\n') line--;
     if (!line) return false;
     line += strspn(line, " ");
@@ -228,7 +228,7 @@ static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCod
         const PlanBuffer *b = &segment->buffer[s->buffer[k]];
         Slot *t = &slot[k];
         t->node = t->index = -1;
-        if (!declared(j->text, k % per, &t->b, &t->stored)) continue;
+        if (!declared(j->kernel, j->text, k % per, &t->b, &t->stored)) continue;
         t->node = node_of(plan, p, g, b, t->stored);
         t->index = 1 + k % MAX_SLOTS;
         t->all = starts(b->name, "all.");
@@ -266,7 +266,7 @@ static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCod
     char *now = xcalloc(1, 16 + 4 * (size_t)MAX(1, plan->n_scalars));
     for (int i = 0; i < plan->n_scalars; i++) ((float *)(now + 16))[i] = 0.3f + 0.4f * (float)(i * 37 % 100) / 100;
     gv_scalars(v, (const float *)(now + 16));
-    uint64_t *args = xcalloc((size_t)(2 + 2 * s->n_draws + places), sizeof *args);
+    uint64_t *args = xcalloc((size_t)(2 + 2 * s->n_draws + places) + plan_number_words(cuda), sizeof *args);
     void *workspace = cuda->workspace ? guarded(cuda->workspace) : NULL;
     int words = 2 + s->n_draws;
     args[0] = (uintptr_t)now;
@@ -280,6 +280,7 @@ static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCod
         args[words++] = (uintptr_t)values;
     }
     for (int k = 0; k < s->n_buffers; k++) args[words + k] = slot[k].node < 0 ? 0 : (uintptr_t)slot[k].b.data;
+    plan_numbers(cuda, &args[words + places]);
     Blocks *last = xcalloc(1, sizeof *last), *first = xcalloc(1, sizeof *first);
     const PlanCudaLaunch *end = &cuda->launch[cuda->n_launches - 1];
     choose(last, end, s->instances);
@@ -293,7 +294,7 @@ static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCod
         char *finding = NULL;
         emu_begin(code, &none, 0);
         good = emu_launch(code, &(EmuLaunch){.source = j->source, .entry = launch->entry, .block = (unsigned)launch->block, .shared = (size_t)launch->shared, .args = args,
-                          .grid = {(unsigned)launch->grid[0], (unsigned)launch->grid[1], (unsigned)s->instances}, .arg_bytes = 8 * (size_t)(words + places),
+                          .grid = {(unsigned)launch->grid[0], (unsigned)launch->grid[1], (unsigned)s->instances}, .arg_bytes = 8 * ((size_t)(words + places) + plan_number_words(cuda)),
                           .seed = seed, .n_only = b->n, .only = b->at}, &finding);
         emu_end();
         if (!good) printf("FAIL %s: %s\n", j->kernel->name, finding);

@@ -30,6 +30,7 @@ int main(int argc, char **argv)
                 if (k) die("kernel %s was not wanted", plan->kernel[i].name);
                 continue;
             }
+            if (k && cubins_owner(c, i) != i) continue;
             if (!k || k->bytes < 64 || memcmp(k->data, "\177ELF", 4)) die("kernel %s is no cubin", plan->kernel[i].name);
             printf("%s %zu %016llx %s\n", k->name, k->bytes, (unsigned long long)hash64(k->data, k->bytes, 0),
                    k->packed ? "packed" : k->cached ? "cached" : "compiled");
