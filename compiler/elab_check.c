@@ -40,7 +40,10 @@ static void close_scope(Check *c, int mark)
     c->n = mark;
 }
 
-static bool special(Sym name) { return !strcmp(name, "training") || !strcmp(name, "step") || !strcmp(name, "seen"); }
+static bool special(Sym name)
+{
+    return !strcmp(name, "training") || !strcmp(name, "roundoff") || !strcmp(name, "step") || !strcmp(name, "seen");
+}
 
 static Top *use_top(FileScope *f, Sym name)
 {
