@@ -6,6 +6,7 @@ set -- "$SRC/models/unet_ect.dsl" -D res=16 -D channels=8 -D 'mult=[1,2]' -D blo
 for l in E X S C R F O M H; do "$ECTC" "$@" -d $l >"$t/$l"; done
 precision=
 back() { # back FROM_DUMP ENTRY WANT
+    # shellcheck disable=SC2086
     "$ECTC" "$t/$1" --from "$2" -d "$3" $precision >"$t/got"
     cmp "$t/got" "$t/$3" || { echo "the dump $1 read back at $2 gives another $3"; exit 1; }
 }
@@ -24,6 +25,7 @@ back F O H
 sed 's/WHOLE/precision f32/' "$SRC/tests/kernels/regions" >"$t/whole.dsl"
 for model in "$t/whole.dsl" "$SRC/tests/kernels/regions_several"; do
     precision="--precision bf16"
+    # shellcheck disable=SC2086
     set -- "$model" $precision
     for l in E X S C R F O M H; do "$ECTC" "$@" -d $l >"$t/$l"; done
     grep -q '\] precision f32 ' "$t/E" && ! grep -q '= input.* precision ' "$t/E"
