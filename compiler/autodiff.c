@@ -260,6 +260,7 @@ Ref *autodiff(Graph *g, Ref loss, int n, const Ref *wrt)
     CHECK_BUG(loss && loss < g->n && N(g, loss)->n_axes == 0 && N(g, loss)->type == T_F32);
     uint32_t end = loss + 1;
     Origin at = g->at;
+    Precision outer = g->precision;
     bool told[OP_COUNT] = { false }, *needs = reached_from(g, end, n, wrt);
     Parts *to = xcalloc(end, sizeof *to);
     Tape t = { g, needs, to };
@@ -268,6 +269,7 @@ Ref *autodiff(Graph *g, Ref loss, int n, const Ref *wrt)
     for (Ref z = loss; z > 0; z--) {
         if (!to[z].n) continue;
         g->at = N(g, z)->at;
+        g->precision = precision_below(g, z);
         Ref dy = total(&t, z);
         bool deeper = false;
         for (int k = 0; k < N(g, z)->n_in; k++) deeper = deeper || wants(&t, z, k);
@@ -285,5 +287,6 @@ Ref *autodiff(Graph *g, Ref loss, int n, const Ref *wrt)
     free(to);
     free(needs);
     g->at = at;
+    g->precision = outer;
     return grad;
 }

@@ -135,6 +135,12 @@ static int by_worth(const void *a, const void *b)
 }
 
 /* All choices at the peak, the one with most bytes for its time first; heap. */
+static double again_seconds(const Budget *budget, const Kernel *k)
+{
+    return predict_seconds(&budget->cpu, k->cls == KERNEL_CONTRACT, number_in(k->precision, budget->b->m->precision), (double)k->flops,
+                           (double)k->bytes, NULL);
+}
+
 static Choice *choices(const Budget *budget, const State *s, int *n)
 {
     const Graph *g = s->g;
@@ -157,8 +163,7 @@ static Choice *choices(const Budget *budget, const State *s, int *n)
         close_over(&z, r);
         if (!z.fits || c.saved * 2 < z.root) continue;
         for (int q = 0; q < c.n; q++)                /* one that another needs is counted there: the kernel runs once */
-            c.seconds += predict_seconds(&budget->cpu, s->maker[g->into[c.set[q]]]->cls == KERNEL_CONTRACT, budget->b->m->precision,
-                                         (double)s->maker[g->into[c.set[q]]]->flops, (double)s->maker[g->into[c.set[q]]]->bytes, NULL);
+            c.seconds += again_seconds(budget, s->maker[g->into[c.set[q]]]);
         vec_push(v, *n, cap, c);
     }
     if (v) qsort(v, (size_t)*n, sizeof *v, by_worth);

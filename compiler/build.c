@@ -61,6 +61,7 @@ static void axes_order(Axes *s, const Node *like)
 static Ref add(Graph *g, Op op, Type type, const Attr *a, int n_in, const Ref *in, const Axes *axes)
 {
     Node n = { .op = op, .type = type, .n_in = n_in, .in = (Ref *)in, .n_axes = axes->n, .axes = (Axis *)axes->a, .at = g->at };
+    if (has_precision(op, type)) n.precision = g->precision;
     if (a) n.a = *a;
     for (int i = 0; i < n_in; i++) CHECK_BUG(in[i] && in[i] < g->n);
     return graph_add(g, &n, true);
@@ -578,7 +579,7 @@ Ref mk_standardize(Graph *g, Ref x, int n, const Sym *axes, double eps)
 
 Ref mk_softmax(Graph *g, Ref x, int n, const Sym *axes) { return reduce_node(g, OP_softmax, x, 0, n, axes, 0, NULL); }
 
-Ref mk_like(Graph *g, const Node *like, Op op, const Ref *in, int n_in)
+static Ref like_node(Graph *g, const Node *like, Op op, const Ref *in, int n_in)
 {
     const Attr a = like->a;
     const Node l = *like;                            /* `like` may lie in g's own array, which moves */
@@ -607,4 +608,13 @@ Ref mk_like(Graph *g, const Node *like, Op op, const Ref *in, int n_in)
     case OP_contract: return contract(g, in[0], in[1], a.reduce.n, a.reduce.axis, &l);
     default: return reduce_node(g, op, in[0], 0, a.reduce.n, a.reduce.axis, a.reduce.eps, &l);
     }
+}
+
+Ref mk_like(Graph *g, const Node *like, Op op, const Ref *in, int n_in)
+{
+    Precision outer = g->precision;
+    if (has_precision(like->op, like->type)) g->precision = like->precision;
+    Ref r = like_node(g, like, op, in, n_in);
+    g->precision = outer;
+    return r;
 }

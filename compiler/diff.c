@@ -42,7 +42,7 @@ static double step_seconds(const PlanJson *p, const StepJson *s, const PredictDe
 {
     const KernelJson *k = &p->kernel[s->kernel];
     double n = s->instances;
-    return predict_seconds(d, !strcmp(k->cls, "contract"), number_named(p->precision), n * (double)k->flops,
+    return predict_seconds(d, !strcmp(k->cls, "contract"), number_named(k->precision), n * (double)k->flops,
                            (double)s->bytes, NULL);
 }
 static Side side_of(const PlanJson *p, const ProgramJson *g, const PredictDevice *d)

@@ -146,6 +146,7 @@ struct Elab {
     FileScope **file; int n_files;
     FileScope *main;
     int n_defines; const Define *defines;
+    LossScale scale;
     /* of the segment and program being built */
     Graph *g;
     ProgramKind program;
@@ -257,6 +258,9 @@ Value absent_error(Elab *e, Value v, Loc at);
 /* ---- elab_block.c: statements, instances, parameters, draws ---- */
 bool exec_body(Elab *e, const Ast *body, Env *env, Value *ret);   /* true when it returned */
 bool exec_stmt(Elab *e, const Ast *s, Env *env, Value *ret);
+/* Nodes made until leave_precision have the precision that region x names; to be given to it: what held before. */
+Precision enter_precision(Elab *e, const Ast *x);
+void leave_precision(Elab *e, Precision outer);
 void exec_use(Elab *e, const Ast *use, Env *env);
 Value apply(Elab *e, const Instance *inst, Args *a, Loc at);
 Value apply_loss(Elab *e, const Decl *d, Args *a, Loc at);

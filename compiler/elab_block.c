@@ -88,6 +88,25 @@ static bool share(Elab *e, const Ast *s, Env *env, Value *ret)
     return exec_body(e, s->body, env, ret);
 }
 
+Precision enter_precision(Elab *e, const Ast *x)
+{
+    if (!e->g) return 0;
+    Precision outer = e->g->precision;
+    Number own = number_named(x->name);
+    if (e->program == P_UPDATE) {
+        Diag *d = fail(e, x->loc, ERR_statement_place, "`precision` does not belong here");
+        diag_help(d, "parameters and the states of an optimizer are always f32");
+    } else if (own != N_NUMBERS) {                   /* a region of the plan's own precision changes nothing */
+        e->g->precision = own == e->m->precision ? 0 : (Precision)(1 + own);
+    }
+    return outer;
+}
+
+void leave_precision(Elab *e, Precision outer)
+{
+    if (e->g) e->g->precision = outer;
+}
+
 static void report(Elab *e, const Ast *s, Env *env)
 {
     Value v = eval(e, s->value, env);
@@ -140,6 +159,12 @@ bool exec_stmt(Elab *e, const Ast *s, Env *env, Value *ret)
     }
     case S_FOR: return loop(e, s, env, ret);
     case S_SHARE: return share(e, s, env, ret);
+    case S_PRECISION: {
+        Precision outer = enter_precision(e, s);
+        bool done = exec_body(e, s->body, env, ret);
+        leave_precision(e, outer);
+        return done;
+    }
     case S_STATE: case S_RUNTIME: case S_UPDATE: exec_update(e, s, env); return false;
     default: return false;                           /* out of place: reported by elab_check.c */
     }

@@ -40,7 +40,10 @@ static void close_scope(Check *c, int mark)
     c->n = mark;
 }
 
-static bool special(Sym name) { return !strcmp(name, "training") || !strcmp(name, "step") || !strcmp(name, "seen"); }
+static bool special(Sym name)
+{
+    return !strcmp(name, "training") || !strcmp(name, "roundoff") || !strcmp(name, "step") || !strcmp(name, "seen");
+}
 
 static Top *use_top(FileScope *f, Sym name)
 {
@@ -149,9 +152,24 @@ static void index_items(Check *c, const Ast *x, bool roles)
     }
 }
 
+static void named_precision(const Ast *x)
+{
+    const char *name[N_NUMBERS];
+    if (number_named(x->name) != N_NUMBERS) return;
+    for (int i = 0; i < N_NUMBERS; i++) name[i] = number_info[i].name;
+    Diag *d = diag_error(x->name_loc, ERR_unknown_precision, "there is no precision `%s`", x->name);
+    const char *near = suggest(x->name, name, N_NUMBERS);
+    if (near) diag_help(d, "did you mean `%s`?", near);
+    else diag_help(d, "there are `f32`, `tf32`, `bf16` and `f16`");
+}
+
 static void expr(Check *c, const Ast *x)
 {
     switch (x->kind) {
+    case E_PRECISION:
+        named_precision(x);
+        expr(c, x->value);
+        break;
     case E_NAME: read_name(c, x->name, x->loc); break;
     case E_STRING: case E_LIST:
         for (int i = 0; i < x->items.n; i++) expr(c, x->items.v[i]);
@@ -202,6 +220,7 @@ static void out_of_place(Check *c, const Ast *s, bool top)
         { S_RETURN, "return", IN_BLOCK | IN_LOSS | IN_SAMPLE, "blocks, `loss` and `sample`" },
         { S_REPORT, "report", IN_LOSS, "`loss`" },
         { S_SHARE, "share", IN_BLOCK | IN_LOSS | IN_SAMPLE, "blocks, `loss` and `sample`" },
+        { S_PRECISION, "precision", IN_BLOCK | IN_LOSS | IN_SAMPLE, "blocks, `loss` and `sample`" },
         { S_EACH, "each", IN_SAMPLE, "the top level of `sample`" }, { S_STATE, "state", IN_OPTIMIZER, "`optimizer` and `ema`" },
         { S_RUNTIME, "runtime", IN_OPTIMIZER, "files, `optimizer` and `ema`" },
         { S_UPDATE, ":=", IN_OPTIMIZER, "`optimizer` and `ema`" },
@@ -267,7 +286,8 @@ static bool statement(Check *c, const Ast *s, bool top)
         close_scope(c, mark);
         return false;
     }
-    case S_SHARE: read_stream(c, s->name, s->name_loc); return body(c, s->body, top);
+    case S_SHARE: read_stream(c, s->name, s->name_loc); return body(c, s->body, false);
+    case S_PRECISION: named_precision(s); return body(c, s->body, false);
     default:
         if (s->value) expr(c, s->value);
         return false;

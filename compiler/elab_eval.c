@@ -565,6 +565,12 @@ static Value eval_kind(Elab *e, Ast *x, Env *env)
     }
     case E_IF: return if_expr(e, x, env);
     case E_ROWS: return rows(e, x, env);
+    case E_PRECISION: {
+        Precision outer = enter_precision(e, x);
+        Value v = eval(e, x->value, env);
+        leave_precision(e, outer);
+        return v;
+    }
     case E_UNARY: return unary(e, x, env);
     case E_BINARY: return binary(e, x, env);
     case E_CALL: return call(e, x, env);

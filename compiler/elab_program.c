@@ -178,6 +178,13 @@ static void report_gradient(const Origin *at, const char *op)
     diag_help(d, "stop(x) cuts the gradient where it is not wanted");
 }
 
+static bool computes_f16(const Graph *g, Number plan)
+{
+    for (Ref r = 1; r < g->n; r++)
+        if (number_of(N(g, r), plan) == NUM_F16) return true;
+    return false;
+}
+
 static void make_grad(Elab *e, FileScope *f, const Ast *train, Program *p)
 {
     Module *m = e->m;
@@ -189,6 +196,7 @@ static void make_grad(Elab *e, FileScope *f, const Ast *train, Program *p)
         g->at = m->params[i].at;
         wrt[i] = mk_param(g, i, sym(""), m->params[i].n_axes, m->params[i].axes);
     }
+    m->loss_scale = e->scale == SCALE_YES || (e->scale == SCALE_F16 && computes_f16(g, m->precision));
     if (m->loss_scale) {
         add_runtime(e, sym("loss.scale"), false, "1", train->loc, f);
         add_runtime(e, sym("loss.overflow"), false, "0", train->loc, f);

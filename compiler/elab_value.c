@@ -196,6 +196,8 @@ Value look_up(Elab *e, Env *env, Sym name, Loc at)
     Top *t = top_find(env->file, name, true);
     if (t) return top_value(e, t, at);
     if (!strcmp(name, "training")) return v_bool(e->training);
+    if (!strcmp(name, "roundoff"))
+        return v_real(ldexp(1, -number_info[number_in(e->g ? e->g->precision : 0, e->m->precision)].bits));
     if (!strcmp(name, "step") || !strcmp(name, "seen")) return v_host(e, name, 9, true, false);
     const Builtin *k = builtin_find(name);
     if (k) return (Value){ .kind = V_BUILTIN, .builtin = k };
@@ -269,6 +271,7 @@ void fail_suggest(Elab *e, Diag *d, Env *env, Sym name)
         for (int i = 0; i < f->import[k]->n; i++) vec_push(v, n, cap, f->import[k]->top[i].name);
     for (int i = 0; i < n_builtins; i++) vec_push(v, n, cap, builtins[i].name);
     vec_push(v, n, cap, "training");
+    vec_push(v, n, cap, "roundoff");
     vec_push(v, n, cap, "step");
     vec_push(v, n, cap, "seen");
     const char *near = suggest(name, v, n);

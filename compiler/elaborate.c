@@ -47,13 +47,14 @@ static void drop_elab(Elab *e)
     free(e);
 }
 
-Module *elaborate(const FileList *files, int n_defines, const Define *defines, bool loss_scale)
+Module *elaborate(const FileList *files, int n_defines, const Define *defines, Number precision, LossScale scale)
 {
     Elab *e = xcalloc(1, sizeof *e);
     Module *m = e->m = xcalloc(1, sizeof *m);
     e->arena = arena_new();
     m->arena = arena_new();
-    m->loss_scale = loss_scale;
+    m->precision = precision;
+    e->scale = scale;
     e->n_defines = n_defines;
     e->defines = defines;
     e->root = arena_make(e->arena, Slot, 1);
@@ -76,7 +77,7 @@ Module *elaborate_file(const char *path, int n_defines, const Define *defines)
 {
     Arena *trees = arena_new();
     FileList files = parse_program(trees, path);
-    Module *m = elaborate(&files, n_defines, defines, false);
+    Module *m = elaborate(&files, n_defines, defines, NUM_F32, SCALE_NO);
     free(files.v);
     arena_drop(trees);
     return m;
@@ -86,7 +87,7 @@ Module *elaborate_text(const char *name, const char *text, size_t len, int n_def
 {
     Arena *trees = arena_new();
     FileList files = parse_program_text(trees, name, text, len);
-    Module *m = elaborate(&files, n_defines, defines, false);
+    Module *m = elaborate(&files, n_defines, defines, NUM_F32, SCALE_NO);
     free(files.v);
     arena_drop(trees);
     return m;

@@ -8,8 +8,9 @@ typedef struct { const char *name, *value; } Define;     /* -D name=value */
 
 /* Checks and elaborates what parse_program returned (imports first, the main file last). NULL when errors were reported, by the
    parser or here (diag_count() > 0); they are not printed. The Module owns its arena and graphs; the trees may go.
-   loss_scale: a training step with the run-time scalars loss.scale and loss.overflow. */
-Module *elaborate(const FileList *files, int n_defines, const Define *defines, bool loss_scale);
+   precision: of what no `precision` region of the text is around. scale: whether training has the run-time scalars loss.scale and loss.overflow. */
+typedef enum { SCALE_F16, SCALE_YES, SCALE_NO } LossScale;           /* F16: where the plan or a part of the loss has that precision */
+Module *elaborate(const FileList *files, int n_defines, const Define *defines, Number precision, LossScale scale);
 /* Both steps at once, for a file or a text in memory (imports are looked for beside `name`). */
 Module *elaborate_file(const char *path, int n_defines, const Define *defines);
 Module *elaborate_text(const char *name, const char *text, size_t len, int n_defines, const Define *defines);

@@ -43,6 +43,7 @@ static bool try_segment(Merge *m, Kern *c, Kern *k, Ref between)
     Ref x = product_of(g, k), y = product_of(g, c), root = 0;
     if (!x || !y || !c->plan || !k->plan || c->plan->leaf == LEAF_TAPS_OUT || k->plan->leaf == LEAF_TAPS_OUT)
         return no(m, "one of the two is no product in tiles");
+    if (N(g, x)->precision != N(g, y)->precision) return no(m, "two products of two precisions");
     if (c->n != 2) return no(m, "two products, and the second is not just added to what lies between");
     int products = 0;
     for (int i = 0; i < k->n; i++) {

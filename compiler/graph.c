@@ -54,6 +54,21 @@ int64_t node_elements(const Node *n)
     return e;
 }
 
+bool has_precision(Op op, Type type)
+{
+    OpClass c = op_info[op].cls;
+    return type == T_F32 && (c == OPC_ELEM || c == OPC_REDUCE || c == OPC_COMPOSITE);
+}
+
+Number number_in(Precision p, Number plan) { return p ? (Number)(p - 1) : plan; }
+Number number_of(const Node *n, Number plan) { return number_in(n->precision, plan); }
+
+Precision precision_below(const Graph *g, Ref r)
+{
+    while (op_info[N(g, r)->op].cls == OPC_VIEW) r = N(g, r)->in[0];
+    return N(g, r)->precision;
+}
+
 bool same_axes(const Node *n, int n_axes, const Axis *axes)
 {
     if (n->n_axes != n_axes) return false;
@@ -124,14 +139,14 @@ static uint64_t node_hash(const Node *n)
 {
     uint64_t w[ATTR_WORDS];
     int k = attr_words(n, w);
-    uint64_t h = hash64(w, 8 * (size_t)k, (uint64_t)n->op << 1 | n->type);
+    uint64_t h = hash64(w, 8 * (size_t)k, ((uint64_t)n->op << 8 | n->precision) << 1 | n->type);
     h = hash64(n->axes, sizeof *n->axes * (size_t)n->n_axes, h);
     return hash64(n->in, sizeof *n->in * (size_t)n->n_in, h);
 }
 
 static bool node_equal(const Node *x, const Node *y)
 {
-    if (x->op != y->op || x->type != y->type || x->n_in != y->n_in || !same_axes(x, y->n_axes, y->axes)) return false;
+    if (x->op != y->op || x->type != y->type || x->precision != y->precision || x->n_in != y->n_in || !same_axes(x, y->n_axes, y->axes)) return false;
     if (x->n_in && memcmp(x->in, y->in, sizeof *x->in * (size_t)x->n_in)) return false;
     uint64_t u[ATTR_WORDS], v[ATTR_WORDS];
     int k = attr_words(x, u);
@@ -246,6 +261,7 @@ static void rebuild_once(Graph *g, NodeMaker *make, void *ctx)
         if (n->n_in > cap) in = xrealloc(in, (size_t)(cap = 2 * n->n_in) * sizeof *in);
         for (int k = 0; k < n->n_in; k++) in[k] = map[n->in[k]];
         g->at = n->at;
+        g->precision = n->precision;
         if (make) {
             map[r] = mk_conform(g, make(g, n, r, in, ctx), n->n_axes, n->axes);
         } else {
@@ -256,6 +272,7 @@ static void rebuild_once(Graph *g, NodeMaker *make, void *ctx)
     }
     for (int i = 0; i < g->n_out; i++) g->out[i].ref = map[g->out[i].ref];
     g->at = old.at;
+    g->precision = old.precision;
     free(in);
     free(map);
     free(live);

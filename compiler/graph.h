@@ -23,6 +23,10 @@ enum { MAX_AXES = 16 };
 typedef enum { T_F32, T_BOOL } Type;
 typedef enum { DRAW_UNIFORM, DRAW_NORMAL, DRAW_BERNOULLI } DrawKind;
 
+/* What precision a node's value is stored and multiplied in. 0: the plan's (--precision); else 1 + the Number of the `precision` region around it.
+   Views and sources have none: nothing is computed. */
+typedef uint8_t Precision;
+
 /* Where a node comes from: the user's line and the instance path ("model.enc.32x32_block0"); shown in errors, kernels, reports. */
 typedef struct { Sym file; int line, col; Sym path; } Origin;
 
@@ -56,6 +60,7 @@ typedef union {
 typedef struct Node {
     Op op;
     Type type;
+    Precision precision;
     int n_in;
     Ref *in;
     int n_axes;
@@ -79,6 +84,7 @@ typedef struct Graph {
     uint32_t *table; uint32_t table_cap;             /* interning */
     struct { Sym name; Ref ref; } *out; int n_out, out_cap;
     Origin at;                                       /* given to nodes as they are made */
+    Precision precision;                             /* the same: to those that compute numbers */
     bool *held; Ref *into;                           /* after fuse, per node: held in memory; into: the kernel that computes it, by its first leader, for
                                                         every held node and every reduction */
     FusionNotes notes;                               /* by fuse */
@@ -89,6 +95,10 @@ typedef struct Graph {
 Graph *graph_new(void);
 void graph_drop(Graph *g);
 #define N(g, r) (&(g)->node[r])
+bool has_precision(Op op, Type type);                /* does it compute numbers? */
+Number number_in(Precision p, Number plan);          /* in a plan of that precision */
+Number number_of(const Node *n, Number plan);
+Precision precision_below(const Graph *g, Ref r);    /* of what r, a view or not, is a view of */
 const Axis *find_axis(const Node *n, Sym role);      /* NULL when absent */
 int64_t node_elements(const Node *n);
 
@@ -123,7 +133,7 @@ Ref mk_rmax(Graph *g, Ref x, int n, const Sym *axes);
 Ref mk_contract(Graph *g, Ref x, Ref y, int n, const Sym *axes);
 Ref mk_standardize(Graph *g, Ref x, int n, const Sym *axes, double eps);
 Ref mk_softmax(Graph *g, Ref x, int n, const Sym *axes);
-Ref mk_like(Graph *g, const Node *like, Op op, const Ref *in, int n_in);       /* same op and attributes as `like`, other operands */
+Ref mk_like(Graph *g, const Node *like, Op op, const Ref *in, int n_in);       /* same op, attributes and precision as `like`, other operands */
 void graph_output(Graph *g, Sym name, Ref r);        /* a second output of the same name replaces the first */
 Ref graph_find_output(const Graph *g, Sym name);     /* 0 when absent */
 

@@ -83,6 +83,7 @@ typedef struct Kernel {
     int n_acc; KRef acc[8]; Op acc_op[8];            /* REDUCE: values reduced side by side (sum, sqdev or rmax) */
     Leaf leaf; const char *reason;
     int n_seg; Segment2 *seg;                        /* CONTRACT */
+    Precision precision;                             /* CONTRACT: of the product's node */
     int n_m, n_n, n_k, n_b; Axis m[MAX_AXES], nn[MAX_AXES], k[MAX_AXES], b[MAX_AXES];   /* CONTRACT: rows, columns, summed, batch; outermost first */
     int loop_m[MAX_AXES], loop_n[MAX_AXES], loop_b[MAX_AXES];   /* epilogue loops */
     int n_store; Store store[16];                    /* epilogue: K_ACC leaves are the reduced values */

@@ -34,7 +34,11 @@ static bool spatial(const Node *n)
     return wide >= 3 && n->type == T_F32;
 }
 
-bool rounded_operand(const Lower *c, Ref r) { return c->precision != NUM_F32 && spatial(N(c->l->g, r)); }
+Number operand_precision(const Lower *c, const Node *n)
+{
+    bool activation = spatial(N(c->l->g, n->in[0])) || spatial(N(c->l->g, n->in[1]));
+    return activation ? number_of(n, c->precision) : NUM_F32;
+}
 
 static bool product(const Graph *g, const Node *n) { return n->op == OP_contract && !pointwise_contract(g, n); }
 
@@ -55,10 +59,13 @@ static void mark_half(const Graph *g, Ref r, const bool *wide, bool *half, bool 
     for (int k = 0; k < N(g, r)->n_in; k++) mark_half(g, N(g, r)->in[k], wide, half, seen);
 }
 
-/* Held nodes that lie between contractions over activations, through element-wise operations, views and pooling: they are stored in 2 bytes. What comes from
-   f32(x) does not, up to the next contraction: preconditioning, loss and their gradients. */
-static bool *half_nodes(const Graph *g)
+/* Held nodes that lie between contractions over activations, through element-wise operations, views and pooling: they are stored in 2 bytes where their
+   precision says so. What comes from f32(x) is not, up to the next contraction: preconditioning, loss and their gradients. NULL: no node has such a precision. */
+static bool *half_nodes(const Graph *g, Number plan)
 {
+    bool any = false;
+    for (Ref r = 1; r < g->n && !any; r++) any = number_info[number_of(N(g, r), plan)].bytes == 2;
+    if (!any) return NULL;
     bool *half = xcalloc(g->n, 1), *seen = xcalloc(g->n, 1), *wide = xcalloc(g->n, 1);
     for (Ref r = 1; r < g->n; r++) {
         const Node *n = N(g, r);
@@ -71,6 +78,7 @@ static bool *half_nodes(const Graph *g)
         mark_half(g, n->in[0], wide, half, seen);
         mark_half(g, n->in[1], wide, half, seen);
     }
+    for (Ref r = 1; r < g->n; r++) half[r] &= number_info[number_of(N(g, r), plan)].bytes == 2;
     free(seen);
     free(wide);
     return half;
@@ -812,7 +820,7 @@ static Lowered *lower_graph(const Module *m, Program *p, Segment *s, const Layou
     }
     l->home = xmalloc(sizeof(int) * g->n);
     for (uint32_t i = 0; i < g->n; i++) l->home[i] = -1;
-    bool *half = number_info[c.precision].bytes == 2 ? half_nodes(g) : NULL;
+    bool *half = half_nodes(g, c.precision);
     Sym (*as)[MAX_AXES] = xcalloc((size_t)g->n_out + 1, sizeof *as);
     bool *copied = xcalloc((size_t)g->n_out + 1, 1);
     int *out_buf = xcalloc((size_t)g->n_out + 1, sizeof *out_buf);
@@ -838,7 +846,7 @@ static Lowered *lower_graph(const Module *m, Program *p, Segment *s, const Layou
         if (l->home[r] < 0) {
             Buffer b = {.kind = BUF_ARENA, .name = arena_printf(l->arena, "v%u", r)};
             layout_of_node(n, &ranks[r], &b.layout);
-            if (half && half[r]) b.type = c.precision;
+            if (half && half[r]) b.type = number_of(n, c.precision);
             b.elements = layout_elements(&b.layout);
             l->home[r] = add_buffer(l, b);
         }

@@ -8,7 +8,7 @@ typedef struct {
     Lowered *l;
     const Ranks *ranks;                              /* per node: stride ranks of its axes */
     const Layout *params;
-    Number precision;
+    Number precision;                                /* the plan's */
     bool all_rows;                                   /* lower_segment_all_rows */
     Kernel *k;
     const Ref *bound;                                /* per node: how many of its rows are wanted (compact_bounds) */
@@ -35,7 +35,7 @@ void domain_axis(Lower *c, Sym role, int64_t size, IRef index);
 IRef place_index(Lower *c, const AxisAt *at);        /* 0 where the role does not matter */
 void know(Lower *c, const Place *p, KRef value);     /* the node's value at that place is at hand */
 bool place_member(Lower *c, Ref r, Place *out);      /* an element-wise member, from its operands */
-bool rounded_operand(const Lower *c, Ref r);         /* r is an operand of a contraction: is it rounded to the precision? */
+Number operand_precision(const Lower *c, const Node *n);     /* what both operands of contraction n are rounded to; NUM_F32: they are not */
 KRef rounded(Lower *c, Number to, KRef v, Ref r);    /* v rounded, for node r */
 KRef as_stored(Lower *c, Ref r, KRef v);             /* v as whoever reads it from r's buffer will see it */
 KRef resolve_at(Lower *c, Ref r, const Place *p);

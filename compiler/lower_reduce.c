@@ -316,8 +316,8 @@ bool lower_pass(Lower *c, const Group *group)
 }
 
 /* ---- contractions ---- */
-/* Stage loops and prologue; direct when it is one unmasked load whose offset is linear in the loops. */
-static void operand_value(Lower *c, Operand *o, bool round, bool share)
+/* Stage loops and prologue, rounded `to`; direct when it is one unmasked load whose offset is linear in the loops. */
+static void operand_value(Lower *c, Operand *o, Number to, bool share)
 {
     Kernel *k = c->k;
     IRef idx[MAX_AXES];
@@ -332,12 +332,12 @@ static void operand_value(Lower *c, Operand *o, bool round, bool share)
     c->root = 0;
     o->value = resolve(c, o->node, idx);
     const KExpr *e = &k->expr[o->value];
-    bool stored = e->kind == K_LOAD && c->l->buf[k->buf[e->slot]].type != NUM_F32;
-    if (round && !stored) {
-        o->value = rounded(c, c->precision, o->value, o->node);
+    Number from = e->kind == K_LOAD ? c->l->buf[k->buf[e->slot]].type : NUM_F32;
+    if (to != from) {
+        o->value = rounded(c, to, o->value, o->node);
         e = &k->expr[o->value];
     }
-    o->direct = e->kind == K_LOAD && !stored;
+    o->direct = e->kind == K_LOAD && from == NUM_F32;
     if (!o->direct) return;
     o->slot = e->slot;
     o->base = k->index[e->index].c;
@@ -409,9 +409,9 @@ static void add_segment(Lower *c, const Group *group, Ref first, Ref r)
     for (int s = 0; s < 2; s++)
         for (int a = 0; a < side[s]->n_axes; a++) if (*side[s]->outer[a] == 1) side[s]->outer[a] = sym(side[s]->outer[a] + 1);
     if (op_axis(&p.a, k->nn[0].role) >= 0 || op_axis(&p.b, k->m[0].role) >= 0) { Operand x = p.a; p.a = p.b; p.b = x; }
-    bool round = rounded_operand(c, n->in[0]) || rounded_operand(c, n->in[1]);
-    operand_value(c, &p.a, round, true);
-    operand_value(c, &p.b, round, true);
+    Number to = operand_precision(c, n);
+    operand_value(c, &p.a, to, true);
+    operand_value(c, &p.b, to, true);
     sort_by_rank(p.k, p.nk, c, p.b.direct || !p.a.direct ? &p.b : &p.a);
     Segment2 *seg = &k->seg[k->n_seg++];
     *seg = (Segment2){.a = p.a, .b = p.b, .n_k = p.nk};
@@ -448,11 +448,12 @@ void lower_contract(Lower *c, const Group *group, Ref red)
     Kernel *k = c->k;
     k->leaf = p.leaf;
     k->reason = p.reason;
+    k->precision = n->precision;
     k->n_seg = 1;
     k->seg = arena_make(k->arena, Segment2, group->n);
-    bool round = rounded_operand(c, n->in[0]) || rounded_operand(c, n->in[1]);
-    operand_value(c, &p.a, round, false);
-    operand_value(c, &p.b, round, false);
+    Number to = operand_precision(c, n);
+    operand_value(c, &p.a, to, false);
+    operand_value(c, &p.b, to, false);
     if (!hosts) sort_by_rank(p.m, p.nm, c, &p.a);
     sort_by_rank(p.nn, p.nc, c, &p.b);
     sort_by_rank(p.k, p.nk, c, p.b.direct || !p.a.direct ? &p.b : &p.a);

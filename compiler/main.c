@@ -16,7 +16,7 @@ typedef struct {
     Define *define;
     /* the state that passes hand on */
     Number precision;
-    bool scale_given, loss_scale;    /* --loss-scale; else with f16 */
+    LossScale scale;                 /* --loss-scale */
     int facts;
     Arena *trees;
     FileList files;
@@ -40,8 +40,7 @@ static void run_parse(Run *r)
 
 static void run_elaborate(Run *r)
 {
-    r->m = elaborate(&r->files, r->n_defines, r->define, r->loss_scale);
-    if (r->m) r->m->precision = r->precision;
+    r->m = elaborate(&r->files, r->n_defines, r->define, r->precision, r->scale);
 }
 
 /* Calls f once for each graph: grad and train_step.micro are one. */
@@ -201,6 +200,7 @@ static void read_graphs(Run *r)
     Module *m = r->m = xcalloc(1, sizeof *m);
     m->arena = arena_new();
     m->model_file = sym(r->model);
+    m->precision = r->precision;
     m->programs = arena_make(m->arena, Program, 1 + n / 8);
     for (char *at = text, *next; at; at = next) {
         char name[256] = "graph", pass[64];
@@ -252,8 +252,9 @@ static void usage(FILE *to)
           "  -o PLAN          directory to write; an existing plan there is replaced\n"
           "  -D name=value    give a `config` of the model another value: -D res=16 -D 'mult=[1,2]'\n"
           "  --target T       what to compile for: cpu, or cpu,cuda (cpu)\n"
-          "  --precision P    f32; tf32: operands of the network's contractions rounded to it; bf16 or f16: these and activations in 2 bytes\n"
-          "  --loss-scale HOW yes: gradients are computed of a multiple of the loss that training adapts; no (with f16 yes, else no)\n"
+          "  --precision P    f32; tf32: operands of the network's contractions rounded to it; bf16 or f16: these and activations in 2 bytes;\n"
+          "                   `precision` regions of the text say otherwise for themselves\n"
+          "  --loss-scale HOW yes: gradients are computed of a multiple of the loss that training adapts; no (yes where anything of the loss is f16, else no)\n"
           "  --fusion MODE    full (the default), or none: each operation a kernel of its own, its result in memory\n"
           "  --rows HOW       keep: the first branch of `rows` is computed for every row; compact: for those that need it (compact)\n"
           "  --pair HOW       no: each evaluation of a network by itself; yes: two of the same weights side by side, where memory allows (yes)\n"
@@ -322,8 +323,7 @@ static int compile(int argc, char **argv, Command command)
         } else if (!strcmp(a, "--loss-scale") && !check_only) {
             const char *t = option_value(argc, argv, &i, a);
             if (strcmp(t, "yes") && strcmp(t, "no")) user_error("--loss-scale %s: it is yes or no", t);
-            r.scale_given = true;
-            r.loss_scale = !strcmp(t, "yes");
+            r.scale = strcmp(t, "yes") ? SCALE_NO : SCALE_YES;
         } else if (!strcmp(a, "--target") && !check_only) {
             const char *t = option_value(argc, argv, &i, a);
             if (strcmp(t, "cpu") && strcmp(t, "cpu,cuda")) user_error("--target %s: it is cpu, or cpu,cuda", t);
@@ -357,7 +357,6 @@ static int compile(int argc, char **argv, Command command)
         } else if (r.model) user_error("one model at a time: %s and %s", r.model, a);
         else r.model = a;
     }
-    if (!r.scale_given) r.loss_scale = r.precision == NUM_F16;
     if (!r.model) user_error("no model given\n  help: ectc %s", explain ? "explain models/unet_ect.dsl --fusion enc.32x32_block0" : "models/unet_ect.dsl -o plan");
     if (explain && !r.fusion) user_error("what of %s? give --fusion NAME, an instance or FILE.dsl:LINE\n  help: ectc explain %s --fusion enc.32x32_block0", r.model, r.model);
     if (command == COMPILE && !r.out && !r.dump) user_error("nowhere to write: give -o PLAN, or say `ectc check %s`", r.model);

@@ -100,6 +100,8 @@ static void read_kernels(Reader *r, const json_t *root)
         at(r, "kernel %d, `%.100s`", i, k->name);
         k->file = text(r, o, "file", "");
         k->cls = text(r, o, "class", NULL);
+        k->precision = text(r, o, "precision", p->precision);
+        if (!r->err && number_named(k->precision) == N_NUMBERS) bad(r, "`%.100s` is no precision", k->precision);
         k->shape = text(r, o, "shape", "");
         k->flops = number(r, o, "flops", NEEDED);
         k->bytes = number(r, o, "bytes", NEEDED);

@@ -13,6 +13,7 @@ typedef struct { int n, *v; } PlanIndices;
 
 typedef struct {
     const char *name, *file, *cls;                   /* name: equal names are equal texts; cls: "map", "reduce", "contract" */
+    const char *precision;                           /* of its products' operands: the plan's unless it says otherwise */
     const char *shape;                               /* "[n:32 c:8] sum [k:4]"; "" when the plan does not say */
     int64_t flops, bytes, issued_bytes;              /* a launch; issued_bytes: with re-reads, -1 when not said */
     int64_t scratch, shared;                         /* bytes a thread; bytes a launch */

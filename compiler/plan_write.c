@@ -196,6 +196,7 @@ static void kernel_head(StrBuf *b, const KernelText *t)
         for (int a = 0; a < n->n_axes; a++) sb_printf(b, "%s%s:%lld", a ? ", " : "", n->axes[a].role, (long long)n->axes[a].size);
         sb_puts(b, i + 1 < k->n_nodes && i < 7 ? "]," : "]");
     }
+    if (k->precision) sb_printf(b, "\n   precision  %s: the text's for this, not the plan's", number_info[number_in(k->precision, NUM_F32)].name);
     sb_printf(b, "\n   bytes      %lld   FLOPs %lld   intensity %.1f FLOP/byte", (long long)k->bytes, (long long)k->flops, (double)k->flops / (double)MAX(k->bytes, 1));
 }
 
@@ -316,7 +317,7 @@ static double predict(const PredictDevice *d, const Lowered *l)
     for (int i = 0; i < l->n_kernel; i++) {
         const Kernel *k = l->kernel[i];
         double n = 1 + k->n_member;
-        s += predict_seconds(d, k->cls == KERNEL_CONTRACT, l->m->precision, n * (double)k->flops, (double)k->launch_bytes, NULL);
+        s += predict_seconds(d, k->cls == KERNEL_CONTRACT, number_in(k->precision, l->m->precision), n * (double)k->flops, (double)k->launch_bytes, NULL);
     }
     return s;
 }
@@ -392,6 +393,7 @@ void plan_write(const Backend *b, const PlanOptions *o)
         free(file);
         sb_printf(j, "%s\n  {\"name\": \"%s\", \"file\": \"%s\", \"class\": \"%s\", \"flops\": %lld, \"bytes\": %lld, \"issued_bytes\": %lld, \"scratch\": %lld, \"shared\": %lld, ",
                   i ? "," : "", t->k->name, path, class_name(t->k), (long long)t->k->flops, (long long)t->k->bytes, (long long)t->k->issued_bytes, (long long)t->k->scratch, (long long)t->k->shared);
+        if (t->k->precision) sb_printf(j, "\"precision\": \"%s\", ", number_info[number_in(t->k->precision, NUM_F32)].name);
         StrBuf shape = {0};
         shape_text(&shape, t);
         json_field(j, "shape", shape.s);

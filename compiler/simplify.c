@@ -6,6 +6,17 @@ static OpClass cls(const Graph *g, Ref r) { return op_info[N(g, r)->op].cls; }
 static bool is(const Graph *g, Ref r, Op op) { return N(g, r)->op == op; }
 static bool has(const Graph *g, Ref r, Sym role) { return find_axis(N(g, r), role) != NULL; }
 static int64_t size_in(const Graph *g, Ref r, Sym role) { return find_axis(N(g, r), role)->size; }
+
+/* A product made of product c in another place is computed as c was. */
+static Ref contract_as(Graph *g, const Node *c, Ref x, Ref y, int n, const Sym *axes)
+{
+    Precision outer = g->precision;
+    g->precision = c->precision;
+    Ref r = mk_contract(g, x, y, n, axes);
+    g->precision = outer;
+    return r;
+}
+
 static bool used_once(const Simplify *s, Ref r) { return r >= s->cap || s->uses[r] <= 1; }
 
 /* Node n again with operand k replaced. */
@@ -268,7 +279,7 @@ static Ref merge_sums(Simplify *s, Ref r)
     if (n.op != OP_sum || (x.op != OP_sum && x.op != OP_contract) || !used_once(s, n.in[0])) return 0;
     if (n.a.reduce.n + x.a.reduce.n > MAX_AXES) return 0;
     int m = both_axes(&n.a, &x.a, all);
-    return x.op == OP_sum ? mk_sum(g, x.in[0], m, all) : mk_contract(g, x.in[0], x.in[1], m, all);
+    return x.op == OP_sum ? mk_sum(g, x.in[0], m, all) : contract_as(g, &x, x.in[0], x.in[1], m, all);
 }
 
 /* sum[A](rearrange(sum[B](x))) = sum[A+B](rearrange(x)), where B passes by: the gradient of a repeat along two axes is one sum. */
@@ -324,7 +335,7 @@ static Ref sum_of_unwindow(Simplify *s, Ref r)
                                 u.a.unwindow.out);
     }
     int m = both_axes(&n.a, &c.a, all);
-    return mk_contract(g, in[0], in[1], m, all);
+    return contract_as(g, &c, in[0], in[1], m, all);
 }
 
 /* rename goes out of sum and unwindow, so that they meet what is below. */
@@ -457,6 +468,7 @@ static Ref simplify_node(Graph *g, const Node *old, Ref id, const Ref *in, void 
     Ref r = mk_like(g, old, old->op, in, old->n_in);
     for (int round = 0; round < 64; round++) {
         Ref q = 0;
+        g->precision = N(g, r)->precision;
         for (int i = 0; i < s->rules->n && !q; i++) q = s->rules->rule[i](s, r);
         if (!q || q == r) break;
         r = q;

@@ -99,6 +99,7 @@ static void put_node(StrBuf *b, const Module *m, const Graph *g, Ref r)
     sb_puts(b, " [");
     for (int i = 0; i < n->n_axes; i++) sb_printf(b, "%s%s:%lld", i ? "," : "", n->axes[i].role, (long long)n->axes[i].size);
     sb_puts(b, n->type == T_BOOL ? "] bool" : "]");
+    if (n->precision) sb_printf(b, " precision %s", number_info[n->precision - 1].name);
     if (g->held && g->held[r]) sb_puts(b, " held");
     if (g->into && g->into[r]) sb_printf(b, " into %%%u", g->into[r]);
     if (n->at.file && *n->at.file) {
@@ -413,6 +414,12 @@ static void read_node(Text *t)
         axes[n.n_axes++].size = size(t);
     }
     if (at(t, 'b')) { keyword(t, "bool"); n.type = T_BOOL; }
+    if (at(t, 'p')) {
+        keyword(t, "precision");
+        Sym p = word(t, "a precision");
+        if (number_named(p) == N_NUMBERS) fail(t, "expected f32, tf32, bf16 or f16, not `%s`", p);
+        n.precision = (Precision)(1 + number_named(p));
+    }
     bool held = false;
     Ref into = 0;
     if (at(t, 'h')) { keyword(t, "held"); held = true; }

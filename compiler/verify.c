@@ -279,6 +279,7 @@ char *graph_check(const Graph *g, Ref r)
         if (find_axis(n, n->axes[i].role) != &n->axes[i]) return xasprintf("axis `%s` appears twice", n->axes[i].role);
     }
     if (node_elements(n) > MAX_ELEMENTS) return xasprintf("too many elements");
+    if (n->precision && !has_precision(n->op, n->type)) return xasprintf("a precision, and no numbers are computed");
     switch (info->cls) {
     case OPC_SOURCE: check_source(&c); break;
     case OPC_ELEM: check_elem(&c); break;

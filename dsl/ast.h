@@ -53,6 +53,7 @@
     NODE(S_IF,        "if",        "cond; body; other opt.: S_BODY or S_IF") \
     NODE(S_FOR,       "for",       "items: E_NAME...; value: what is iterated; body") \
     NODE(S_SHARE,     "share",     "name: stream; body") \
+    NODE(S_PRECISION, "precision", "name: f32, tf32, bf16 or f16; body") \
     NODE(S_EACH,      "each",      "name; value; body") \
     /* ---- expressions ---- */ \
     NODE(E_NAME,      "name",      "name") \
@@ -65,6 +66,7 @@
     NODE(E_FN,        "lambda",    "params: PARAM...; value") \
     NODE(E_IF,        "ifx",       "cond; value; other: expression; flag: follows `else` without braces") \
     NODE(E_ROWS,      "rows",      "cond; value; other") \
+    NODE(E_PRECISION, "precisionx", "name; value") \
     NODE(E_UNARY,     "unary",     "op; value; name_loc: the operator") \
     NODE(E_BINARY,    "binary",    "op; value; other; name_loc: the operator") \
     NODE(E_CALL,      "call",      "value: what is applied; items: ARG and ARG_BY") \

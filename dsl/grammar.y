@@ -76,7 +76,7 @@ static void ect_yyerror(Loc *at, Parser *p, const char *message)
 %token <sym> NAME "name"
 %token <node> INT "integer" REAL "real" STRING "string"
 %token <sym> IF "if" ELSE "else" ROWS "rows" FOR "for" IN "in" LET "let" VAR "var" CONST "const" USE "use" PARAM "param"
-    RETURN "return" FN "fn" LIKE "like" FROM "from" AS "as" WAS "was" BY "by" REARRANGE "rearrange" SHARE "share" EACH "each"
+    RETURN "return" FN "fn" LIKE "like" FROM "from" AS "as" WAS "was" BY "by" REARRANGE "rearrange" SHARE "share" PRECISION "precision" EACH "each"
     STATE "state" RUNTIME "runtime" TRUE "true" FALSE "false"
 %token <sym> IMPORT "import" CONFIG "config" STREAM "stream" BLOCK "block" LOSS "loss" PROGRAM "program" TRAINING "training"
     TRAIN "train" SAMPLE "sample" OPTIMIZER "optimizer" EMA "ema" DATA "data" MINIMIZE "minimize" GRADIENT "gradient"
@@ -214,6 +214,7 @@ stmt: LET binds                                 { $$ = MK(@$, S_LET, .items = $2
     | IF expr body ELSE elif                    { $$ = MK(@$, S_IF, .cond = $2, .body = $3, .other = $5); }
     | FOR names IN expr body                    { $$ = MK(@$, S_FOR, .items = $2, .value = $4, .body = $5); }
     | SHARE name body                           { $$ = MK(@$, S_SHARE, NAMED($2), .body = $3); }
+    | PRECISION name body                       { $$ = MK(@$, S_PRECISION, NAMED($2), .body = $3); }
     | EACH name IN expr body                    { $$ = MK(@$, S_EACH, NAMED($2), .value = $4, .body = $5); }
     ;
 elif: body
@@ -303,6 +304,7 @@ prim: name
     | '[' exprs ']'                             { $$ = MK(@$, E_LIST, .items = $2); }
     | REARRANGE '(' expr ':' tensor ARROW tensor[to] ')'
                                                 { $$ = MK(@$, E_REARRANGE, .value = $3, .type = $5, .to = $to); }
+    | PRECISION name '{' expr[a] '}'            { $$ = MK(@$, E_PRECISION, NAMED($2), .value = $a); }
     ;
 exprs: %empty                                   { $$ = (NodeList){0}; }
      | exprs1
@@ -343,11 +345,11 @@ static const struct {
     int member[24];
 } groups[] = {
     {"a statement", {TOK_LET, TOK_VAR, TOK_CONST, TOK_USE, TOK_PARAM, TOK_RETURN, TOK_IF, TOK_FOR,
-                     TOK_SHARE, TOK_EACH, TOK_STATE, TOK_RUNTIME, TOK_NAME, ';'}},
+                     TOK_SHARE, TOK_PRECISION, TOK_EACH, TOK_STATE, TOK_RUNTIME, TOK_NAME, ';'}},
     {"a declaration", {TOK_IMPORT, TOK_CONFIG, TOK_STREAM, TOK_BLOCK, TOK_LOSS, TOK_PROGRAM, TOK_TRAIN,
                        TOK_SAMPLE, TOK_OPTIMIZER, TOK_EMA, TOK_FN, TOK_USE, TOK_RUNTIME}},
     {"an expression", {TOK_REAL, TOK_INT, TOK_STRING, TOK_NAME, TOK_TRUE, TOK_FALSE, TOK_REARRANGE,
-                       TOK_FN, TOK_IF, TOK_ROWS, '(', '-', '!', '['}},
+                       TOK_FN, TOK_IF, TOK_ROWS, TOK_PRECISION, '(', '-', '!', '['}},
     {"an operator", {'+', '-', '*', '/', TOK_FLOORDIV, '^', '<', '>',
                      TOK_EQ, TOK_NE, TOK_LE, TOK_GE, TOK_AND, TOK_OR, TOK_DOTDOT, TOK_IN,
                      TOK_FROM, TOK_LIKE, '@', '.', '(', '['}},

@@ -113,6 +113,7 @@ static Doc *head(Printer *p, const Node *n)
     case S_IF: return CAT(text(p, "if "), print_expr(a, n->cond));
     case S_FOR: return CAT(words(p, word, &n->items, print_expr), text(p, " in "), print_expr(a, n->value));
     case S_SHARE: return CAT(text(p, "share "), text(p, n->name));
+    case S_PRECISION: return CAT(text(p, "precision "), text(p, n->name));
     case S_EACH: return CAT(text(p, "each "), text(p, n->name), text(p, " in "), print_expr(a, n->value));
     default: return CAT(text(p, word), text(p, " "), print_expr(a, n->value));         /* return, minimize, gradient, optimizer */
     }

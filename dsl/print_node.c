@@ -139,6 +139,9 @@ static Doc *plain(Arena *a, const Node *n, bool close)
                    doc_group(a, doc_nest(a, 4, CAT(doc_line(a), expr(a, n->value)))));
     case E_IF: return doc_group(a, choice(a, n, "if "));
     case E_ROWS: return doc_group(a, choice(a, n, "rows "));
+    case E_PRECISION:
+        return doc_group(a, CAT(txt(a, "precision "), txt(a, n->name), txt(a, " {"), doc_nest(a, 2, CAT(doc_line(a), expr(a, n->value))),
+                                doc_line(a), txt(a, "}")));
     case E_UNARY: return CAT(txt(a, op_text(n->op)), close ? tight(a, n->value) : expr(a, n->value));
     case E_BINARY: return binary(a, n, close);
     case E_CALL: return CAT(expr(a, n->value), fill(a, "(", &n->items, arg, ")"));

@@ -26,7 +26,7 @@ static bool declares(int code)
 static bool starts_statement(int code)
 {
     return SET(code, TOK_LET, TOK_VAR, TOK_CONST, TOK_USE, TOK_PARAM, TOK_RETURN, TOK_IF, TOK_FOR, TOK_SHARE,
-               TOK_EACH, TOK_RUNTIME, TOK_STATE, TOK_REPORT, TOK_MINIMIZE, TOK_GRADIENT, TOK_OPTIMIZER, TOK_EMA);
+               TOK_PRECISION, TOK_EACH, TOK_RUNTIME, TOK_STATE, TOK_REPORT, TOK_MINIMIZE, TOK_GRADIENT, TOK_OPTIMIZER, TOK_EMA);
 }
 
 static bool is_reserved(int code)

@@ -80,6 +80,10 @@ runtime P_mean: real = -1.1, P_std: real = 2, q: real = 2, k: real = 8, b: real 
 runtime stage_images: real = 3.2e6, stage: int = floor(seen / stage_images)       # stage -1: r = 0 everywhere, diffusion pre-training
 runtime lr: real = 1e-4, beta1: real = 0.9, beta2: real = 0.999, ema_beta: real = 0.9999
 
+# The square of how far rounding moves D(x, s), a mean over elements: the network's part of it, of which a value is off by `roundoff` (the operands of its
+# last product by 0.6 of that, those before add to it), and the rounding of the sum itself.
+fn rounding2(D, x, s) = mean[c,h,w]((roundoff * (D - sigma_data^2 / (s^2 + sigma_data^2) * x))^2 + (precision f32 { roundoff } * D)^2)
+
 loss ect(y: [n, c:colors, h:res, w:res], lab: [n, c:labels], aug: [n, c:augment]) -> [n] {
   let t = exp(P_mean + P_std * normal[n: y.n] from time)
   let adj = if mapping == "sigmoid" { 1 + k * sigmoid(-b * t) } else { 1 }
@@ -89,8 +93,10 @@ loss ect(y: [n, c:colors, h:res, w:res], lab: [n, c:labels], aug: [n, c:augment]
     let Dt = D(y + t * eps, t, lab, aug)
     let target = rows r > 0 { stop(D(y + r * eps, r, lab, aug)) } else { y }   # rows with r = 0 are not computed
   }
+  let off = sum[c,h,w]((Dt - target)^2)
   report sigma = t                                           # metrics.jsonl: loss by noise-level bucket
-  return (sqrt(sum[c,h,w]((Dt - target)^2) + c^2) - c) / (t - r)
+  report resolution = sqrt(off / (y.c * y.h * y.w) / (rounding2(Dt, y + t * eps, t) + rounding2(target, y + r * eps, r)))   # below 1: it is rounding
+  return (sqrt(off + c^2) - c) / (t - r)
 }
 
 program denoise(x: [n:batch, c:colors, h:res, w:res], sigma: [n], labels: [n, c:labels], augment: [n, c:augment])

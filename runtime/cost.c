@@ -6,7 +6,7 @@ double step_seconds(const Plan *p, const PlanStep *s, const PredictDevice *d, Pr
 {
     const PlanKernel *k = &p->kernel[s->kernel];
     double n = s->instances;
-    return predict_seconds(d, !strcmp(k->cls, "contract"), number_named(p->precision), n * (double)k->flops,
+    return predict_seconds(d, !strcmp(k->cls, "contract"), number_named(k->precision), n * (double)k->flops,
                            (double)s->bytes, bound);
 }
 

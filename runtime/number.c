@@ -3,7 +3,7 @@
 #include <string.h>
 
 const NumberInfo number_info[N_NUMBERS] = {
-    [NUM_F32] = {"f32", 4, 0}, [NUM_TF32] = {"tf32", 4, 1}, [NUM_BF16] = {"bf16", 2, 2}, [NUM_F16] = {"f16", 2, 2},
+    [NUM_F32] = {"f32", 4, 24, 0}, [NUM_TF32] = {"tf32", 4, 11, 1}, [NUM_BF16] = {"bf16", 2, 8, 2}, [NUM_F16] = {"f16", 2, 11, 2},
 };
 
 Number number_named(const char *name)

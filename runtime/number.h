@@ -7,6 +7,7 @@ typedef enum { NUM_F32, NUM_TF32, NUM_BF16, NUM_F16, N_NUMBERS } Number;
 typedef struct {
     const char *name;
     int bytes;                                       /* of an element in memory */
+    int bits;                                        /* significant ones: rounding is off by 2^-bits of a value at most */
     int speed;                                       /* of tensor cores with such operands: 2 bytes are 2, tf32 is 1, f32 has none: 0 */
 } NumberInfo;
 extern const NumberInfo number_info[N_NUMBERS];

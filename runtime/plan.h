@@ -42,6 +42,7 @@ typedef struct {
     const char *name, *file, *cls;                   /* file: relative to the plan */
     const PlanCuda *cuda;                            /* NULL when the plan was not compiled for cuda */
     const char *shape;                               /* result and sum, for people; "" when the plan does not say */
+    const char *precision;                           /* of its products' operands: the plan's unless it says otherwise */
     int64_t flops, bytes, scratch, shared;           /* scratch: bytes per thread; shared: bytes per launch */
     int64_t issued_bytes;                            /* with re-reads; -1 when the plan does not say */
     int n_instances; const char **instance;

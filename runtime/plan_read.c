@@ -350,6 +350,8 @@ static void read_kernels(PlanReader *r, const json_t *root)
         plan_at(r, "kernel `%.100s`", k->name);
         k->file = plan_file(r, o, "file", "kernels/");
         k->cls = plan_str(r, o, "class");
+        k->precision = json_object_get(o, "precision") ? plan_str(r, o, "precision") : p->precision;
+        if (!r->err && number_named(k->precision) == N_NUMBERS) plan_bad(r, "`%s` is no precision", k->precision);
         k->shape = json_object_get(o, "shape") ? plan_str(r, o, "shape") : "";
         k->flops = plan_int(r, o, "flops", 0, MAX_COUNT);
         k->bytes = plan_int(r, o, "bytes", 0, MAX_COUNT);

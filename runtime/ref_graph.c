@@ -435,7 +435,8 @@ static void node_line(Text *t)
     memcpy(n.in, in, (size_t)n.n_in * sizeof *in);
     axes(t, &n);
     if (!at_end(t) && !strncmp(t->at, "bool", 4)) keyword(t, "bool"), n.is_bool = true;
-    if (!at_end(t) && !strncmp(t->at, "held", 4)) keyword(t, "held");                /* what fusion decided means nothing here */
+    if (!at_end(t) && !strncmp(t->at, "precision", 9)) keyword(t, "precision"), word(t);
+    if (!at_end(t) && !strncmp(t->at, "held", 4)) keyword(t, "held");                /* how kernels compute it means nothing here */
     if (!at_end(t) && !strncmp(t->at, "into", 4)) keyword(t, "into"), expect(t, "%"), integer(t, 1, MAX_NODES);
     if (!at_end(t) && *t->at != '@' && *t->at != '"') bad(t, "unexpected `%.20s`", t->at);
     while (*t->at && *t->at != '\n') t->at++;

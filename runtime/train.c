@@ -98,6 +98,9 @@ static void put_live(Loop *l, uint64_t step, double validation, bool now)
     if (t->s->scale.skipped + t->s->scale.overflow) sb_printf(&b, "  skipped %llu", (unsigned long long)(t->s->scale.skipped + t->s->scale.overflow));
     if (r->all_bad_loss || r->all_bad_grad)
         sb_printf(&b, "  not finite: %lld losses, %lld gradients", (long long)r->all_bad_loss, (long long)r->all_bad_grad);
+    StrBuf where = {0};
+    if (report_rounding(r, &where, false)) sb_printf(&b, "  rounding at sigma %s", where.s);
+    sb_free(&where);
     sb_puts(&b, "  ETA ");
     log_duration(&b, l->step_seconds * (double)(t->total_steps - step));
     log_live(b.s, 10, now);
@@ -256,6 +259,9 @@ int cmd_train(int argc, char **argv)
         if (done || t.resume_from) printf("go on with: ect-rt train %s --out %s --resume\n", t.o.plan_dir, t.dir);
     } else {
         printf("trained %llu steps, %llu images: %s\n", (unsigned long long)done, (unsigned long long)s->seen, t.dir);
+        StrBuf where = {0};
+        if (report_rounding(&l.report, &where, true)) printf("resolution of the loss (log10) by sigma: %s\n", where.s);
+        sb_free(&where);
         if (s->scale.on) printf("scale of the loss %g, %llu steps skipped\n", s->scale.scale, (unsigned long long)s->scale.skipped);
         if (t.can_sample) printf("sample with: ect-rt sample %s --weights %s -o samples.png\n", t.o.plan_dir, t.dir);
     }

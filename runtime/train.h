@@ -49,12 +49,15 @@ void feed_close(Feed *f);
 enum { SIGMA_BUCKETS = 6 };
 typedef struct {
     const PlanProgram *program;
-    int loss, sigma;                                 /* outputs, or -1 */
+    int loss, sigma, resolution;                     /* outputs, or -1 */
     double sum, bucket_sum[SIGMA_BUCKETS], *report_sum;
     int64_t n, bucket_n[SIGMA_BUCKETS], *report_n;
     int64_t bad_loss, bad_grad;                      /* since the last line */
     int64_t all_bad_loss, all_bad_grad;              /* in this process */
+    double log_sum[SIGMA_BUCKETS];                   /* of log10 of the resolution */
+    int64_t log_n[SIGMA_BUCKETS];
     double smooth, smooth_weight;                    /* of the live line */
+    double smooth_log[SIGMA_BUCKETS], smooth_log_weight[SIGMA_BUCKETS];
 } Report;
 void report_open(Report *r, const PlanProgram *p);
 /* Takes in the outputs of a micro-batch; rows: how many of its leading samples count (0: all). Returns its non-finite losses. */
@@ -63,9 +66,12 @@ int64_t report_micro(Report *r, Session *s, const PlanProgram *p, int64_t rows);
 int64_t report_gradient(Report *r, const Session *s);
 /* The same where the device has counted them. Returns `bad`. */
 int64_t report_bad_gradient(Report *r, int64_t bad);
-/* Puts loss, loss_by_sigma, report.* and counts since the last call into an open JSON object and starts anew. */
+/* Puts loss, loss_by_sigma, log10_resolution_by_sigma, report.* and counts since the last call into an open JSON object and starts anew. */
 void report_json(Report *r, StrBuf *b);
 double report_mean(const Report *r);
+/* Puts the noise levels where what the loss compares differs by less than its rounding noise, "<0.1, 0.1-0.3"; all: every one with its log10,
+   smoothed, "<0.1 -0.31 (rounding), 0.1-0.3 0.52". false when there is none. */
+bool report_rounding(const Report *r, StrBuf *b, bool all);
 void report_close(Report *r);
 
 /* ---- train_grid.c ---- */

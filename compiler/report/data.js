@@ -20,7 +20,7 @@ const showPercent = x => !(x > 0) ? "0 %" : x < 0.001 ? "<0.1 %" : (100 * x).toF
 
 /* ---- time of a launch on a device: the roofline of runtime/predict.c ---- */
 function partsOn(d, s) {
-  const speed = { tf32: 1, bf16: 2, f16: 2 }[PLAN.precision] || 0;
+  const speed = { tf32: 1, bf16: 2, f16: 2 }[s.k.precision || PLAN.precision] || 0;
   const matrix = speed ? Math.max(d.matrix_half * speed / 2, d.matrix_f32) : d.matrix_f32;
   return { compute: s.flops / (s.k.class !== "contract" ? d.element : matrix),
     memory: s.bytes / d.bytes, launch: d.launch };
@@ -34,9 +34,9 @@ const decimal = text => text.replace(HEX, (all, whole, part = "", power) => {
   const x = parseInt(whole + part, 16) * 2 ** (power - 4 * part.length);
   return String(+(all[0] === "-" ? -x : x).toPrecision(7));
 });
-/* id, operation, attributes and operands, shape, bool, held, into, file, line, column, instance path */
+/* id, operation, attributes and operands, shape, bool, precision, held, into, file, line, column, instance path */
 const QUOTED = String.raw`"(?:[^"\\]|\\.)*"`;
-const NODE = new RegExp(String.raw`^%(\d+) = (\w+) ?(.*?) ?(\[[^\]]*\])( bool)?( held)?(?: into %(\d+))?` +
+const NODE = new RegExp(String.raw`^%(\d+) = (\w+) ?(.*?) ?(\[[^\]]*\])( bool)?(?: precision (\w+))?( held)?(?: into %(\d+))?` +
   String.raw`(?: @(${QUOTED}|[^\s"]+?):(\d+)(?::(\d+))?)?(?: (${QUOTED}))?$`);
 const quoted = s => s && s[0] === '"' ? JSON.parse(s) : s || "";
 const VIEWS = new Set(["rename", "rearrange", "slice", "pick", "pad", "concat", "repeat", "window", "unwindow", "expand"]);
@@ -53,7 +53,7 @@ function readGraph(text) {
     g.nodes.set(+m[1], {
       id: +m[1], op: m[2], text: decimal(m[3].replace(/ ?%\d+/g, "").trim()), shape: m[4],
       in: [...bare.matchAll(/%(\d+)/g)].map(x => +x[1]),
-      held: !!m[6], file: quoted(m[8]), line: +m[9] || 0, path: quoted(m[11]), steps: [], backward: false,
+      precision: m[6], held: !!m[7], file: quoted(m[9]), line: +m[10] || 0, path: quoted(m[12]), steps: [], backward: false,
     });
   }
   markBackward(g);

@@ -25,7 +25,7 @@ const barOf = x => h("i", { class: "fill", style: `width:${(100 * Math.min(1, x)
 const tokens = (comment, string, words, number) =>
   new RegExp(String.raw`(${comment})|(${string})|\b(${words.replace(/ /g, "|")})\b|\b(${number})\b|\b([A-Za-z_]\w*)(?=\()`, "gm");
 const DSL_TOKENS = tokens("#.*", QUOTED,
-  "import config stream block fn use as was let var const param return if else rows for in like from by rearrange share each " +
+  "import config stream block fn use as was let var const param return if else rows for in like from by rearrange share precision each " +
   "state runtime program train training optimizer ema loss sample data minimize gradient report true false",
   String.raw`\d[\d.]*(?:e[-+]?\d+)?`);
 const C_TOKENS = tokens(String.raw`\/\*[\s\S]*?\*\/|\/\/.*`, QUOTED + "|^#.*$",
@@ -102,7 +102,7 @@ function groupRow(view, g, depth) {
   g.row = row;
   return open ? [row, ...groupRows(view, g, depth + 1)] : [row];
 }
-const nodeText = n => [`%${n.id} = ${n.op}`, n.text, ...n.in.map(x => "%" + x), n.shape, n.held && "held in memory",
+const nodeText = n => [`%${n.id} = ${n.op}`, n.text, ...n.in.map(x => "%" + x), n.shape, n.precision, n.held && "held in memory",
   n.file && `  ${n.file}:${n.line}`].filter(Boolean).join(" ");
 function nodeRow(n, depth) {
   const kind = SOURCES.has(n.op) ? " source" : VIEWS.has(n.op) ? " view" : "";

@@ -65,3 +65,11 @@ train --out scaled --steps 5 >/dev/null
 train --out off --steps 5 --loss-scale 0 >/dev/null
 grep -q loss_scale off/metrics.jsonl && fail "--loss-scale 0 scales"
 for run in scaled off; do "$tensor" near 0 plain/ckpt-000005.safetensors $run/ckpt-000005.safetensors >/dev/null || fail "$run: the scale changed weights"; done
+
+# f16 in a region of the text alone: scaled as well.
+sed 's/silu(second(a))/precision f16 { silu(second(a)) }/' tiny.dsl >region.dsl
+"$ECTC" region.dsl -o plan --loss-scale no >/dev/null
+! grep -q loss_scale plan/plan.json || fail "--loss-scale no scales"
+"$ECTC" region.dsl -o plan >/dev/null
+rm -rf region && train --out region --steps 5 >/dev/null
+grep -q '"loss_scale": 65536' region/metrics.jsonl || fail "an f16 region: no scale"

@@ -272,7 +272,8 @@ static void segments(void **state)
     assert_ptr_equal(t->seg[0].g, g->seg[0].g);
     assert_string_equal(g->out[0].name, "loss");
     assert_string_equal(g->out[1].name, "report.sigma");
-    assert_int_equal(g->n_out, 2 + m->n_params);
+    assert_string_equal(g->out[2].name, "report.resolution");
+    assert_int_equal(g->n_out, 3 + m->n_params);
     const Graph *u = t->seg[1].g;
     assert_int_equal(u->n_out, 4);
     assert_string_equal(u->out[0].name, "p");

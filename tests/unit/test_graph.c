@@ -38,6 +38,13 @@ static void test_interning(void **state)
     assert_true(mk_slice(g, x, S("c"), 0, 2) != mk_slice(g, x, S("c"), 1, 2));
     assert_true(mk_sum(g, x, 2, (Sym[]){ S("n"), S("c") }) == mk_sum(g, x, 2, (Sym[]){ S("c"), S("n") }));
     assert_true(mk_const(g, 0.0) != mk_const(g, -0.0) && mk_const(g, NAN) == mk_const(g, NAN));
+    g->precision = 1 + NUM_BF16;                     /* numbers that are computed otherwise are other nodes; views and sources are none */
+    Ref b = B(add, x, y);
+    assert_true(b != a && N(g, b)->precision == 1 + NUM_BF16 && b == B(add, x, y) && N(g, a)->precision == 0);
+    assert_true(y == in2(g, "y", "c", 3, NULL, 0) && N(g, mk_slice(g, x, S("c"), 0, 2))->precision == 0);
+    assert_true(N(g, mk_binary(g, OP_lt, x, y))->precision == 0);
+    assert_true(N(g, mk_like(g, N(g, a), OP_add, (Ref[]){ y, x }, 2))->precision == 0 && precision_below(g, mk_rename(g, b, S("c"), S("d"))) == 1 + NUM_BF16);
+    g->precision = 0;
     for (int i = 0; i < 5000; i++) assert_true(mk_const(g, i) == mk_const(g, i));   /* the table grows */
     graph_drop(g);
 }
@@ -117,6 +124,8 @@ static const char *const bad_text[] = {
     "%1 = input \"x\" [a:6]\n%2 = lt %1 %1 [a:6]", "%1 = input \"x\" [a:6]\n%2 = where %1 %1 %1 [a:6]",
     "%1 = input \"\\u0000\" []", "%1 = input \"\\q\" []", "%1 = input \"\\u12", "%1 = const 0x []", "%1 = const 1e []",
     "%1 = const 0 [] @f", "%1 = const 0 [] @f:1", "%1 = const 0 [] @\"f:1:2", "%1 = scalar -1 []",
+    "%1 = const 0 [] precision f32", "%1 = input \"x\" [a:6]\n%2 = neg %1 [a:6] precision half",
+    "%1 = input \"x\" [a:6]\n%2 = lt %1 %1 [a:6] bool precision f32", "%1 = input \"x\" [a:6]\n%2 = neg %1 [a:6] precision",
     "%1 = input \"x\" [a:1,b:1,c:1,d:1,e:1,f:1,g:1,h:1,i:1,j:1,k:1,l:1,m:1,n:1,o:1,p:1,q:1]",
 };
 
@@ -151,7 +160,7 @@ static const char good_text[] =
     "%20 = concat p %19 %18 %18 [p:15]\n%21 = repeat p 2 %20 [p:30]\n"
     "%22 = window p k k 3 stride 2 dil -1 pad 1 out 15 %21 [p:15,k:3]\n"
     "%23 = unwindow p k stride 2 dil 1 pad 1 out 30 %22 [p:30,k:3]\n%24 = expand w 2 %1 [n:2,c:6,w:2]\n"
-    "%25 = sum (n,w) %24 [c:6]\n%26 = rmax (c) %25 []\n%27 = contract (c) %1 %2 [n:2,o:4]\n"
+    "%25 = sum (n,w) %24 [c:6]\n%26 = rmax (c) %25 []\n%27 = contract (c) %1 %2 [n:2,o:4] precision bf16\n"
     "%28 = standardize (n,o) eps 0x1p-10 %27 [n:2,o:4]\n%29 = softmax (o) %28 [n:2,o:4]\n%30 = const 0x1p+0 [] bool\n"
     "%31 = rows %30 %29 %28 [n:2,o:4]\nout \"y\" %31\nout \"z\" %2\n";
 

@@ -27,7 +27,7 @@ static const char whole[] =
     "  let z = rearrange(conv(x): [n, c:(head d three:3), h, w] -> [n, head, d, three, px:(h w)])\n"
     "  if p > 0 { return y } else if p < 0 { return z } else { return sum[h,w](v) }\n"
     "  for level, m in reversed(0..len(xs)) { s = s + level * m }\n"
-    "  share noise { let q = conv(x) }\n"
+    "  share noise { precision bf16 { let q = conv(precision f32 { x } + x) } }\n"
     "  report sigma = t\n"
     "  return if p <= 1 { a } else if p >= 2 { b } else { c != d }\n"
     "}\n"
