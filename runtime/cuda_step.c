@@ -132,7 +132,7 @@ static void update_kernels(Device *d, CudaSteps *t, const Launch *l, int micros,
 static uint64_t signature(Device *d, const CudaSteps *t, const Launch *l, int micros)
 {
     uint64_t h = hash64(t->key, (size_t)t->program->segment[0].n_draws * sizeof *t->key, (uint64_t)micros);
-    uint64_t fixed[] = {d->arena, d->workspace, t->record, t->result, t->sum, cuda_flat(d, l->grad, true), (uint64_t)(l->overflow + 1)};
+    uint64_t fixed[] = {d->arena, d->workspace, t->record, t->result, t->sum, cuda_flat(d, l->grad, true), (uint64_t)(l->overflow + 1), cuda_gemm_memory(d)};
     h = hash64(fixed, sizeof fixed, h);
     for (int i = 0; i < d->plan->n_sets; i++) h = hash64(&(CUdeviceptr){cuda_flat(d, l->set[i], true)}, sizeof(CUdeviceptr), h);
     for (int i = 0; i < d->plan->n_states; i++) h = hash64(&(CUdeviceptr){cuda_flat(d, l->state[i], true)}, sizeof(CUdeviceptr), h);

@@ -52,6 +52,8 @@ typedef struct {
     int64_t (*results)(Device *d, uint64_t step, int micro, float *const *out);
     /* Bytes that can still be allocated; *where (static text): of what. */
     uint64_t (*left)(Device *d, const char **where);
+    /* Before the first prepare: who computes plain matrix products (GemmMode); file: where the choices are kept, or NULL. NULL: it has no choice. */
+    void (*products)(Device *d, int mode, const char *file);
 } DeviceMemory;
 
 typedef struct DeviceClass {

@@ -52,8 +52,8 @@ static bool cuda_available(char **what)
 /* ---- open ---- */
 static void load_helpers(Device *d)
 {
-    static const char *const NAMES[] = {"ect_rt_add", "ect_rt_scale", "ect_rt_bad"};
-    CUfunction *to[] = {&d->sum, &d->mean, &d->bad};
+    static const char *const NAMES[] = {"ect_rt_add", "ect_rt_scale", "ect_rt_bad", "ect_rt_round_tf32", "ect_rt_round_bf16", "ect_rt_round_f16"};
+    CUfunction *to[] = {&d->sum, &d->mean, &d->bad, &d->round[NUM_TF32], &d->round[NUM_BF16], &d->round[NUM_F16]};
     d->at.doing = "loading the runtime's own kernels";
     CU(d, library_load(&d->helpers, cuda_helpers, NULL, NULL, 0, NULL, NULL, 0));
     for (size_t i = 0; i < COUNT(NAMES); i++) {
@@ -156,6 +156,7 @@ static void cuda_prepare(Device *d, const PlanProgram *p, bool with_draws)
     for (int k = 0; k < plan->n_kernels; k++)
         if (used[k]) load_kernel(d, &c, &plan->kernel[k], k, cubins_get(cubins, k));
     cubins_free(cubins);
+    c.gemm = cuda_gemm_choose(d, &c);
     vec_push(d->code, d->n_code, d->cap_code, c);
     free(used);
 }
@@ -239,6 +240,7 @@ static void cuda_close(Device *d)
     cuda_steps_close(d);
     cuda_flat_close(d);
     for (int i = 0; i < d->n_code; i++) {
+        cuda_gemm_free(d, d->code[i].program, d->code[i].gemm);
         for (int k = 0; k < d->plan->n_kernels; k++) {
             if (d->code[i].lib[k]) CU(d, library_unload(d->code[i].lib[k]));
             free(d->code[i].fn[k]);
@@ -258,6 +260,7 @@ static void cuda_close(Device *d)
         free(m->layout.in); free(m->layout.out); free(m->carry); free(m->draw); free(m->draw_bytes);
     }
     free(d->program);
+    cuda_gemm_close(d);
     cuda_release(d, d->arena, d->arena_bytes);
     cuda_release(d, d->workspace, d->workspace_bytes);
     for (int i = 0; i < d->n_event; i++) CU(d, event_destroy(d->event[i]));
@@ -283,6 +286,7 @@ static uint64_t cuda_left(Device *d, const char **where)
 
 static const DeviceMemory memory = {
     .changed = cuda_flat_changed, .fetch = cuda_flat_fetch, .micro = cuda_micro, .update = cuda_update, .depth = 3, .results = cuda_results, .left = cuda_left,
+    .products = cuda_gemm_mode,
 };
 const DeviceClass device_cuda = {
     .name = "cuda", .timed = true, .available = cuda_available, .open = cuda_open, .prepare = cuda_prepare, .run = cuda_run,

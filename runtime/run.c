@@ -7,6 +7,7 @@
 #include "runtime/rng.h"
 #include "runtime/profile.h"
 #include "runtime/run.h"
+#include "runtime/gemm_choice.h"
 #include "runtime/vars.h"
 
 struct ProgramState {
@@ -116,6 +117,15 @@ void session_close(Session *s)
     free(s->sum);
     vars_free(s->vars);
     free(s);
+}
+
+void session_gemm(Session *s, const char *name, const char *file)
+{
+    GemmMode mode;
+    if (!gemm_mode_named(name, &mode)) user_error("--gemm %s: it is auto, own or lt", name);
+    bool can = s->cls->memory && s->cls->memory->products;
+    if (mode == GEMM_LT && !can) user_error("--gemm lt: the library is for --device cuda, this is %s", s->cls->name);
+    if (can) s->cls->memory->products(s->device, mode, file);
 }
 
 /* ---- run-time scalars ---- */

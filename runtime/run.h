@@ -39,6 +39,10 @@ typedef struct {
 Session *session_open(const Plan *plan, const char *device, int threads);
 void session_close(Session *s);
 
+/* Who computes plain matrix products (docs/gemm.md): "auto", "own" or "lt"; file: where the choices of a run are kept, or NULL. Before the first
+   program is prepared. user_error where the device or its plan cannot do what is asked for. */
+void session_gemm(Session *s, const char *mode, const char *file);
+
 /* ---- run-time scalars ---- */
 /* Apply one --set: "name=expression". false and *err (heap) when the name is unknown (with a suggestion) or the text is bad. */
 bool session_set(Session *s, const char *assignment, char **err);

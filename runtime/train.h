@@ -8,9 +8,9 @@
 #include "runtime/sample.h"
 
 typedef struct {
-    const char *plan_dir, *data, *out, *init, *device, *profile;     /* profile: NULL, or the file ("": none) */
+    const char *plan_dir, *data, *out, *init, *device, *profile, *gemm;     /* profile: NULL, or the file ("": none) */
     bool init_partial, flip, resume, halt, overwrite;
-    bool flip_given, seed_given, accumulate_given, data_given, validate_given;
+    bool flip_given, seed_given, accumulate_given, data_given, validate_given, gemm_given;
     TextList set;
     int64_t scale, scale_interval;                   /* of the loss: at the start, 0: none; updates until it grows */
     bool scale_given, interval_given;

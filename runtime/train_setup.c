@@ -60,6 +60,7 @@ static void parse(TrainOptions *t, int argc, char **argv)
         {"halt-on-nonfinite", OPT_FLAG, &t->halt, NULL, "save and stop with status 1 at the first loss or gradient that is not "
             "finite", 0, 0, 0},
         {"device", OPT_TEXT, &t->device, "D", "auto, cpu, cuda, ref, ref64 or cuda-emu (default auto)", 0, 0, 0},
+        {"gemm", OPT_TEXT, &t->gemm, "WHO", "cuda: who computes plain matrix products: auto (timed once), own kernels or lt (cuBLASLt) (default auto)", 0, 0, 0},
         {"threads", OPT_INT, &t->threads, "T", "threads (default: all processors)", 1, 4096, 0},
         {"require-cached", OPT_FLAG, &cache_only, NULL, "compile nothing: status 2 and a list when kernels are neither packed nor cached", 0, 0, 0},
         {"profile", OPT_JSON, &t->profile, "[FILE.json]", "at the end, time each kernel took against its prediction", 0, 0, 0},
@@ -72,6 +73,7 @@ static void parse(TrainOptions *t, int argc, char **argv)
     t->scale_given = option_find(o, COUNT(o), "loss-scale")->given;
     t->interval_given = option_find(o, COUNT(o), "loss-scale-interval")->given;
     t->data_given = t->data != NULL;
+    t->gemm_given = option_find(o, COUNT(o), "gemm")->given;
     t->validate_given = option_find(o, COUNT(o), "validate-images")->given;
     if (option_find(o, COUNT(o), "profile-every")->given && !t->profile) user_error("--profile-every goes with --profile");
     if (t->images && t->steps) user_error("--images and --steps say the same thing: give one of them");
@@ -85,7 +87,7 @@ static void parse(TrainOptions *t, int argc, char **argv)
 static bool is_run_file(const char *name)
 {
     static const struct { const char *prefix, *suffix; } OWN[] = {
-        {"config.json", ""}, {"metrics.jsonl", ""}, {"data.png", ""}, {"samples-", ".png"}, {"ckpt-", ".safetensors"},
+        {"config.json", ""}, {"metrics.jsonl", ""}, {"gemm.json", ""}, {"data.png", ""}, {"samples-", ".png"}, {"ckpt-", ".safetensors"},
     };
     for (size_t i = 0; i < COUNT(OWN); i++) {
         size_t n = strlen(name), s = strlen(OWN[i].suffix);
@@ -168,6 +170,7 @@ static void put_run_json(Train *t)
         jput_int(&b, "loss_scale", o->scale);
         jput_int(&b, "loss_scale_interval", o->scale_interval);
     }
+    jput_text(&b, "gemm", o->gemm);
     jput_int(&b, "validate_every", o->validate_every);
     jput_int(&b, "validate_images", o->validate_every ? o->validate_images : 0);
     jput_key(&b, "set");
@@ -209,6 +212,9 @@ static void merge_options(Train *t, const Checkpoint *c)
     }
     if (!o->data_given && data) o->data = data;
     if (!o->accumulate_given && acc >= 1) o->accumulate = acc;
+    const char *gemm = json_string_value(json_object_get(j, "gemm"));
+    if (o->gemm_given && gemm && strcmp(gemm, o->gemm)) warn("--gemm differs from the run's (%s): its bits will not be those it would have had", gemm);
+    if (!o->gemm_given && gemm) o->gemm = gemm;
     o->flip |= flip;
     if (!o->validate_given && held > 0) o->validate_images = held;
     if (!o->validate_every) o->validate_every = MAX(0, json_integer_value(json_object_get(j, "validate_every")));
@@ -415,7 +421,7 @@ static void check_device_memory(const Train *t)
 void train_setup(Train *t, int argc, char **argv)
 {
     TrainOptions *o = &t->o;
-    *t = (Train){.o = {.device = "auto", .scale = (int64_t)loss_scale_start.scale, .scale_interval = loss_scale_start.interval,
+    *t = (Train){.o = {.device = "auto", .gemm = "auto", .scale = (int64_t)loss_scale_start.scale, .scale_interval = loss_scale_start.interval,
         .accumulate = 1, .keep = 3, .grid = 64, .zoom = 1, .log_every = 1,
         .validate_images = 512,
                        .checkpoint_every = -1, .sample_every = -1}};
@@ -463,6 +469,9 @@ void train_setup(Train *t, int argc, char **argv)
     t->total_steps = o->steps ? (uint64_t)o->steps : ((uint64_t)images + t->per_step - 1) / t->per_step;
     put_run_json(t);
     put_config_json(t);
+    char *choices = xasprintf("%s/gemm.json", t->dir);
+    session_gemm(s, o->gemm, choices);
+    free(choices);
     open_folder(t);
     print_config(t, need);
     write_config(t, need);
