@@ -36,6 +36,8 @@ typedef struct {
 
 typedef struct CudaSteps CudaSteps;                  /* cuda_step.c */
 typedef struct CudaProducts CudaProducts;            /* cuda_gemm.c */
+/* Images that lie on the device; data 0: none do. `set` without its pixels. */
+typedef struct { CUdeviceptr data; size_t bytes; DeviceImages set; } CudaImages;
 struct Device {
     const Plan *plan;
     const CudaDriver *cu;
@@ -53,12 +55,13 @@ struct Device {
     CudaProgram *program;                            /* per plan program */
     char *stage; size_t stage_bytes;                 /* pinned: records and results of runs that are waited for */
     CUlibrary helpers;
-    CUfunction sum, mean, bad, round[N_NUMBERS];
+    CUfunction sum, mean, bad, images, round[N_NUMBERS];
     CudaPlace at;                                    /* what is going on, for messages */
     uint64_t *words; size_t n_words;                 /* arguments of one launch */
     float **buf; int n_buf;                          /* of a segment */
     CUevent *event; int n_event;                     /* timing */
     CudaSteps *steps;
+    CudaImages set;
     CudaProducts *products;                          /* NULL: nobody has asked yet */
     bool check;
 };
@@ -76,7 +79,11 @@ CUdeviceptr cuda_flat(Device *d, float *host, bool written);
 void cuda_flat_changed(Device *d, const float *host);       /* NULL: all */
 void cuda_flat_fetch(Device *d, float *host);
 void cuda_flat_close(Device *d);
-Layout cuda_layout(const Plan *plan, const PlanProgram *p);
+/* numbers: the input that a record has the numbers of images for, or -1. */
+Layout cuda_layout(const Plan *plan, const PlanProgram *p, int numbers);
+/* DeviceMemory's images. */
+bool cuda_images(Device *d, const DeviceImages *images, char **why);
+size_t cuda_to_come(const Device *d);                /* bytes of flat arrays that are not there yet, at most */
 /* Writes the step's values and inputs into a record of the host. */
 void cuda_record(const Device *d, const Layout *y, const Launch *l, char *record);
 size_t cuda_now_bytes(const Plan *plan);
@@ -100,6 +107,8 @@ extern const char cuda_helpers[];                    /* cuda_helpers.c: PTX of t
 void cuda_add(Device *d, CUdeviceptr to, CUdeviceptr from, int64_t n);
 void cuda_scale(Device *d, CUdeviceptr to, CUdeviceptr from, int64_t n, float scale);
 void cuda_count_bad(Device *d, CUdeviceptr flat, int64_t n, CUdeviceptr count);
+/* to[n][c][h][w] = the images with these numbers, from the set that lies on the device, as image_bytes_to_floats makes them. */
+void cuda_gather(Device *d, CUdeviceptr to, CUdeviceptr numbers, int64_t n);
 /* to[i] = from[i] rounded to a precision: 2 bytes an element, or 4 with tf32. */
 void cuda_round(Device *d, CUdeviceptr to, CUdeviceptr from, int64_t n, Number to_number);
 

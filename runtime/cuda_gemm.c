@@ -80,8 +80,7 @@ static bool open_library(Device *d)
     t->most = strcmp(d->arch, "sm_90") < 0 ? WORKSPACE_SMALL : WORKSPACE;
     d->at.doing = "asking for its memory";
     CU(d, memory_info(&left, &total));
-    size_t flats = (size_t)MAX(0, d->plan->n_sets + d->plan->n_states + 2 - d->n_flat) * 4 * (size_t)d->plan->param_elements;      /* made when they are used */
-    if (lt && left < t->most + flats + SPARE) why = xasprintf("%.0f MB of its memory are free, which is too little for cuBLASLt's workspace", (double)left / 1048576), lt = NULL;
+    if (lt && left < t->most + cuda_to_come(d) + SPARE) why = xasprintf("%.0f MB of its memory are free, which is too little for cuBLASLt's workspace", (double)left / 1048576), lt = NULL;
     if (!lt) no_library(t, why);
     free(why);
     if (!lt) return false;

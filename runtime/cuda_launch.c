@@ -144,6 +144,13 @@ static const char AVERAGING[] = "averaging gradients";
 void cuda_add(Device *d, CUdeviceptr to, CUdeviceptr from, int64_t n) { helper(d, d->sum, n, (void *[]){&to, &from, &n}, AVERAGING); }
 void cuda_scale(Device *d, CUdeviceptr to, CUdeviceptr from, int64_t n, float scale) { helper(d, d->mean, n, (void *[]){&to, &from, &n, &scale}, AVERAGING); }
 void cuda_count_bad(Device *d, CUdeviceptr flat, int64_t n, CUdeviceptr count) { helper(d, d->bad, n, (void *[]){&flat, &n, &count}, AVERAGING); }
+void cuda_gather(Device *d, CUdeviceptr to, CUdeviceptr numbers, int64_t n)
+{
+    const DeviceImages *s = &d->set.set;
+    uint32_t w = (uint32_t)s->w, h = (uint32_t)s->h, c = (uint32_t)s->c;
+    n *= (int64_t)w * h * c;
+    helper(d, d->images, n, (void *[]){&to, &d->set.data, &n, &numbers, &w, &h, &c}, "gathering images");
+}
 void cuda_round(Device *d, CUdeviceptr to, CUdeviceptr from, int64_t n, Number to_number)
 {
     helper(d, d->round[to_number], n, (void *[]){&to, &from, &n}, "rounding operands");

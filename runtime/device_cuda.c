@@ -52,8 +52,8 @@ static bool cuda_available(char **what)
 /* ---- open ---- */
 static void load_helpers(Device *d)
 {
-    static const char *const NAMES[] = {"ect_rt_add", "ect_rt_scale", "ect_rt_bad", "ect_rt_round_tf32", "ect_rt_round_bf16", "ect_rt_round_f16"};
-    CUfunction *to[] = {&d->sum, &d->mean, &d->bad, &d->round[NUM_TF32], &d->round[NUM_BF16], &d->round[NUM_F16]};
+    static const char *const NAMES[] = {"ect_rt_add", "ect_rt_scale", "ect_rt_bad", "ect_rt_images", "ect_rt_round_tf32", "ect_rt_round_bf16", "ect_rt_round_f16"};
+    CUfunction *to[] = {&d->sum, &d->mean, &d->bad, &d->images, &d->round[NUM_TF32], &d->round[NUM_BF16], &d->round[NUM_F16]};
     d->at.doing = "loading the runtime's own kernels";
     CU(d, library_load(&d->helpers, cuda_helpers, NULL, NULL, 0, NULL, NULL, 0));
     for (size_t i = 0; i < COUNT(NAMES); i++) {
@@ -167,7 +167,7 @@ static CudaProgram *program_of(Device *d, const PlanProgram *p)
     CudaProgram *m = &d->program[p - d->plan->program];
     if (m->ready) return m;
     m->ready = true;
-    m->layout = cuda_layout(d->plan, p);
+    m->layout = cuda_layout(d->plan, p, -1);
     m->record = cuda_alloc(d, m->layout.in_bytes, "inputs");
     m->result = cuda_alloc(d, m->layout.out_bytes, "outputs");
     m->carry = xcalloc((size_t)p->n_carries + 1, sizeof *m->carry);
@@ -261,6 +261,7 @@ static void cuda_close(Device *d)
     }
     free(d->program);
     cuda_gemm_close(d);
+    cuda_release(d, d->set.data, d->set.bytes);
     cuda_release(d, d->arena, d->arena_bytes);
     cuda_release(d, d->workspace, d->workspace_bytes);
     for (int i = 0; i < d->n_event; i++) CU(d, event_destroy(d->event[i]));
@@ -286,7 +287,7 @@ static uint64_t cuda_left(Device *d, const char **where)
 
 static const DeviceMemory memory = {
     .changed = cuda_flat_changed, .fetch = cuda_flat_fetch, .micro = cuda_micro, .update = cuda_update, .depth = 3, .results = cuda_results, .left = cuda_left,
-    .products = cuda_gemm_mode,
+    .images = cuda_images, .products = cuda_gemm_mode,
 };
 const DeviceClass device_cuda = {
     .name = "cuda", .timed = true, .available = cuda_available, .open = cuda_open, .prepare = cuda_prepare, .run = cuda_run,

@@ -290,6 +290,7 @@ static void run_segment(Session *s, const PlanProgram *p, int index, const RunAr
                 .segment = g,
                 .in = a->in,
                 .in64 = a->in64,
+                .numbers = a->numbers,
                 .out = ps->out,
                 .out64 = (double *const *)ps->out64,
                 .carry = ps->carry,
@@ -341,6 +342,11 @@ static const PlanProgram *train_step(const Session *s)
     const PlanProgram *p = plan_program(s->plan, "train_step");
     if (!p) user_error("the plan %s has no program `train_step`: its model has no `train`", s->plan->dir);
     return p;
+}
+bool session_images(Session *s, const DeviceImages *images, char **why)
+{
+    *why = NULL;
+    return s->cls->memory && s->cls->memory->images(s->device, images, why);
 }
 void session_micro(Session *s, const RunArgs *a)
 {

@@ -45,6 +45,7 @@ static void parse(TrainOptions *t, int argc, char **argv)
             "times as large (default 1)", 1, 1 << 20, 0},
         {"loss-scale", OPT_INT, &t->scale, "S", "plans with a scaled loss (f16): the scale to begin with, 0: none (default 65536)", 0, 1LL << 40, 0},
         {"loss-scale-interval", OPT_INT, &t->scale_interval, "N", "steps without overflow after which the scale doubles (default 2000; 0: never)", 0, big, 0},
+        {"data-on", OPT_TEXT, &t->data_on, "WHERE", "cuda: where the images lie while training: device, host or auto: on the device if they fit (default auto)", 0, 0, 0},
         {"flip", OPT_FLAG, &t->flip, NULL, "mirror each image with probability 1/2", 0, 0, 0},
         {"checkpoint-every", OPT_INT, &t->checkpoint_every, "N", "steps between checkpoints (default: 15 minutes; 0: only at "
             "the end)", 0, big, 0},
@@ -80,6 +81,7 @@ static void parse(TrainOptions *t, int argc, char **argv)
     if (t->resume && t->init) user_error("--resume goes on with a run's own weights; --init starts a new one: give one of them");
     if (t->resume && t->overwrite) user_error("--resume and --overwrite exclude each other");
     if (t->resume && !t->out) user_error("--resume: which run? give --out RUN");
+    if (strcmp(t->data_on, "auto") && strcmp(t->data_on, "host") && strcmp(t->data_on, "device")) user_error("--data-on %s: it is auto, host or device", t->data_on);
     if (t->init_partial && !t->init) user_error("--init-partial goes with --init FILE");
 }
 
@@ -421,7 +423,7 @@ static void check_device_memory(const Train *t)
 void train_setup(Train *t, int argc, char **argv)
 {
     TrainOptions *o = &t->o;
-    *t = (Train){.o = {.device = "auto", .gemm = "auto", .scale = (int64_t)loss_scale_start.scale, .scale_interval = loss_scale_start.interval,
+    *t = (Train){.o = {.device = "auto", .gemm = "auto", .data_on = "auto", .scale = (int64_t)loss_scale_start.scale, .scale_interval = loss_scale_start.interval,
         .accumulate = 1, .keep = 3, .grid = 64, .zoom = 1, .log_every = 1,
         .validate_images = 512,
                        .checkpoint_every = -1, .sample_every = -1}};
@@ -469,13 +471,31 @@ void train_setup(Train *t, int argc, char **argv)
     t->total_steps = o->steps ? (uint64_t)o->steps : ((uint64_t)images + t->per_step - 1) / t->per_step;
     put_run_json(t);
     put_config_json(t);
+    if (!strcmp(o->data_on, "device") && (!s->cls->memory || !t->feed.ds))
+        user_error("--data-on device: it is for images on --device cuda, this is %s%s", s->cls->name, t->feed.ds ? "" : " and no images");
     char *choices = xasprintf("%s/gemm.json", t->dir);
     session_gemm(s, o->gemm, choices);
     free(choices);
     open_folder(t);
     print_config(t, need);
     write_config(t, need);
-    feed_start(&t->feed, o->flip, (int64_t)s->seen);
+}
+
+void train_start_data(Train *t)
+{
+    const Feed *f = &t->feed;
+    const Dataset *ds = f->ds;
+    bool on_device = false;
+    char *why = NULL;
+    if (ds && strcmp(t->o.data_on, "host")) {
+        DeviceImages images = {.program = f->program, .input = f->images, .pixels = ds->pixels, .count = ds->count, .h = ds->h, .w = ds->w, .c = ds->c};
+        on_device = session_images(t->s, &images, &why);
+        if (on_device) log_row("data on", "%s, %.1f MB as bytes", t->s->cls->name, (double)f->bytes / 1048576);
+        else if (why && !strcmp(t->o.data_on, "device")) machine_error("--data-on device: %s; --data-on auto leaves it to the host then", why);
+        else if (why) log_row("data on", "host: %s", why);
+        free(why);
+    }
+    feed_start(&t->feed, t->o.flip, (int64_t)t->s->seen, on_device);
 }
 
 void metrics_open(Train *t, uint64_t step)

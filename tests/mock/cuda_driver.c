@@ -160,6 +160,20 @@ static CUresult run_round(const char *name, void *to, const float *from, int64_t
 }
 static CUresult run_helper(const char *name, const uint64_t *w)
 {
+    if (!strcmp(name, "ect_rt_images")) {
+        float *images = (float *)(uintptr_t)w[0];
+        const uint32_t *numbers = (const uint32_t *)(uintptr_t)w[3];
+        int64_t side_w = (int64_t)w[4], side_h = (int64_t)w[5], c = (int64_t)w[6], each = side_w * side_h * c, n = (int64_t)w[2] / each;
+        if (!block_of(images, 4 * (size_t)w[2]) || !block_of(numbers, 4 * (size_t)n)) return CU_ILLEGAL_ADDRESS;
+        for (int64_t i = 0; i < n; i++) {
+            const uint8_t *from = (const uint8_t *)(uintptr_t)w[1] + numbers[i] / 2 * each;
+            if (!block_of(from, (size_t)each)) return CU_ILLEGAL_ADDRESS;
+            for (int64_t k = 0; k < c; k++)
+                for (int64_t y = 0; y < side_h; y++)
+                    for (int64_t x = 0; x < side_w; x++) *images++ = (float)from[(y * side_w + (numbers[i] & 1 ? side_w - 1 - x : x)) * c + k] / 127.5f - 1.0f;
+        }
+        return CU_OK;
+    }
     if (strstr(name, "round")) return run_round(name, (void *)(uintptr_t)w[0], (const float *)(uintptr_t)w[1], (int64_t)w[2]);
     int64_t n = (int64_t)w[name[7] == 'b' ? 1 : 2];
     float *to = (float *)(uintptr_t)w[0], *from = (float *)(uintptr_t)w[1], scale;
@@ -412,12 +426,12 @@ API cuKernelSetAttribute(int attribute, int v, CUkernel k, CUdevice d)
     return CU_OK;
 }
 API cuKernelGetFunction(CUfunction *f, CUkernel k) { *f = (CUfunction)k; return CU_OK; }
-/* Arguments of a kernel, in words; the runtime's own have at most four. */
+/* Arguments of a kernel, in words; the runtime's own have at most seven: four of 8 bytes, then of 4, but that of ect_rt_scale. */
 static size_t words_of(CUkernel k)
 {
     if (!k) return 0;
     if (k->emu) return k->words;
-    return k->kernel ? 2 + 2 * (size_t)k->kernel->draws + (size_t)(k->kernel->buffers * k->kernel->instances) : 4;
+    return k->kernel ? 2 + 2 * (size_t)k->kernel->draws + (size_t)(k->kernel->buffers * k->kernel->instances) : 7;
 }
 API cuLaunchKernelEx(const CudaLaunchConfig *c, CUfunction f, void **parameters, void **extra)
 {
@@ -430,7 +444,11 @@ API cuLaunchKernelEx(const CudaLaunchConfig *c, CUfunction f, void **parameters,
     size_t n = words_of(k);
     uint64_t *words = calloc(n, sizeof *words);      /* arguments are taken now, whenever the kernel runs */
     if (k->kernel || k->emu) memcpy(words, parameters[0], n * sizeof *words);
-    else for (int i = 0; i < 3 + !strcmp(k->name, "ect_rt_scale"); i++) memcpy(&words[i], parameters[i], i < 3 ? 8 : 4);
+    else {
+        bool images = !strcmp(k->name, "ect_rt_images");
+        int count_of = images ? 7 : 3 + !strcmp(k->name, "ect_rt_scale");
+        for (int i = 0; i < count_of; i++) memcpy(&words[i], parameters[i], i < 3 + images ? 8 : 4);
+    }
     return queue(c->stream, (Op){.kind = LAUNCH, .f = f, .at = *c, .words = words});
 }
 
