@@ -25,9 +25,13 @@ typedef struct { size_t *in, *out, in_bytes, out_bytes; } Layout;
 
 enum { CUDA_NOW_SCALARS = 16 };                      /* where the scalars begin in EctNow */
 
+/* Work that was recorded, and a hash of all that it holds. exec NULL: none yet. */
+typedef struct { CUgraphExec exec; uint64_t signature; } CudaGraph;
+
 /* Memory of a program for runs that are waited for. */
 typedef struct {
     bool ready;
+    CudaGraph *graph;                                /* per segment */
     Layout layout;
     CUdeviceptr record, result, *carry, *draw;       /* draw: per draw of the segment in hand; bytes in draw_bytes */
     size_t *draw_bytes;
@@ -97,6 +101,13 @@ void cuda_bound_free(Bound *b);
 const CudaCode *cuda_code(Device *d, const PlanProgram *p, bool with_draws);
 /* Puts the segment's kernels into the work stream. timed: an event after each, cuda_times adds them up once the stream has been waited for. */
 void cuda_segment(Device *d, const CudaCode *c, const Bound *b, CUdeviceptr now, bool timed);
+/* Launches what queue puts into the work stream as a graph, which is recorded the first time and whenever the signature is another. Nothing may be copied
+   from or to the host's memory in queue. doing: for messages, "an update". */
+void cuda_graph(Device *d, CudaGraph *g, uint64_t signature, const char *doing, void (*queue)(Device *d, const void *work), const void *work);
+void cuda_graph_drop(Device *d, CudaGraph *g);
+/* A hash of what cuda_segment would launch. */
+uint64_t cuda_segment_signature(Device *d, const CudaCode *c, const Bound *b, CUdeviceptr now);
+enum { CUDA_GRAPH_LAUNCHES = 32768 };                /* more launches than that are queued one by one */
 /* The launches of one step's kernel; d->buf: the addresses of its segment's buffers. For kernels without draws. */
 void cuda_launch_step(Device *d, const CudaCode *c, const PlanStep *s, CUdeviceptr now);
 void cuda_events(Device *d, int n);                  /* d->event has so many */

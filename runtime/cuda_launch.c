@@ -96,13 +96,19 @@ static void launch_step(Device *d, const CudaCode *c, const PlanStep *s, const L
 
 void cuda_launch_step(Device *d, const CudaCode *c, const PlanStep *s, CUdeviceptr now) { launch_step(d, c, s, NULL, now); }
 
+static void addresses(Device *d, const Launch *l)
+{
+    const PlanSegment *g = l->segment;
+    if (g->n_buffers > d->n_buf) d->buf = xrealloc(d->buf, (size_t)(d->n_buf = g->n_buffers) * sizeof *d->buf);
+    launch_buffers(d->plan, l, host_form(d->arena), d->buf);
+}
+
 void cuda_segment(Device *d, const CudaCode *c, const Bound *b, CUdeviceptr now, bool timed)
 {
     const PlanSegment *g = b->l.segment;
     CudaGemm *const *gemm = c->gemm ? c->gemm[g - c->program->segment] : NULL;
-    if (g->n_buffers > d->n_buf) d->buf = xrealloc(d->buf, (size_t)(d->n_buf = g->n_buffers) * sizeof *d->buf);
     d->at.doing = "running kernels", d->at.segment = g;
-    launch_buffers(d->plan, &b->l, host_form(d->arena), d->buf);
+    addresses(d, &b->l);
     if (timed) cuda_events(d, g->n_steps + 1);
     mark(d, 0, timed);
     for (int i = 0; i < g->n_steps; i++) {
@@ -110,6 +116,45 @@ void cuda_segment(Device *d, const CudaCode *c, const Bound *b, CUdeviceptr now,
         else launch_step(d, c, &g->step[i], &b->l, now);
         mark(d, i + 1, timed);
     }
+}
+
+/* ---- graphs ---- */
+uint64_t cuda_segment_signature(Device *d, const CudaCode *c, const Bound *b, CUdeviceptr now)
+{
+    const PlanSegment *g = b->l.segment;
+    addresses(d, &b->l);
+    uint64_t fixed[] = {(uintptr_t)c->fn, now, d->workspace, cuda_gemm_memory(d)}, h = hash64(fixed, sizeof fixed, 0);
+    h = hash64(d->buf, (size_t)g->n_buffers * sizeof *d->buf, h);
+    return hash64(b->l.key, (size_t)g->n_draws * sizeof *b->l.key, h);
+}
+
+void cuda_graph_drop(Device *d, CudaGraph *g)
+{
+    if (g->exec) CU(d, graph_exec_destroy(g->exec));
+    g->exec = NULL;
+}
+
+void cuda_graph(Device *d, CudaGraph *g, uint64_t signature, const char *doing, void (*queue)(Device *d, const void *work), const void *work)
+{
+    char *recording = xasprintf("recording %s", doing), *launching = xasprintf("launching %s", doing);
+    const PlanSegment *segment = d->at.segment;
+    if (!g->exec || g->signature != signature) {
+        CUgraph graph = NULL;
+        cuda_graph_drop(d, g);
+        d->at.doing = recording;
+        CU(d, capture_begin(d->work, CU_CAPTURE_THREAD_LOCAL));
+        queue(d, work);
+        d->at.doing = recording, d->at.step = NULL;
+        CU(d, capture_end(d->work, &graph));
+        CU(d, graph_instantiate(&g->exec, graph, 0));
+        CU(d, graph_destroy(graph));
+        g->signature = signature;
+    }
+    d->at.doing = launching, d->at.segment = segment, d->at.step = NULL;
+    CU(d, graph_launch(g->exec, d->work));
+    d->at.doing = "running kernels";
+    free(recording);
+    free(launching);
 }
 
 void cuda_times(Device *d, const PlanSegment *g, StepTime *time)

@@ -12,7 +12,7 @@
    them, at one place for each. */
 #include "runtime/cuda_device.h"
 
-enum { SLOTS = 3, HEAD = 256, GRAPH_LAUNCHES = 32768 };      /* HEAD: bytes before the first outputs; more launches than that are queued one by one */
+enum { SLOTS = 3, HEAD = 256 };                      /* HEAD: bytes before the first outputs */
 
 typedef struct {
     char *record, *result;                           /* pinned */
@@ -35,8 +35,7 @@ struct CudaSteps {
     size_t image_bytes;                              /* of one micro-batch's; 0 otherwise */
     Launch micro;                                    /* the last one; its pointers are the session's or own copies */
     uint64_t *key;
-    CUgraphExec graph;
-    uint64_t signature;                              /* of what was captured */
+    CudaGraph graph;
 };
 
 static size_t record_bytes(const CudaSteps *t, int micros) { return t->now_bytes + (size_t)micros * t->layout.in_bytes; }
@@ -46,18 +45,12 @@ static CUdeviceptr result_of(const CudaSteps *t, int micro) { return t->result +
 static size_t flat_bytes(const Device *d) { return 4 * (size_t)MAX((int64_t)1, d->plan->param_elements); }
 
 /* ---- room ---- */
-static void drop_graph(Device *d, CudaSteps *t)
-{
-    if (t->graph) CU(d, graph_exec_destroy(t->graph));
-    t->graph = NULL;
-}
-
 /* Room for more micro-batches in an update; what the record in hand holds already stays. */
 static void grow(Device *d, CudaSteps *t, int micros)
 {
     int old = t->cap;
     cuda_wait(d, "finishing the updates under way");
-    drop_graph(d, t);
+    cuda_graph_drop(d, &t->graph);
     t->cap = MAX(micros, old * 2);
     for (int i = 0; i < SLOTS; i++) {
         Slot *s = &t->slot[i];
@@ -151,33 +144,22 @@ static uint64_t signature(Device *d, const CudaSteps *t, const Launch *l, int mi
     return h;
 }
 
-static void queue_update(Device *d, CudaSteps *t, const Launch *l, int micros, const CudaCode *code)
+typedef struct { const Launch *l; int micros; const CudaCode *code; } Update;
+static void queue_update(Device *d, const void *work)
 {
-    for (int i = 0; i < micros; i++) micro_kernels(d, t, &t->micro, i, micros, code, NULL, false);
-    update_kernels(d, t, l, micros, code, false);
+    const Update *u = work;
+    CudaSteps *t = d->steps;
+    for (int i = 0; i < u->micros; i++) micro_kernels(d, t, &t->micro, i, u->micros, u->code, NULL, false);
+    update_kernels(d, t, u->l, u->micros, u->code, false);
 }
 
 static void launch_update(Device *d, CudaSteps *t, const Launch *l, int micros, const CudaCode *code)
 {
     uint64_t sign = signature(d, t, l, micros);      /* brings flat arrays up to date as well: nothing may be copied while capturing */
-    if (d->check || (int64_t)micros * t->program->segment[0].n_steps > GRAPH_LAUNCHES) {
-        queue_update(d, t, l, micros, code);
-        return;
-    }
-    if (!t->graph || t->signature != sign) {
-        drop_graph(d, t);
-        CUgraph g = NULL;
-        d->at.doing = "recording an update";
-        CU(d, capture_begin(d->work, CU_CAPTURE_THREAD_LOCAL));
-        queue_update(d, t, l, micros, code);
-        d->at.doing = "recording an update", d->at.step = NULL;
-        CU(d, capture_end(d->work, &g));
-        CU(d, graph_instantiate(&t->graph, g, 0));
-        CU(d, graph_destroy(g));
-        t->signature = sign;
-    }
-    d->at.doing = "launching an update", d->at.segment = NULL, d->at.step = NULL;
-    CU(d, graph_launch(t->graph, d->work));
+    Update u = {l, micros, code};
+    d->at.segment = NULL;
+    if (d->check || (int64_t)micros * t->program->segment[0].n_steps > CUDA_GRAPH_LAUNCHES) queue_update(d, &u);
+    else cuda_graph(d, &t->graph, sign, "an update", queue_update, &u);
 }
 
 /* ---- DeviceMemory ---- */
@@ -279,7 +261,7 @@ void cuda_steps_close(Device *d)
 {
     CudaSteps *t = d->steps;
     if (!t) return;
-    drop_graph(d, t);
+    cuda_graph_drop(d, &t->graph);
     for (int i = 0; i < SLOTS; i++) {
         Slot *s = &t->slot[i];
         CU(d, host_free(s->record));

@@ -168,6 +168,7 @@ static CudaProgram *program_of(Device *d, const PlanProgram *p)
     if (m->ready) return m;
     m->ready = true;
     m->layout = cuda_layout(d->plan, p, -1);
+    m->graph = xcalloc((size_t)p->n_segments, sizeof *m->graph);
     m->record = cuda_alloc(d, m->layout.in_bytes, "inputs");
     m->result = cuda_alloc(d, m->layout.out_bytes, "outputs");
     m->carry = xcalloc((size_t)p->n_carries + 1, sizeof *m->carry);
@@ -195,6 +196,25 @@ static void send_draws(Device *d, CudaProgram *m, const Launch *l)
     }
 }
 
+/* A segment's kernels; as a graph from the second time on, when what they are launched with is the same. */
+typedef struct { const CudaCode *code; const Bound *b; CUdeviceptr now; } Run;
+static void queue_run(Device *d, const void *work)
+{
+    const Run *r = work;
+    cuda_segment(d, r->code, r->b, r->now, false);
+}
+static void run_kernels(Device *d, CudaProgram *m, const CudaCode *c, const Bound *b, bool timed)
+{
+    const PlanSegment *g = b->l.segment;
+    CudaGraph *graph = &m->graph[g - b->l.program->segment];
+    uint64_t signature = cuda_segment_signature(d, c, b, m->record);
+    if (timed || b->l.draw || d->check || g->n_steps > CUDA_GRAPH_LAUNCHES || graph->signature != signature) cuda_segment(d, c, b, m->record, timed);
+    else cuda_graph(d, graph, signature, "a segment", queue_run, &(Run){c, b, m->record});
+    if (graph->signature == signature) return;
+    cuda_graph_drop(d, graph);
+    graph->signature = signature;                    /* the next run records it */
+}
+
 static void cuda_run(Device *d, const Launch *l)
 {
     const PlanSegment *g = l->segment;
@@ -219,7 +239,7 @@ static void cuda_run(Device *d, const Launch *l)
     if (with_draws) send_draws(d, m, l);
     Bound b;
     cuda_bind(d, &b, l, &m->layout, m->record, m->result, m->carry, with_draws ? m->draw : NULL);
-    cuda_segment(d, c, &b, m->record, l->time != NULL);
+    run_kernels(d, m, c, &b, l->time != NULL);
     bool outputs = false;
     for (int i = 0; i < g->n_buffers; i++) outputs |= g->buffer[i].kind == BUF_OUTPUT;
     if (outputs) CU(d, to_host(d->stage + in, m->result, out, d->work));
@@ -257,7 +277,8 @@ static void cuda_close(Device *d)
         for (int k = 0; k < d->plan->program[i].n_carries; k++)
             cuda_release(d, m->carry[k], 4 * (size_t)shape_elements(&d->plan->program[i].carry[k].shape));
         for (int k = 0; k < m->n_draw; k++) cuda_release(d, m->draw[k], m->draw_bytes[k]);
-        free(m->layout.in); free(m->layout.out); free(m->carry); free(m->draw); free(m->draw_bytes);
+        for (int k = 0; k < d->plan->program[i].n_segments; k++) cuda_graph_drop(d, &m->graph[k]);
+        free(m->graph); free(m->layout.in); free(m->layout.out); free(m->carry); free(m->draw); free(m->draw_bytes);
     }
     free(d->program);
     cuda_gemm_close(d);

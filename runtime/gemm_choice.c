@@ -29,7 +29,7 @@ bool gemm_mode_named(const char *name, GemmMode *mode)
 /* ---- a choice as JSON ---- */
 static void put_choice(StrBuf *b, const GemmChoice *c)
 {
-    jput_text(b, "by", c->lt ? "cublaslt" : "own");
+    jput_text(b, "faster", c->lt ? "cublaslt" : "own");
     jput_real(b, "own_us", c->own_us);
     if (!c->there) return;
     StrBuf hex = {0};
@@ -42,10 +42,10 @@ static void put_choice(StrBuf *b, const GemmChoice *c)
 
 static bool get_choice(const json_t *j, GemmChoice *c)
 {
-    const char *by = json_string_value(json_object_get(j, "by")), *hex = json_string_value(json_object_get(j, "algorithm"));
+    const char *faster = json_string_value(json_object_get(j, "faster")), *hex = json_string_value(json_object_get(j, "algorithm"));
     *c = (GemmChoice){.own_us = json_number_value(json_object_get(j, "own_us")), .lt_us = json_number_value(json_object_get(j, "cublaslt_us"))};
-    if (!by) return false;
-    c->lt = !strcmp(by, "cublaslt");
+    if (!faster) return false;
+    c->lt = !strcmp(faster, "cublaslt");
     c->there = hex != NULL;
     json_int_t workspace = json_integer_value(json_object_get(j, "workspace"));
     if (workspace < 0 || (c->lt && !hex)) return false;
@@ -144,8 +144,8 @@ bool gemm_file_has_lt(const char *path)
     size_t i;
     bool any = false;
     json_array_foreach(json_object_get(j, "products"), i, v) {
-        const char *by = json_string_value(json_object_get(v, "by"));
-        any |= by && !strcmp(by, "cublaslt");
+        const char *faster = json_string_value(json_object_get(v, "faster"));
+        any |= faster && !strcmp(faster, "cublaslt");
     }
     json_decref(j);
     return any;

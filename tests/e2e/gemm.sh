@@ -74,7 +74,7 @@ same lt/ckpt-000006.safetensors half/ckpt-000006.safetensors
 
 # auto keeps what was faster, and one capture does for all updates.
 expect 0 train --out auto --steps 6
-[ "$(grep -c '"by": "\(own\|cublaslt\)"' auto/gemm.json)" = "$n" ] || fail "auto chose for others than the $n products"
+[ "$(grep -c '"faster": "\(own\|cublaslt\)"' auto/gemm.json)" = "$n" ] || fail "auto chose for others than the $n products"
 [ "$(counted captures)" = 1 ] && [ "$(counted left)" = 0 ] || fail "auto: $(cat stats)"
 "$ECTRT" cache ls | grep -q 'matrix product on Mock GPU (sm_90a) with cuBLASLt 130001: ' || fail "cache ls"
 
@@ -88,7 +88,7 @@ expect 0 train --out half --steps 7 --resume
 says 'does not take the algorithm that was chosen'
 rm -rf cache
 ECT_MOCK_LT_FAIL=1 expect 0 train --gemm lt --out nothing --steps 2
-grep -q '"by": "cublaslt"' nothing/gemm.json && fail "by a library that has no algorithm"
+grep -q '"faster": "cublaslt"' nothing/gemm.json && fail "by a library that has no algorithm"
 
 # No library: the kernels, and it is said; asked for by name, an error. Wrong words.
 export ECT_CUDA_PATH="$BUILD/tests-mock"
