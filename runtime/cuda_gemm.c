@@ -153,6 +153,13 @@ static CUdeviceptr operand(Device *d, const CudaGemm *g, const PlanMatrix *x, fl
     return rounded;
 }
 
+/* bias: address of its buffer. */
+static LtStatus set_bias(const CudaProducts *t, const CudaGemm *g, const float *bias)
+{
+    CUdeviceptr at = (CUdeviceptr)(uintptr_t)bias + (CUdeviceptr)(g->p->bias_offset * g->bytes_d);
+    return t->lt->desc_set(g->desc, LT_DESC_BIAS_POINTER, &at, sizeof at);
+}
+
 /* All instances of a step, with the algorithm given. buf: addresses of the segment's buffers. */
 static LtStatus multiply(Device *d, const CudaGemm *g, const LtAlgo *algo, const PlanStep *s, float *const *buf)
 {
@@ -166,10 +173,7 @@ static LtStatus multiply(Device *d, const CudaGemm *g, const LtAlgo *algo, const
         for (int k = 0; k < each; k++) own[k] = buf[s->buffer[i * each + k]];
         CUdeviceptr to = address(own, &p->d, g->bytes_d);
         CUdeviceptr a = operand(d, g, &p->a, own, t->rounded), b = operand(d, g, &p->b, own, t->rounded + rounded_bytes(&p->a, g->bytes_ab));
-        if (p->bias >= 0) {
-            CUdeviceptr bias = (CUdeviceptr)(uintptr_t)own[p->bias] + (CUdeviceptr)(p->bias_offset * g->bytes_d);
-            r = t->lt->desc_set(g->desc, LT_DESC_BIAS_POINTER, &bias, sizeof bias);
-        }
+        if (p->bias >= 0) r = set_bias(t, g, own[p->bias]);
         if (r == LT_OK)
             r = t->lt->matmul(t->handle, g->desc, &alpha, a, g->a, b, g->b, &beta, to, g->d, to, g->d, algo, t->workspace, t->most, d->work);
     }
@@ -312,12 +316,13 @@ static CudaGemm *choose(Device *d, const CudaCode *c, const PlanSegment *seg, co
     char *key = key_of(g, k, s, align);
     GemmChoice choice;
     size_t bytes;
+    CUdeviceptr made = place(d, seg, s, &bytes);
+    if (p->bias >= 0) lt_check(t, set_bias(t, g, d->buf[s->buffer[p->bias]]));         /* without one there may be other algorithms */
     bool known = gemm_book_find(t->book, key, &choice);
     if (known && !usable(t, g, &choice)) {
         warn("%s does not take the algorithm that was chosen for %s: it is chosen anew, and the run's bits may not be those it would have had", t->library, key);
         known = false;
     }
-    CUdeviceptr made = place(d, seg, s, &bytes);
     if (!known) {
         time_all(d, g, align, c, s, made, &choice);
         gemm_book_put(t->book, key, &choice);

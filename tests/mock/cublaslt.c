@@ -98,7 +98,7 @@ static uint64_t width(const struct LtLayout_st *y, int t) { return t ? y->rows :
 static bool fit(LtDesc d, LtLayout a, LtLayout b, LtLayout c, LtLayout to)
 {
     bool types = a->type == b->type && c->type == to->type && (to->type == LT_R_32F || to->type == a->type);
-    bool bias = d->epilogue == LT_EPILOGUE_DEFAULT || (d->epilogue == LT_EPILOGUE_BIAS && d->bias_type == to->type);
+    bool bias = d->epilogue == LT_EPILOGUE_DEFAULT || (d->epilogue == LT_EPILOGUE_BIAS && d->bias_type == to->type && d->bias);
     return types && bias && height(a, d->transposed[0]) == to->rows && width(b, d->transposed[1]) == to->columns
         && width(a, d->transposed[0]) == height(b, d->transposed[1]) && a->batch == to->batch && b->batch == to->batch;
 }
