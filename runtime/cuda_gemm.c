@@ -77,10 +77,13 @@ static bool open_library(Device *d)
     if (t->opened) return t->lt != NULL;
     t->opened = true;
     const CublasLt *lt = cublaslt(&why);
-    t->most = strcmp(d->arch, "sm_90") < 0 ? WORKSPACE_SMALL : WORKSPACE;
+    t->most = atoi(d->arch + strlen("sm_")) < 90 ? WORKSPACE_SMALL : WORKSPACE;
     d->at.doing = "asking for its memory";
     CU(d, memory_info(&left, &total));
-    if (lt && left < t->most + cuda_to_come(d) + SPARE) why = xasprintf("%.0f MB of its memory are free, which is too little for cuBLASLt's workspace", (double)left / 1048576), lt = NULL;
+    if (lt && left < t->most + cuda_to_come(d) + SPARE) {
+        why = xasprintf("%.0f MB of its memory are free, which is too little for cuBLASLt's workspace", (double)left / 1048576);
+        lt = NULL;
+    }
     if (!lt) no_library(t, why);
     free(why);
     if (!lt) return false;
