@@ -33,7 +33,7 @@ GEN_OBJ  := $(B)/gen/grammar.o $(B)/gen/lexer.o $(B)/gen/std_embed.o
 EC_OBJ   := $(call obj,$(DSL_SRC) $(EC_SRC)) $(GEN_OBJ) $(call obj,$(BASE_SRC))
 RT_OBJ   := $(call obj,$(RT_SRC) $(BASE_SRC)) $(B)/gen/emu_embed.o
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
-TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests-tools/%,$(TOOL_SRC)) $(B)/tests-tools/fuzz $(B)/tests-tools/gpu $(B)/tests-mock/libcuda.so.1 $(B)/tests-mock/libnvrtc.so.12
+TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests-tools/%,$(TOOL_SRC)) $(B)/tests-tools/fuzz $(B)/tests-tools/gpu $(B)/tests-mock/libcuda.so.1 $(B)/tests-mock/libnvrtc.so.12 $(B)/tests-mock-lt/libcublasLt.so.13
 
 all: $(B)/ectc $(B)/ect-rt
 
@@ -69,6 +69,12 @@ $(B)/tests-mock/libcuda.so.1: tests/mock/cuda_driver.c tests/mock/kernels.h runt
 $(B)/tests-mock/libnvrtc.so.12: tests/mock/nvrtc.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -fPIC -shared -Wl,--build-id -o $@ $<
+
+# The same beside a cuBLASLt, in a folder of its own: without it products are the kernels'.
+$(B)/tests-mock-lt/libcublasLt.so.13: tests/mock/cublaslt.c runtime/cublaslt.h $(B)/tests-mock/libcuda.so.1 $(B)/tests-mock/libnvrtc.so.12
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -ffp-contract=off -fPIC -shared -fvisibility=hidden -o $@ $< -ldl -lm
+	for l in libcuda.so.1 libnvrtc.so.12; do ln -sf ../tests-mock/$$l $(@D)/$$l; done
 
 $(B)/gen/grammar.h: $(B)/gen/grammar.c ;
 $(B)/gen/grammar.c: dsl/grammar.y

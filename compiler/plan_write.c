@@ -2,6 +2,7 @@
    The directory is built under a temporary name and renamed. */
 #include "compiler/plan_write.h"
 #include "compiler/emit_cuda.h"
+#include "compiler/product.h"
 #include "dsl/embedded.h"
 #include "runtime/predict.h"
 #include <errno.h>
@@ -418,6 +419,7 @@ void plan_write(const Backend *b, const PlanOptions *o)
                 free(to);
             }
             json_cuda(j, b, t);
+            json_product(j, t->l, t->k);
         }
         sb_puts(j, "}");
         free(path);

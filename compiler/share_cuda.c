@@ -320,7 +320,7 @@ static bool all_equal(const Group *g)
 }
 
 /* The number of the launch with these values (taken): one that is there with the same values, or a new one called `base`, or base_2. */
-static const char *number_of(Group *g, const char *base, bool real, double *value)
+static const char *launch_number(Group *g, const char *base, bool real, double *value)
 {
     char *name = xstrdup(base);
     for (int n = 2, q = 0; q < g->n_number; q++) {
@@ -400,7 +400,7 @@ static void print_units(StrBuf *b, Group *g, const Token *word)
             free(value);
         } else {
             static const char *const SIGN[] = {[UNIT_FACTOR] = " * ", [UNIT_DIVISOR] = " / ", [UNIT_SHIFT] = " >> ", [UNIT_PARTS] = "/", [UNIT_FIRST] = " + "};
-            sb_printf(b, "%sargs.%s%s", SIGN[u], number_of(g, k[k->unit_n - 1].name, u == UNIT_FACTOR || u == UNIT_DIVISOR, value), u == UNIT_SHIFT ? ")" : "");
+            sb_printf(b, "%sargs.%s%s", SIGN[u], launch_number(g, k[k->unit_n - 1].name, u == UNIT_FACTOR || u == UNIT_DIVISOR, value), u == UNIT_SHIFT ? ")" : "");
         }
         for (int m = 0; m < g->n; m++) if (now(g, m)->unit == u) g->at[m] += now(g, m)->unit_n;
     }
@@ -428,7 +428,7 @@ static void print_token(StrBuf *b, Group *g)
             value[m] = strtod(now(g, m)->at, NULL);
             if (k->power) value[m] = k->power == 1 ? log2(value[m]) : value[m] - 1;
         }
-        sb_printf(b, "args.%s", number_of(g, k->name, k->kind == TOK_FLOAT, value));
+        sb_printf(b, "args.%s", launch_number(g, k->name, k->kind == TOK_FLOAT, value));
     }
     for (int m = 0; m < g->n; m++) g->at[m]++;
     if (g->at[0] < g->t[0].n) print_units(b, g, word);

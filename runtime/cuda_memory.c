@@ -117,11 +117,11 @@ size_t cuda_now_bytes(const Plan *plan)
     return aligned(CUDA_NOW_SCALARS + sizeof(float) * (size_t)MAX(1, plan->n_scalars));
 }
 
-static size_t *place(const PlanTensor *t, int n, const int *skip, size_t *at)
+static size_t *place(const PlanTensor *t, int n, const int *skip, int numbers, size_t *at)
 {
     size_t *v = xmalloc(((size_t)n + 1) * sizeof *v);
     for (int i = 0; i < n; i++) {
-        int64_t elements = shape_elements(&t[i].shape);
+        int64_t elements = i == numbers ? t[i].shape.size[0] : shape_elements(&t[i].shape);
         bool there = elements && (!skip || skip[i] < 0);
         v[i] = there ? *at : SIZE_MAX;
         if (there) *at += aligned(4 * (size_t)elements);
@@ -129,11 +129,11 @@ static size_t *place(const PlanTensor *t, int n, const int *skip, size_t *at)
     return v;
 }
 
-Layout cuda_layout(const Plan *plan, const PlanProgram *p)
+Layout cuda_layout(const Plan *plan, const PlanProgram *p, int numbers)
 {
     Layout y = {.in_bytes = cuda_now_bytes(plan)};
-    y.in = place(p->input, p->n_inputs, NULL, &y.in_bytes);
-    y.out = place(p->output, p->n_outputs, p->output_param, &y.out_bytes);
+    y.in = place(p->input, p->n_inputs, NULL, numbers, &y.in_bytes);
+    y.out = place(p->output, p->n_outputs, p->output_param, -1, &y.out_bytes);
     return y;
 }
 
@@ -141,7 +141,37 @@ void cuda_record(const Device *d, const Layout *y, const Launch *l, char *record
 {
     memcpy(record, (uint64_t[]){l->step, l->sample0}, 2 * sizeof(uint64_t));
     memcpy(record + 2 * sizeof(uint64_t), l->scalar, (size_t)d->plan->n_scalars * sizeof(float));
-    for (int i = 0; y && l->in && i < l->program->n_inputs; i++)
-        if (y->in[i] != SIZE_MAX && l->in[i])
-            memcpy(record + y->in[i], l->in[i], 4 * (size_t)shape_elements(&l->program->input[i].shape));
+    for (int i = 0; y && l->in && i < l->program->n_inputs; i++) {
+        const PlanShape *s = &l->program->input[i].shape;
+        if (y->in[i] == SIZE_MAX) continue;
+        if (l->numbers && i == d->set.set.input) memcpy(record + y->in[i], l->numbers, 4 * (size_t)s->size[0]);
+        else if (l->in[i]) memcpy(record + y->in[i], l->in[i], 4 * (size_t)shape_elements(s));
+    }
+}
+
+/* ---- a data set ---- */
+enum { IMAGES_SHARE = 2 };                           /* they may take one part in so many of what is left */
+
+size_t cuda_to_come(const Device *d)
+{
+    return (size_t)MAX(0, d->plan->n_sets + d->plan->n_states + 2 - d->n_flat) * flat_bytes(d);
+}
+
+bool cuda_images(Device *d, const DeviceImages *images, char **why)
+{
+    size_t bytes = (size_t)images->count * (size_t)images->h * (size_t)images->w * (size_t)images->c, left = 0, total = 0;
+    CHECK_BUG(!d->steps && !d->set.data);
+    d->at.doing = "asking for its memory";
+    CU(d, memory_info(&left, &total));
+    left -= MIN(left, cuda_to_come(d));
+    if (bytes > left / IMAGES_SHARE) {
+        *why = xasprintf("%.1f MB of images, and they may take half of the %.1f MB that are left on the GPU", (double)bytes / 1048576, (double)left / 1048576);
+        return false;
+    }
+    d->set = (CudaImages){.data = cuda_alloc(d, bytes, "images"), .bytes = bytes, .set = *images};
+    d->set.set.pixels = NULL;
+    d->at.doing = "copying images to the GPU";
+    CU(d, to_device(d->set.data, images->pixels, bytes, d->work));
+    CU(d, stream_sync(d->work));
+    return true;
 }

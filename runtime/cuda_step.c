@@ -8,10 +8,11 @@
 
    There are SLOTS records. The host waits only for the update that had the slot before, so it is at most SLOTS - 1 updates ahead.
    Assumes keys, addresses and the number of micro-batches stay the same; when they do not, the graph is captured anew.
-   Data sets that lie on the device would take the place of the inputs in a record: cuda_record is where they come in. */
+   When the images lie on the device (cuda_images), a record has their numbers in place of that input, and a kernel in front of each micro-batch's makes
+   them, at one place for each. */
 #include "runtime/cuda_device.h"
 
-enum { SLOTS = 3, HEAD = 256, GRAPH_LAUNCHES = 32768 };      /* HEAD: bytes before the first outputs; more launches than that are queued one by one */
+enum { SLOTS = 3, HEAD = 256 };                      /* HEAD: bytes before the first outputs */
 
 typedef struct {
     char *record, *result;                           /* pinned */
@@ -30,11 +31,11 @@ struct CudaSteps {
     Slot slot[SLOTS];
     int current;
     int at_once;                                     /* micro-batches of the update in hand that were not left to the graph */
-    CUdeviceptr record, result, sum;
+    CUdeviceptr record, result, sum, images;         /* images: of all micro-batches, when they are gathered on the device */
+    size_t image_bytes;                              /* of one micro-batch's; 0 otherwise */
     Launch micro;                                    /* the last one; its pointers are the session's or own copies */
     uint64_t *key;
-    CUgraphExec graph;
-    uint64_t signature;                              /* of what was captured */
+    CudaGraph graph;
 };
 
 static size_t record_bytes(const CudaSteps *t, int micros) { return t->now_bytes + (size_t)micros * t->layout.in_bytes; }
@@ -44,18 +45,12 @@ static CUdeviceptr result_of(const CudaSteps *t, int micro) { return t->result +
 static size_t flat_bytes(const Device *d) { return 4 * (size_t)MAX((int64_t)1, d->plan->param_elements); }
 
 /* ---- room ---- */
-static void drop_graph(Device *d, CudaSteps *t)
-{
-    if (t->graph) CU(d, graph_exec_destroy(t->graph));
-    t->graph = NULL;
-}
-
 /* Room for more micro-batches in an update; what the record in hand holds already stays. */
 static void grow(Device *d, CudaSteps *t, int micros)
 {
     int old = t->cap;
     cuda_wait(d, "finishing the updates under way");
-    drop_graph(d, t);
+    cuda_graph_drop(d, &t->graph);
     t->cap = MAX(micros, old * 2);
     for (int i = 0; i < SLOTS; i++) {
         Slot *s = &t->slot[i];
@@ -74,6 +69,8 @@ static void grow(Device *d, CudaSteps *t, int micros)
         s->staged = cuda_alloc(d, record_bytes(t, t->cap), "inputs");
     }
     if (old) cuda_release(d, t->record, record_bytes(t, old)), cuda_release(d, t->result, result_bytes(t, old));
+    if (old) cuda_release(d, t->images, (size_t)old * t->image_bytes);
+    if (t->image_bytes) t->images = cuda_alloc(d, (size_t)t->cap * t->image_bytes, "inputs");
     t->record = cuda_alloc(d, record_bytes(t, t->cap), "inputs");
     t->result = cuda_alloc(d, result_bytes(t, t->cap), "results");
     cuda_wait(d, "clearing memory");                 /* the stream of copies does not wait for the work stream */
@@ -84,7 +81,9 @@ static CudaSteps *steps_of(Device *d, const PlanProgram *p)
     if (d->steps) return d->steps;
     CudaSteps *t = d->steps = xcalloc(1, sizeof *t);
     t->program = p;
-    t->layout = cuda_layout(d->plan, p);
+    bool gathers = d->set.data && d->set.set.program == p;
+    t->layout = cuda_layout(d->plan, p, gathers ? d->set.set.input : -1);
+    if (gathers) t->image_bytes = 4 * (size_t)shape_elements(&p->input[d->set.set.input].shape);
     t->now_bytes = cuda_now_bytes(d->plan);
     t->key = xcalloc((size_t)p->segment[0].n_draws + 1, sizeof *t->key);
     grow(d, t, 1);
@@ -108,6 +107,12 @@ static void micro_kernels(Device *d, CudaSteps *t, const Launch *l, int micro, i
 {
     Bound b;
     cuda_bind(d, &b, l, &t->layout, record_of(t, micro), result_of(t, micro), NULL, draw);
+    if (t->image_bytes) {
+        int input = d->set.set.input;
+        CUdeviceptr images = t->images + (CUdeviceptr)((size_t)micro * t->image_bytes);
+        cuda_gather(d, images, record_of(t, micro) + t->layout.in[input], t->program->input[input].shape.size[0]);
+        b.in[input] = (float *)(uintptr_t)images;
+    }
     cuda_segment(d, code, &b, record_of(t, micro), timed);
     CUdeviceptr grad = (uintptr_t)b.l.grad;
     if (micros > 1 && !micro) CU(d, copy(t->sum, grad, flat_bytes(d), d->work));
@@ -132,40 +137,29 @@ static void update_kernels(Device *d, CudaSteps *t, const Launch *l, int micros,
 static uint64_t signature(Device *d, const CudaSteps *t, const Launch *l, int micros)
 {
     uint64_t h = hash64(t->key, (size_t)t->program->segment[0].n_draws * sizeof *t->key, (uint64_t)micros);
-    uint64_t fixed[] = {d->arena, d->workspace, t->record, t->result, t->sum, cuda_flat(d, l->grad, true), (uint64_t)(l->overflow + 1)};
+    uint64_t fixed[] = {d->arena, d->workspace, t->record, t->result, t->sum, cuda_flat(d, l->grad, true), (uint64_t)(l->overflow + 1), cuda_gemm_memory(d), t->images};
     h = hash64(fixed, sizeof fixed, h);
     for (int i = 0; i < d->plan->n_sets; i++) h = hash64(&(CUdeviceptr){cuda_flat(d, l->set[i], true)}, sizeof(CUdeviceptr), h);
     for (int i = 0; i < d->plan->n_states; i++) h = hash64(&(CUdeviceptr){cuda_flat(d, l->state[i], true)}, sizeof(CUdeviceptr), h);
     return h;
 }
 
-static void queue_update(Device *d, CudaSteps *t, const Launch *l, int micros, const CudaCode *code)
+typedef struct { const Launch *l; int micros; const CudaCode *code; } Update;
+static void queue_update(Device *d, const void *work)
 {
-    for (int i = 0; i < micros; i++) micro_kernels(d, t, &t->micro, i, micros, code, NULL, false);
-    update_kernels(d, t, l, micros, code, false);
+    const Update *u = work;
+    CudaSteps *t = d->steps;
+    for (int i = 0; i < u->micros; i++) micro_kernels(d, t, &t->micro, i, u->micros, u->code, NULL, false);
+    update_kernels(d, t, u->l, u->micros, u->code, false);
 }
 
 static void launch_update(Device *d, CudaSteps *t, const Launch *l, int micros, const CudaCode *code)
 {
     uint64_t sign = signature(d, t, l, micros);      /* brings flat arrays up to date as well: nothing may be copied while capturing */
-    if (d->check || (int64_t)micros * t->program->segment[0].n_steps > GRAPH_LAUNCHES) {
-        queue_update(d, t, l, micros, code);
-        return;
-    }
-    if (!t->graph || t->signature != sign) {
-        drop_graph(d, t);
-        CUgraph g = NULL;
-        d->at.doing = "recording an update";
-        CU(d, capture_begin(d->work, CU_CAPTURE_THREAD_LOCAL));
-        queue_update(d, t, l, micros, code);
-        d->at.doing = "recording an update", d->at.step = NULL;
-        CU(d, capture_end(d->work, &g));
-        CU(d, graph_instantiate(&t->graph, g, 0));
-        CU(d, graph_destroy(g));
-        t->signature = sign;
-    }
-    d->at.doing = "launching an update", d->at.segment = NULL, d->at.step = NULL;
-    CU(d, graph_launch(t->graph, d->work));
+    Update u = {l, micros, code};
+    d->at.segment = NULL;
+    if (d->check || (int64_t)micros * t->program->segment[0].n_steps > CUDA_GRAPH_LAUNCHES) queue_update(d, &u);
+    else cuda_graph(d, &t->graph, sign, "an update", queue_update, &u);
 }
 
 /* ---- DeviceMemory ---- */
@@ -190,11 +184,12 @@ void cuda_micro(Device *d, const Launch *l, int micro)
     if (micro >= t->cap) grow(d, t, micro + 1);
     if (micro == 1 && !t->sum) t->sum = cuda_alloc(d, flat_bytes(d), "the sum of gradients");
     d->at.update = l->step, d->at.updates = 1;
+    CHECK_BUG(!t->image_bytes == !l->numbers);
     cuda_record(d, &t->layout, l, s->record + record_bytes(t, micro));
     t->micro = *l;
     memcpy(t->key, l->key, (size_t)g->n_draws * sizeof *t->key);
     t->micro.key = t->key;
-    t->micro.in = NULL, t->micro.draw = NULL, t->micro.time = NULL, t->micro.scalar = NULL;
+    t->micro.in = NULL, t->micro.numbers = NULL, t->micro.draw = NULL, t->micro.time = NULL, t->micro.scalar = NULL;
     if (!waits(l)) return;
     /* At once, and waited for: timed, or with draws that the caller lends for this call only. Earlier ones that were left come first. */
     if (!t->sum) t->sum = cuda_alloc(d, flat_bytes(d), "the sum of gradients");
@@ -266,7 +261,7 @@ void cuda_steps_close(Device *d)
 {
     CudaSteps *t = d->steps;
     if (!t) return;
-    drop_graph(d, t);
+    cuda_graph_drop(d, &t->graph);
     for (int i = 0; i < SLOTS; i++) {
         Slot *s = &t->slot[i];
         CU(d, host_free(s->record));
@@ -278,6 +273,7 @@ void cuda_steps_close(Device *d)
     cuda_release(d, t->record, record_bytes(t, t->cap));
     cuda_release(d, t->result, result_bytes(t, t->cap));
     cuda_release(d, t->sum, flat_bytes(d));
+    cuda_release(d, t->images, (size_t)t->cap * t->image_bytes);
     free(t->layout.in);
     free(t->layout.out);
     free(t->key);

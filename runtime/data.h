@@ -54,12 +54,15 @@ typedef struct {
     int batch;
     bool flip;                      /* mirror each image with probability 1/2 */
     int64_t start;                  /* images seen before */
+    bool numbers;                   /* which images, not the images: loader_next_numbers */
 } LoaderOptions;
 
 /* ds must outlive the loader and stay unchanged. A thread prepares the next batch. */
 Loader *loader_new(const Dataset *ds, const LoaderOptions *opt);
 /* Fills images [batch][c][h][w] and, when not NULL, labels [batch][label_dim]. */
 void loader_next(Loader *l, float *images, float *labels);
+/* The same batch as numbers [batch]: twice the image's number in the data set, and 1 more where it is mirrored. Of a loader made for it. */
+void loader_next_numbers(Loader *l, uint32_t *numbers, float *labels);
 /* Images handed out so far, counting `start`. */
 int64_t loader_position(const Loader *l);
 void loader_free(Loader *l);

@@ -14,7 +14,8 @@ struct Loader {
     int64_t made;                   /* position after the last batch prepared; the thread's own */
     int64_t epoch;                  /* whose permutation `order` holds, or -1 */
     int32_t *order;
-    float *images, *labels;         /* the prepared batch */
+    float *images, *labels;         /* the prepared batch; images NULL with opt.numbers */
+    uint32_t *numbers;
     bool ready, quit;
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -54,8 +55,9 @@ static void prepare(Loader *l)
             permute(l->order, ds->count, l->opt.seed, l->epoch);
         }
         bool mirror = l->opt.flip && (data_hash(l->opt.seed, STREAM_FLIP, (uint64_t)l->made) & 1);
-        dataset_get(ds, l->order[l->made % ds->count], mirror, l->images + (size_t)i * size,
-                    l->labels + (size_t)i * (size_t)ds->label_dim);
+        int32_t image = l->order[l->made % ds->count];
+        l->numbers[i] = 2 * (uint32_t)image + mirror;
+        dataset_get(ds, image, mirror, l->images ? l->images + (size_t)i * size : NULL, l->labels + (size_t)i * (size_t)ds->label_dim);
     }
 }
 
@@ -87,7 +89,8 @@ Loader *loader_new(const Dataset *ds, const LoaderOptions *opt)
     l->handed = l->made = opt->start;
     l->epoch = -1;
     l->order = xmalloc((size_t)ds->count * sizeof *l->order);
-    l->images = xmalloc((size_t)opt->batch * (size_t)ds->c * (size_t)ds->h * (size_t)ds->w * sizeof(float));
+    l->numbers = xmalloc((size_t)opt->batch * sizeof *l->numbers);
+    if (!opt->numbers) l->images = xmalloc((size_t)opt->batch * (size_t)ds->c * (size_t)ds->h * (size_t)ds->w * sizeof(float));
     l->labels = xcalloc((size_t)opt->batch * (size_t)ds->label_dim + 1, sizeof(float));
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->changed, NULL);
@@ -102,20 +105,31 @@ Loader *loader_new(const Dataset *ds, const LoaderOptions *opt)
     return l;
 }
 
-void loader_next(Loader *l, float *images, float *labels)
+/* Takes the prepared batch: n bytes of it, images or numbers, and the labels. */
+static void take(Loader *l, void *to, const void *from, size_t n, float *labels)
 {
     const Dataset *ds = l->ds;
-    size_t size = (size_t)l->opt.batch * (size_t)ds->c * (size_t)ds->h * (size_t)ds->w;
     pthread_mutex_lock(&l->lock);
     while (!l->ready)
         pthread_cond_wait(&l->changed, &l->lock);
-    memcpy(images, l->images, size * sizeof *images);
+    memcpy(to, from, n);
     if (labels)
         memcpy(labels, l->labels, (size_t)l->opt.batch * (size_t)ds->label_dim * sizeof *labels);
     l->ready = false;
     l->handed += l->opt.batch;
     pthread_cond_broadcast(&l->changed);
     pthread_mutex_unlock(&l->lock);
+}
+
+void loader_next(Loader *l, float *images, float *labels)
+{
+    CHECK_BUG(l->images);
+    take(l, images, l->images, (size_t)l->opt.batch * (size_t)l->ds->c * (size_t)l->ds->h * (size_t)l->ds->w * sizeof *images, labels);
+}
+
+void loader_next_numbers(Loader *l, uint32_t *numbers, float *labels)
+{
+    take(l, numbers, l->numbers, (size_t)l->opt.batch * sizeof *numbers, labels);
 }
 
 int64_t loader_position(const Loader *l)
@@ -136,6 +150,7 @@ void loader_free(Loader *l)
     pthread_cond_destroy(&l->changed);
     free(l->order);
     free(l->images);
+    free(l->numbers);
     free(l->labels);
     free(l);
 }

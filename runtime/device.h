@@ -19,6 +19,7 @@ typedef struct {
     const float *const *in;                          /* per program input; NULL where the input does not exist */
     float *const *out;                               /* per program output; NULL for grad.* (they go to grad) */
     float *const *carry;                             /* per program carry */
+    const uint32_t *numbers;                         /* train_step on devices with images (DeviceMemory): which, instead of that input */
     const double *const *in64; /* wide devices only: NULL, or per input NULL or the value in f64 (used instead of in) */
     double *const *out64; /* wide devices only: NULL, or per output NULL or where the f64 value goes as well */
     double *const *carry64;                          /* wide devices only: NULL, or used instead of carry */
@@ -37,6 +38,9 @@ typedef struct {
     StepTime *time;                                  /* timed devices: NULL, or per step of the segment: this run is added */
 } Launch;
 
+/* A data set of images as bytes, [count][h][w][c], for an input [n, c, h, w] of train_step. */
+typedef struct { const PlanProgram *program; int input; const uint8_t *pixels; int64_t count; int h, w, c; } DeviceImages;
+
 /* What a device with memory of its own does besides. The flat arrays of the Launches (set, grad, state) stay on it between runs: the host's are
    copies that it brings up to date only when asked. `in` and `draw` of a Launch are read, and `out` is written, before run returns. */
 typedef struct {
@@ -52,6 +56,11 @@ typedef struct {
     int64_t (*results)(Device *d, uint64_t step, int micro, float *const *out);
     /* Bytes that can still be allocated; *where (static text): of what. */
     uint64_t (*left)(Device *d, const char **where);
+    /* Keeps a copy of the images; Launch.numbers then names those of a micro-batch: image number * 2 + mirrored. false and *why (heap): no room. Before
+       the first micro-batch, once. */
+    bool (*images)(Device *d, const DeviceImages *images, char **why);
+    /* Before the first prepare: who computes plain matrix products (GemmMode); file: where the choices are kept, or NULL. NULL: it has no choice. */
+    void (*products)(Device *d, int mode, const char *file);
 } DeviceMemory;
 
 typedef struct DeviceClass {

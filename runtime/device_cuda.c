@@ -52,8 +52,8 @@ static bool cuda_available(char **what)
 /* ---- open ---- */
 static void load_helpers(Device *d)
 {
-    static const char *const NAMES[] = {"ect_rt_add", "ect_rt_scale", "ect_rt_bad"};
-    CUfunction *to[] = {&d->sum, &d->mean, &d->bad};
+    static const char *const NAMES[] = {"ect_rt_add", "ect_rt_scale", "ect_rt_bad", "ect_rt_images", "ect_rt_round_tf32", "ect_rt_round_bf16", "ect_rt_round_f16"};
+    CUfunction *to[] = {&d->sum, &d->mean, &d->bad, &d->images, &d->round[NUM_TF32], &d->round[NUM_BF16], &d->round[NUM_F16]};
     d->at.doing = "loading the runtime's own kernels";
     CU(d, library_load(&d->helpers, cuda_helpers, NULL, NULL, 0, NULL, NULL, 0));
     for (size_t i = 0; i < COUNT(NAMES); i++) {
@@ -156,6 +156,7 @@ static void cuda_prepare(Device *d, const PlanProgram *p, bool with_draws)
     for (int k = 0; k < plan->n_kernels; k++)
         if (used[k]) load_kernel(d, &c, &plan->kernel[k], k, cubins_get(cubins, k));
     cubins_free(cubins);
+    c.gemm = cuda_gemm_choose(d, &c);
     vec_push(d->code, d->n_code, d->cap_code, c);
     free(used);
 }
@@ -166,7 +167,8 @@ static CudaProgram *program_of(Device *d, const PlanProgram *p)
     CudaProgram *m = &d->program[p - d->plan->program];
     if (m->ready) return m;
     m->ready = true;
-    m->layout = cuda_layout(d->plan, p);
+    m->layout = cuda_layout(d->plan, p, -1);
+    m->graph = xcalloc((size_t)p->n_segments, sizeof *m->graph);
     m->record = cuda_alloc(d, m->layout.in_bytes, "inputs");
     m->result = cuda_alloc(d, m->layout.out_bytes, "outputs");
     m->carry = xcalloc((size_t)p->n_carries + 1, sizeof *m->carry);
@@ -194,6 +196,25 @@ static void send_draws(Device *d, CudaProgram *m, const Launch *l)
     }
 }
 
+/* A segment's kernels; as a graph from the second time on, when what they are launched with is the same. */
+typedef struct { const CudaCode *code; const Bound *b; CUdeviceptr now; } Run;
+static void queue_run(Device *d, const void *work)
+{
+    const Run *r = work;
+    cuda_segment(d, r->code, r->b, r->now, false);
+}
+static void run_kernels(Device *d, CudaProgram *m, const CudaCode *c, const Bound *b, bool timed)
+{
+    const PlanSegment *g = b->l.segment;
+    CudaGraph *graph = &m->graph[g - b->l.program->segment];
+    uint64_t signature = cuda_segment_signature(d, c, b, m->record);
+    if (timed || b->l.draw || d->check || g->n_steps > CUDA_GRAPH_LAUNCHES || graph->signature != signature) cuda_segment(d, c, b, m->record, timed);
+    else cuda_graph(d, graph, signature, "a segment", queue_run, &(Run){c, b, m->record});
+    if (graph->signature == signature) return;
+    cuda_graph_drop(d, graph);
+    graph->signature = signature;                    /* the next run records it */
+}
+
 static void cuda_run(Device *d, const Launch *l)
 {
     const PlanSegment *g = l->segment;
@@ -218,7 +239,7 @@ static void cuda_run(Device *d, const Launch *l)
     if (with_draws) send_draws(d, m, l);
     Bound b;
     cuda_bind(d, &b, l, &m->layout, m->record, m->result, m->carry, with_draws ? m->draw : NULL);
-    cuda_segment(d, c, &b, m->record, l->time != NULL);
+    run_kernels(d, m, c, &b, l->time != NULL);
     bool outputs = false;
     for (int i = 0; i < g->n_buffers; i++) outputs |= g->buffer[i].kind == BUF_OUTPUT;
     if (outputs) CU(d, to_host(d->stage + in, m->result, out, d->work));
@@ -239,6 +260,7 @@ static void cuda_close(Device *d)
     cuda_steps_close(d);
     cuda_flat_close(d);
     for (int i = 0; i < d->n_code; i++) {
+        cuda_gemm_free(d, d->code[i].program, d->code[i].gemm);
         for (int k = 0; k < d->plan->n_kernels; k++) {
             if (d->code[i].lib[k]) CU(d, library_unload(d->code[i].lib[k]));
             free(d->code[i].fn[k]);
@@ -255,9 +277,12 @@ static void cuda_close(Device *d)
         for (int k = 0; k < d->plan->program[i].n_carries; k++)
             cuda_release(d, m->carry[k], 4 * (size_t)shape_elements(&d->plan->program[i].carry[k].shape));
         for (int k = 0; k < m->n_draw; k++) cuda_release(d, m->draw[k], m->draw_bytes[k]);
-        free(m->layout.in); free(m->layout.out); free(m->carry); free(m->draw); free(m->draw_bytes);
+        for (int k = 0; k < d->plan->program[i].n_segments; k++) cuda_graph_drop(d, &m->graph[k]);
+        free(m->graph); free(m->layout.in); free(m->layout.out); free(m->carry); free(m->draw); free(m->draw_bytes);
     }
     free(d->program);
+    cuda_gemm_close(d);
+    cuda_release(d, d->set.data, d->set.bytes);
     cuda_release(d, d->arena, d->arena_bytes);
     cuda_release(d, d->workspace, d->workspace_bytes);
     for (int i = 0; i < d->n_event; i++) CU(d, event_destroy(d->event[i]));
@@ -283,6 +308,7 @@ static uint64_t cuda_left(Device *d, const char **where)
 
 static const DeviceMemory memory = {
     .changed = cuda_flat_changed, .fetch = cuda_flat_fetch, .micro = cuda_micro, .update = cuda_update, .depth = 3, .results = cuda_results, .left = cuda_left,
+    .images = cuda_images, .products = cuda_gemm_mode,
 };
 const DeviceClass device_cuda = {
     .name = "cuda", .timed = true, .available = cuda_available, .open = cuda_open, .prepare = cuda_prepare, .run = cuda_run,

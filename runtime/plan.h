@@ -38,9 +38,26 @@ typedef struct {
     int n_launches; PlanCudaLaunch *launch;
     int n_numbers; PlanNumber *number;               /* behind the buffers in the arguments: ints, then floats */
 } PlanCuda;
+/* A kernel that is a plain matrix product d = alpha * a b + bias, d: m x n, a: m x k, b: k x n; elements lie column by column: (row, column) of
+   batch element i at offset + i*stride + row + column*ld, row and column exchanged where transposed. */
+typedef struct {
+    int buffer;                                      /* of an instance's buffers */
+    int64_t offset, ld, stride, extent;              /* extent: elements from the first to the last one used */
+    bool transposed;
+    Number round;                                    /* its f32 elements are rounded to this first; NUM_F32: they are taken as they are */
+} PlanMatrix;
+typedef struct {
+    int64_t m, n, k, batch;
+    double alpha;
+    Number number;                                   /* of a's and b's elements */
+    PlanMatrix a, b, d;
+    int bias;                                        /* buffer of m numbers of d's type, or -1 */
+    int64_t bias_offset;
+} PlanProduct;
 typedef struct {
     const char *name, *file, *cls;                   /* file: relative to the plan */
     const PlanCuda *cuda;                            /* NULL when the plan was not compiled for cuda */
+    const PlanProduct *product;                      /* NULL when it is more than a product, or the plan does not say */
     const char *shape;                               /* result and sum, for people; "" when the plan does not say */
     const char *precision;                           /* of its products' operands: the plan's unless it says otherwise */
     int64_t flops, bytes, scratch, shared;           /* scratch: bytes per thread; shared: bytes per launch */

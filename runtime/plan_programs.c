@@ -162,6 +162,27 @@ static int *read_indices(PlanReader *r, const json_t *o, const char *key, int li
     }
     return v;
 }
+/* Every instance's matrices inside of its buffers, and of types that go together. */
+static void check_product(PlanReader *r, const PlanProduct *x, const PlanStep *st, const PlanSegment *seg)
+{
+    const PlanMatrix *matrix[] = {&x->a, &x->b, &x->d};
+    int each = st->n_buffers / st->instances;
+    for (int i = 0; i < st->instances; i++) {
+        const int *buffer = st->buffer + i * each;
+        for (int q = 0; q < 3; q++) {
+            const PlanMatrix *m = matrix[q];
+            if (m->buffer >= each) { plan_bad(r, "`product` names buffer %d of %d", m->buffer, each); return; }
+            const PlanBuffer *b = &seg->buffer[buffer[m->buffer]];
+            Number held = x->number == NUM_TF32 || m->round != NUM_F32 ? NUM_F32 : x->number;
+            if (m->round != NUM_F32 && m->round != x->number) plan_bad(r, "`product` has operands of two precisions");
+            if (q < 2 ? b->type != held : b->type != NUM_F32 && b->type != x->number) plan_bad(r, "`product` and buffer `%.100s` differ in type", b->name);
+            if (m->offset + m->extent > b->elements) plan_bad(r, "`product` ends beyond buffer `%.100s`", b->name);
+        }
+        if (x->bias < 0 || r->err) continue;
+        const PlanBuffer *bias = x->bias < each ? &seg->buffer[buffer[x->bias]] : NULL;
+        if (!bias || bias->type != seg->buffer[buffer[x->d.buffer]].type || x->bias_offset + x->m > bias->elements) plan_bad(r, "the bias of `product` does not fit");
+    }
+}
 /* Steps belong to lives, lines and nodes: what a report and an explanation follow. */
 static void read_step(PlanReader *r, const json_t *j, PlanStep *st, const PlanSegment *seg, int at)
 {
@@ -183,6 +204,7 @@ static void read_step(PlanReader *r, const json_t *j, PlanStep *st, const PlanSe
         if (b->kind == BUF_ARENA && (at < b->first || at > b->last))
             plan_bad(r, "it uses buffer %d, `%.100s`, outside its life, %d .. %d", st->buffer[i], b->name, b->first, b->last);
     }
+    if (!r->err && p->kernel[st->kernel].product) check_product(r, p->kernel[st->kernel].product, st, seg);
     for (int i = 0; i < st->n_nodes && !r->err; i++)
         if (st->node[i] <= (i ? st->node[i - 1] : 0)) plan_bad(r, "`nodes` must be positive and ascending");
     for (int i = 0; i < st->n_source && !r->err; i++) {

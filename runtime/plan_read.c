@@ -335,6 +335,44 @@ static const PlanCuda *read_cuda(PlanReader *r, const json_t *o)
     if (!r->err && json_object_get(o, "numbers")) read_numbers(r, o, k);
     return k;
 }
+static void read_matrix(PlanReader *r, const json_t *o, const char *key, int64_t rows, int64_t columns, int64_t batch, PlanMatrix *x)
+{
+    o = json_object_get(o, key);
+    x->buffer = (int)plan_int(r, o, "buffer", 0, INT32_MAX);
+    x->offset = plan_int(r, o, "offset", 0, MAX_ELEMENTS);
+    x->stride = plan_int(r, o, "stride", 0, MAX_ELEMENTS);
+    x->transposed = plan_bool(r, o, "transposed");
+    if (json_object_get(o, "round")) x->round = number_named(plan_str(r, o, "round"));
+    if (x->round == N_NUMBERS) plan_bad(r, "`round` of `%s` is no precision", key);
+    if (x->transposed) { int64_t n = rows; rows = columns; columns = n; }
+    x->ld = plan_int(r, o, "ld", rows, MAX_ELEMENTS);
+    if (r->err || __builtin_mul_overflow(columns - 1, x->ld, &columns) || __builtin_mul_overflow(batch - 1, x->stride, &batch)
+        || __builtin_add_overflow(columns, batch, &x->extent) || x->extent > MAX_ELEMENTS) {
+        plan_bad(r, "`%s` of `product` is no matrix", key);
+        x->extent = 0;
+        return;
+    }
+    x->extent += rows;
+}
+static const PlanProduct *read_product(PlanReader *r, const json_t *o)
+{
+    PlanProduct *p = arena_make(r->p->arena, PlanProduct, 1);
+    p->m = plan_int(r, o, "m", 1, INT32_MAX);
+    p->n = plan_int(r, o, "n", 1, INT32_MAX);
+    p->k = plan_int(r, o, "k", 1, INT32_MAX);
+    p->batch = plan_int(r, o, "batch", 1, INT32_MAX);
+    p->alpha = plan_real(r, o, "alpha");
+    p->number = number_named(plan_str(r, o, "number"));
+    if (p->number == N_NUMBERS) plan_bad(r, "`number` is no precision");
+    read_matrix(r, o, "a", p->m, p->k, p->batch, &p->a);
+    read_matrix(r, o, "b", p->k, p->n, p->batch, &p->b);
+    read_matrix(r, o, "d", p->m, p->n, p->batch, &p->d);
+    if (p->d.transposed || p->d.round != NUM_F32) plan_bad(r, "`d` of `product` is transposed or rounded");
+    const json_t *bias = json_object_get(o, "bias");
+    p->bias = bias ? (int)plan_int(r, bias, "buffer", 0, INT32_MAX) : -1;
+    p->bias_offset = bias ? plan_int(r, bias, "offset", 0, MAX_ELEMENTS) : 0;
+    return p;
+}
 static void read_kernels(PlanReader *r, const json_t *root)
 {
     Plan *p = r->p;
@@ -362,6 +400,7 @@ static void read_kernels(PlanReader *r, const json_t *root)
         k->source = plan_strings(r, o, "source", &k->n_source);
         if (json_object_get(o, "slots")) k->slot = plan_strings(r, o, "slots", &k->n_slots);
         if (json_object_get(o, "cuda")) k->cuda = read_cuda(r, json_object_get(o, "cuda"));
+        if (json_object_get(o, "product")) k->product = read_product(r, json_object_get(o, "product"));
     }
 }
 

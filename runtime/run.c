@@ -7,6 +7,7 @@
 #include "runtime/rng.h"
 #include "runtime/profile.h"
 #include "runtime/run.h"
+#include "runtime/gemm_choice.h"
 #include "runtime/vars.h"
 
 struct ProgramState {
@@ -116,6 +117,15 @@ void session_close(Session *s)
     free(s->sum);
     vars_free(s->vars);
     free(s);
+}
+
+void session_gemm(Session *s, const char *name, const char *file)
+{
+    GemmMode mode;
+    if (!gemm_mode_named(name, &mode)) user_error("--gemm %s: it is auto, own or lt", name);
+    bool can = s->cls->memory && s->cls->memory->products;
+    if (mode == GEMM_LT && !can) user_error("--gemm lt: the library is for --device cuda, this is %s", s->cls->name);
+    if (can) s->cls->memory->products(s->device, mode, file);
 }
 
 /* ---- run-time scalars ---- */
@@ -280,6 +290,7 @@ static void run_segment(Session *s, const PlanProgram *p, int index, const RunAr
                 .segment = g,
                 .in = a->in,
                 .in64 = a->in64,
+                .numbers = a->numbers,
                 .out = ps->out,
                 .out64 = (double *const *)ps->out64,
                 .carry = ps->carry,
@@ -331,6 +342,11 @@ static const PlanProgram *train_step(const Session *s)
     const PlanProgram *p = plan_program(s->plan, "train_step");
     if (!p) user_error("the plan %s has no program `train_step`: its model has no `train`", s->plan->dir);
     return p;
+}
+bool session_images(Session *s, const DeviceImages *images, char **why)
+{
+    *why = NULL;
+    return s->cls->memory && s->cls->memory->images(s->device, images, why);
 }
 void session_micro(Session *s, const RunArgs *a)
 {

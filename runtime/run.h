@@ -39,6 +39,10 @@ typedef struct {
 Session *session_open(const Plan *plan, const char *device, int threads);
 void session_close(Session *s);
 
+/* Who computes plain matrix products (docs/gemm.md): "auto", "own" or "lt"; file: where the choices of a run are kept, or NULL. Before the first
+   program is prepared. user_error where the device or its plan cannot do what is asked for. */
+void session_gemm(Session *s, const char *mode, const char *file);
+
 /* ---- run-time scalars ---- */
 /* Apply one --set: "name=expression". false and *err (heap) when the name is unknown (with a suggestion) or the text is bad. */
 bool session_set(Session *s, const char *assignment, char **err);
@@ -73,6 +77,7 @@ bool session_is_training(const Session *s);
 typedef struct {
     const float *const *in; /* per program input, row-major in declared order; NULL entries only for inputs that do not exist */
     const double *const *in64;                       /* wide devices: NULL, or per input NULL or values instead */
+    const uint32_t *numbers;                         /* train_step: NULL, or the images' numbers after session_images, instead of that input */
     const float *const *const *draw; /* NULL: generate all; else [segment][draw], NULL entries are generated; values
                                         [row][element]; in a repeated segment, one after another for each repetition */
     uint64_t sample0;                                /* number of row 0 */
@@ -83,6 +88,9 @@ typedef struct {
 void session_prepare(Session *s, const PlanProgram *p, bool with_draws);
 /* Run all segments of a program (not train_step). Gradients go to s->grad. */
 void session_run(Session *s, const PlanProgram *p, const RunArgs *a);
+/* Copies all images to the device's memory, so that micro-batches need only their numbers (loader_next_numbers); call it when programs are prepared and
+   before the first micro-batch. false: they stay where they are, *why (heap) says so, or is NULL where the device has no memory of its own. */
+bool session_images(Session *s, const DeviceImages *images, char **why);
 /* train_step: one micro-batch; gradients are accumulated until session_update. outputs (loss, report.*) are of this
    micro-batch. */
 void session_micro(Session *s, const RunArgs *a);

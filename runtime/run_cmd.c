@@ -8,7 +8,7 @@
 #include "runtime/signals.h"
 
 typedef struct {
-    const char *weights, *in, *out, *device, *dump, *profile;
+    const char *weights, *in, *out, *device, *dump, *profile, *gemm;
     TextList set;
     RealList mid;
     int64_t iters, seed, step, threads;
@@ -313,7 +313,7 @@ static void run_train(Job *j)
 static void parse(Job *j, int argc, char **argv)
 {
     Args *a = &j->a;
-    *a = (Args){.device = "auto", .iters = 1, .step = 1};
+    *a = (Args){.device = "auto", .gemm = "auto", .iters = 1, .step = 1};
     Option o[] = {
         {"weights", OPT_TEXT, &a->weights, "FILE", "parameters (safetensors); without `ema.*` they stand for both", 0, 0, 0},
         {"in", OPT_TEXT, &a->in, "FILE", "inputs, and draws (draw.*) that replace the generated ones", 0, 0, 0},
@@ -326,6 +326,7 @@ static void parse(Job *j, int argc, char **argv)
         {"seed", OPT_INT, &a->seed, "S", "seed of the random draws (default 0)", 0, INT64_MAX, 0},
         {"step", OPT_INT, &a->step, "K", "number of the (first) update (default 1)", 1, 1LL << 40, 0},
         {"dump-draws", OPT_TEXT, &a->dump, "FILE", "write the draws that are used; as inputs they give the same bits", 0, 0, 0},
+        {"gemm", OPT_TEXT, &a->gemm, "WHO", "cuda: who computes plain matrix products: auto (timed once), own kernels or lt (cuBLASLt) (default auto)", 0, 0, 0},
         {"threads", OPT_INT, &a->threads, "T", "threads (default: all processors)", 1, 4096, 0},
         {"require-cached", OPT_FLAG, &cache_only, NULL, "compile nothing: status 2 and a list when kernels are neither packed nor cached", 0, 0, 0},
         {"profile", OPT_JSON, &a->profile, "[FILE.json]", "at the end, time each kernel took against its prediction", 0, 0, 0},
@@ -370,6 +371,7 @@ int cmd_run(int argc, char **argv)
     if (!a->weights && !init && j.plan->n_params)
         user_error("which weights? give --weights FILE (`ect-rt run %s init --out FILE` makes some)", j.plan->dir);
     Session *s = j.s = session_open(j.plan, init && strcmp(a->device, "ref64") ? "ref" : a->device, (int)a->threads);
+    session_gemm(s, a->gemm, NULL);
     if (a->profile) {
         profile_check(s->cls, a->profile);
         s->profile = profile_new(j.plan, s->cls, s->threads);

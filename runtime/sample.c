@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 typedef struct {
-    const char *weights, *device, *out;
+    const char *weights, *device, *out, *gemm;
     int64_t count, seed, first, cls, columns, zoom, threads;
     bool live, both, has_class;
     TextList set;
@@ -92,6 +92,7 @@ static void parse(Args *a, int argc, char **argv, const char **plan_dir)
         {"live", OPT_FLAG, &a->live, NULL, "the live weights instead of the EMA", 0, 0, 0},
         {"set", OPT_TEXTS, &a->set, "NAME=EXPR", "another expression for a run-time scalar", 0, 0, 0},
         {"device", OPT_TEXT, &a->device, "D", "auto, cpu, cuda, ref, ref64 or cuda-emu (default auto)", 0, 0, 0},
+        {"gemm", OPT_TEXT, &a->gemm, "WHO", "cuda: who computes plain matrix products: auto (timed once), own kernels or lt (cuBLASLt) (default auto)", 0, 0, 0},
         {"threads", OPT_INT, &a->threads, "T", "threads (default: all processors)", 1, 4096, 0},
         {"require-cached", OPT_FLAG, &cache_only, NULL, "compile nothing: status 2 and a list when kernels are neither packed nor cached", 0, 0, 0},
     };
@@ -109,7 +110,7 @@ static void parse(Args *a, int argc, char **argv, const char **plan_dir)
 
 int cmd_sample(int argc, char **argv)
 {
-    Args a = {.device = "auto", .count = 64, .zoom = 1};
+    Args a = {.device = "auto", .gemm = "auto", .count = 64, .zoom = 1};
     const char *plan_dir;
     signals_as_errors();
     parse(&a, argc, argv, &plan_dir);
@@ -130,6 +131,7 @@ int cmd_sample(int argc, char **argv)
     char *weights = checkpoint_resolve(a.weights);
 
     Session *s = session_open(plan, a.device, (int)a.threads);
+    session_gemm(s, a.gemm, NULL);
     MemoryNeed need = {0};
     memory_add_weights(&need, plan, false);
     memory_add_program(&need, plan, sm.program, MAX(1, s->threads));

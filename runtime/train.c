@@ -119,7 +119,7 @@ static bool step_once(Loop *l, int64_t *bad)
     for (int64_t r = 0; r < t->o.accumulate; r++) {
         if (signals_stop()) return false;
         feed_next(&t->feed);
-        RunArgs a = {.in = (const float *const *)t->feed.in, .sample0 = (uint64_t)(r * t->feed.rows)};
+        RunArgs a = {.in = (const float *const *)t->feed.in, .numbers = t->feed.numbers, .sample0 = (uint64_t)(r * t->feed.rows)};
         session_micro(s, &a);
         if (!behind) *bad += report_micro(&l->report, s, t->feed.program, 0);
     }
@@ -245,6 +245,7 @@ int cmd_train(int argc, char **argv)
     session_prepare(s, t.feed.program, false);
     if (t.can_sample) session_prepare(s, t.sampler.program, false);
     if (t.feed.held) session_prepare(s, plan_program(t.plan, "loss"), false);
+    train_start_data(&t);
     signals_catch("\nstopping: the state is saved first; once more stops at once\n");
     if (!t.resume_from) {
         grid_data(t.dir, &t.feed, t.o.grid, (int)t.o.zoom);

@@ -8,9 +8,9 @@
 #include "runtime/sample.h"
 
 typedef struct {
-    const char *plan_dir, *data, *out, *init, *device, *profile;     /* profile: NULL, or the file ("": none) */
+    const char *plan_dir, *data, *out, *init, *device, *profile, *gemm, *data_on;     /* profile: NULL, or the file ("": none) */
     bool init_partial, flip, resume, halt, overwrite;
-    bool flip_given, seed_given, accumulate_given, data_given, validate_given;
+    bool flip_given, seed_given, accumulate_given, data_given, validate_given, gemm_given;
     TextList set;
     int64_t scale, scale_interval;                   /* of the loss: at the start, 0: none; updates until it grows */
     bool scale_given, interval_given;
@@ -33,13 +33,15 @@ typedef struct {
     int64_t count, position, epoch, *order;
     uint64_t seed;
     float **in;                                      /* per program input; NULL where it does not exist */
+    uint32_t *numbers;                               /* NULL, or of images on the device, in place of in[images]: loader_next_numbers */
     char *what;                                      /* for people */
     uint64_t bytes;                                  /* held in memory */
 } Feed;
 /* data NULL: the built-in drawn set. holdout: images taken out for validation. */
 void feed_open(Feed *f, const Plan *plan, const char *data, int64_t holdout, uint64_t seed);
-void feed_start(Feed *f, bool flip, int64_t position);
-/* Fills f->in with the next micro-batch. */
+/* on_device: the images are there, so micro-batches have their numbers. */
+void feed_start(Feed *f, bool flip, int64_t position, bool on_device);
+/* Fills f->in, or f->numbers, with the next micro-batch. */
 void feed_next(Feed *f);
 /* Fills f->in with held-out images first .. first+rows-1 (the last repeated). */
 void feed_held(Feed *f, int64_t first);
@@ -95,6 +97,8 @@ typedef struct {
 } Train;
 /* Everything up to the first step: options, plan, data, weights, run folder, configuration printed and written. */
 void train_setup(Train *t, int argc, char **argv);
+/* Once programs are prepared: puts the images on the device, if they are to be there, and starts reading. */
+void train_start_data(Train *t);
 /* Metrics lines after `step` belong to steps that are made again: they are dropped. */
 void metrics_open(Train *t, uint64_t step);
 void train_finish(Train *t);

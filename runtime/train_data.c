@@ -112,12 +112,13 @@ void feed_open(Feed *f, const Plan *plan, const char *data, int64_t holdout, uin
     else open_tensors(f, data);
 }
 
-void feed_start(Feed *f, bool flip, int64_t position)
+void feed_start(Feed *f, bool flip, int64_t position, bool on_device)
 {
     f->position = position;
     if (f->ds) f->loader = loader_new(f->ds, &(LoaderOptions){.seed = f->seed, .batch = f->rows, .flip = flip,
-            .start = position});
+            .start = position, .numbers = on_device});
     else if (flip) user_error("--flip works with images only");
+    if (on_device) f->numbers = xmalloc((size_t)f->rows * sizeof *f->numbers);
 }
 
 /* A new permutation for each pass over the data, a function of (seed, epoch). */
@@ -141,7 +142,9 @@ static int64_t sample_at(Feed *f, int64_t position)
 void feed_next(Feed *f)
 {
     if (f->loader) {
-        loader_next(f->loader, f->in[f->images], f->labels >= 0 ? f->in[f->labels] : NULL);
+        float *labels = f->labels >= 0 ? f->in[f->labels] : NULL;
+        if (f->numbers) loader_next_numbers(f->loader, f->numbers, labels);
+        else loader_next(f->loader, f->in[f->images], labels);
         f->position = loader_position(f->loader);
         return;
     }
@@ -172,6 +175,7 @@ void feed_close(Feed *f)
     for (int i = 0; i < f->program->n_inputs; i++) free(f->in[i]);
     free(f->in);
     free(f->entry);
+    free(f->numbers);
     free(f->order);
     free(f->what);
 }

@@ -45,6 +45,7 @@ static void parse(TrainOptions *t, int argc, char **argv)
             "times as large (default 1)", 1, 1 << 20, 0},
         {"loss-scale", OPT_INT, &t->scale, "S", "plans with a scaled loss (f16): the scale to begin with, 0: none (default 65536)", 0, 1LL << 40, 0},
         {"loss-scale-interval", OPT_INT, &t->scale_interval, "N", "steps without overflow after which the scale doubles (default 2000; 0: never)", 0, big, 0},
+        {"data-on", OPT_TEXT, &t->data_on, "WHERE", "cuda: where the images lie while training: device, host or auto: on the device if they fit (default auto)", 0, 0, 0},
         {"flip", OPT_FLAG, &t->flip, NULL, "mirror each image with probability 1/2", 0, 0, 0},
         {"checkpoint-every", OPT_INT, &t->checkpoint_every, "N", "steps between checkpoints (default: 15 minutes; 0: only at "
             "the end)", 0, big, 0},
@@ -60,6 +61,7 @@ static void parse(TrainOptions *t, int argc, char **argv)
         {"halt-on-nonfinite", OPT_FLAG, &t->halt, NULL, "save and stop with status 1 at the first loss or gradient that is not "
             "finite", 0, 0, 0},
         {"device", OPT_TEXT, &t->device, "D", "auto, cpu, cuda, ref, ref64 or cuda-emu (default auto)", 0, 0, 0},
+        {"gemm", OPT_TEXT, &t->gemm, "WHO", "cuda: who computes plain matrix products: auto (timed once), own kernels or lt (cuBLASLt) (default auto)", 0, 0, 0},
         {"threads", OPT_INT, &t->threads, "T", "threads (default: all processors)", 1, 4096, 0},
         {"require-cached", OPT_FLAG, &cache_only, NULL, "compile nothing: status 2 and a list when kernels are neither packed nor cached", 0, 0, 0},
         {"profile", OPT_JSON, &t->profile, "[FILE.json]", "at the end, time each kernel took against its prediction", 0, 0, 0},
@@ -72,12 +74,14 @@ static void parse(TrainOptions *t, int argc, char **argv)
     t->scale_given = option_find(o, COUNT(o), "loss-scale")->given;
     t->interval_given = option_find(o, COUNT(o), "loss-scale-interval")->given;
     t->data_given = t->data != NULL;
+    t->gemm_given = option_find(o, COUNT(o), "gemm")->given;
     t->validate_given = option_find(o, COUNT(o), "validate-images")->given;
     if (option_find(o, COUNT(o), "profile-every")->given && !t->profile) user_error("--profile-every goes with --profile");
     if (t->images && t->steps) user_error("--images and --steps say the same thing: give one of them");
     if (t->resume && t->init) user_error("--resume goes on with a run's own weights; --init starts a new one: give one of them");
     if (t->resume && t->overwrite) user_error("--resume and --overwrite exclude each other");
     if (t->resume && !t->out) user_error("--resume: which run? give --out RUN");
+    if (strcmp(t->data_on, "auto") && strcmp(t->data_on, "host") && strcmp(t->data_on, "device")) user_error("--data-on %s: it is auto, host or device", t->data_on);
     if (t->init_partial && !t->init) user_error("--init-partial goes with --init FILE");
 }
 
@@ -85,7 +89,7 @@ static void parse(TrainOptions *t, int argc, char **argv)
 static bool is_run_file(const char *name)
 {
     static const struct { const char *prefix, *suffix; } OWN[] = {
-        {"config.json", ""}, {"metrics.jsonl", ""}, {"data.png", ""}, {"samples-", ".png"}, {"ckpt-", ".safetensors"},
+        {"config.json", ""}, {"metrics.jsonl", ""}, {"gemm.json", ""}, {"data.png", ""}, {"samples-", ".png"}, {"ckpt-", ".safetensors"},
     };
     for (size_t i = 0; i < COUNT(OWN); i++) {
         size_t n = strlen(name), s = strlen(OWN[i].suffix);
@@ -168,6 +172,7 @@ static void put_run_json(Train *t)
         jput_int(&b, "loss_scale", o->scale);
         jput_int(&b, "loss_scale_interval", o->scale_interval);
     }
+    jput_text(&b, "gemm", o->gemm);
     jput_int(&b, "validate_every", o->validate_every);
     jput_int(&b, "validate_images", o->validate_every ? o->validate_images : 0);
     jput_key(&b, "set");
@@ -209,6 +214,9 @@ static void merge_options(Train *t, const Checkpoint *c)
     }
     if (!o->data_given && data) o->data = data;
     if (!o->accumulate_given && acc >= 1) o->accumulate = acc;
+    const char *gemm = json_string_value(json_object_get(j, "gemm"));
+    if (o->gemm_given && gemm && strcmp(gemm, o->gemm)) warn("--gemm differs from the run's (%s): its bits will not be those it would have had", gemm);
+    if (!o->gemm_given && gemm) o->gemm = gemm;
     o->flip |= flip;
     if (!o->validate_given && held > 0) o->validate_images = held;
     if (!o->validate_every) o->validate_every = MAX(0, json_integer_value(json_object_get(j, "validate_every")));
@@ -415,7 +423,7 @@ static void check_device_memory(const Train *t)
 void train_setup(Train *t, int argc, char **argv)
 {
     TrainOptions *o = &t->o;
-    *t = (Train){.o = {.device = "auto", .scale = (int64_t)loss_scale_start.scale, .scale_interval = loss_scale_start.interval,
+    *t = (Train){.o = {.device = "auto", .gemm = "auto", .data_on = "auto", .scale = (int64_t)loss_scale_start.scale, .scale_interval = loss_scale_start.interval,
         .accumulate = 1, .keep = 3, .grid = 64, .zoom = 1, .log_every = 1,
         .validate_images = 512,
                        .checkpoint_every = -1, .sample_every = -1}};
@@ -463,10 +471,31 @@ void train_setup(Train *t, int argc, char **argv)
     t->total_steps = o->steps ? (uint64_t)o->steps : ((uint64_t)images + t->per_step - 1) / t->per_step;
     put_run_json(t);
     put_config_json(t);
+    if (!strcmp(o->data_on, "device") && (!s->cls->memory || !t->feed.ds))
+        user_error("--data-on device: it is for images on --device cuda, this is %s%s", s->cls->name, t->feed.ds ? "" : " and no images");
+    char *choices = xasprintf("%s/gemm.json", t->dir);
+    session_gemm(s, o->gemm, choices);
+    free(choices);
     open_folder(t);
     print_config(t, need);
     write_config(t, need);
-    feed_start(&t->feed, o->flip, (int64_t)s->seen);
+}
+
+void train_start_data(Train *t)
+{
+    const Feed *f = &t->feed;
+    const Dataset *ds = f->ds;
+    bool on_device = false;
+    char *why = NULL;
+    if (ds && strcmp(t->o.data_on, "host")) {
+        DeviceImages images = {.program = f->program, .input = f->images, .pixels = ds->pixels, .count = ds->count, .h = ds->h, .w = ds->w, .c = ds->c};
+        on_device = session_images(t->s, &images, &why);
+        if (on_device) log_row("data on", "%s, %.1f MB as bytes", t->s->cls->name, (double)f->bytes / 1048576);
+        else if (why && !strcmp(t->o.data_on, "device")) machine_error("--data-on device: %s; --data-on auto leaves it to the host then", why);
+        else if (why) log_row("data on", "host: %s", why);
+        free(why);
+    }
+    feed_start(&t->feed, t->o.flip, (int64_t)t->s->seen, on_device);
 }
 
 void metrics_open(Train *t, uint64_t step)

@@ -44,7 +44,7 @@ run_gpu() { # run_gpu STATUS OPTION...
 has() { grep -Eq "$1" res/results.txt || { cat res/results.txt >&2; fail "no row '$1'"; }; }
 
 export PYTHON="$work/fake-python"
-run_gpu 1 --only device,kernels,cases,step,torch,compile,sample,wgmma,start
+run_gpu 1 --only device,kernels,cases,ways,step,torch,compile,sample,wgmma,start
 has '^torch +info +eager bf16 +80.000 ms, 1600.0 images/s, peak 9.00 GB, first after 4.2 s'
 has '^torch +info +cudnn 32x32 256->256 3x3 +forward 250.1 us, data 260.0 us, weights 300.5 us, 618.0 TFLOP/s'
 has '^compile +FAIL +compile bf16 +status 1: Traceback: no compiler'
@@ -56,6 +56,8 @@ has '^kern f32 +ok +train_step.micro'
 has '^kern bf16 +ok +train_step.update'
 has '^cases +ok +two runs'
 has '^cases +ok +stopped and resumed'
+has '^ways +ok +images on the device'
+has '^ways +skip +products'
 has '^step +info +bf16 +[0-9.]* ms an update .median., .* at batch 8'
 has '^step f32 +info +contract'
 has '^sample +info +2 steps'

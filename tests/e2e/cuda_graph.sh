@@ -24,9 +24,15 @@ more=$((($(counted to_host) - copied) / 40))
 [ "$more" -le 1024 ] || fail "an update copies $more bytes to the host"
 run --steps 20 --accumulate 4
 [ "$(counted captures)" = 1 ] && [ "$(counted graph_launches)" = 20 ] || fail "with --accumulate: $(cat stats)"
-# Sampling and validating between updates do not make the graph again.
+# Sampling and validating between updates do not make the graph again. They are graphs of their own from the second time on: two segments of four grids,
+# and one of three validations.
 run --steps 12 --sample-every 4 --grid 8 --validate-every 5 --validate-images 8
-[ "$(counted captures)" = 1 ] && [ "$(counted graph_launches)" = 12 ] || fail "between samples: $(cat stats)"
+[ "$(counted captures)" = 4 ] && [ "$(counted graph_launches)" = 20 ] || fail "between samples: $(cat stats)"
+"$ECTRT" sample plan --weights run --count 40 --mid 0.8 --mid 0.3 --device cuda -o g.png >/dev/null 2>&1
+# Five batches: the first segment, the one that is repeated, ten times, and the last.
+[ "$(counted captures)" = 3 ] && [ "$(counted graph_launches)" = 17 ] && [ "$(counted left)" = 0 ] || fail "sampling: $(cat stats)"
+"$ECTRT" sample plan --weights run --count 40 --mid 0.8 --mid 0.3 --device cpu -o c.png >/dev/null 2>&1
+same g.png c.png
 # Updates of changing kinds, whose results nobody asks for: the cpu's bits, a graph for each kind that follows another.
 "$BUILD/tests-tools/updates" plan cpu cpu.bin 2>/dev/null
 "$BUILD/tests-tools/updates" plan cuda cuda.bin 2>/dev/null

@@ -14,16 +14,16 @@ failing() {                                          # WHAT:N TEXT...
 failing nodevice 'device cuda does not work here' 'no NVIDIA GPU is visible' 'nvidia-smi'
 failing version '11.4' 'CUDA 12.0'
 failing start 'reboot or reinstall the NVIDIA driver'
-failing alloc:9 'not enough memory on the GPU (Mock GPU)' 'MB wanted for weights' 'its peak is' '--mem' 'batch=N'
+failing alloc:11 'not enough memory on the GPU (Mock GPU)' 'MB wanted for weights' 'its peak is' '--mem' 'batch=N'
 failing launch:5 'CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES' 'in train_step.micro, update 1' 'kernel '
-failing fault:200 'CUDA_ERROR_ILLEGAL_ADDRESS' 'update 8' 'ECT_CUDA_CHECK=1' '--resume'
+failing fault:208 'CUDA_ERROR_ILLEGAL_ADDRESS' 'update 8' 'ECT_CUDA_CHECK=1' '--resume'
 [ -f run/ckpt-000006.safetensors ] || fail "the checkpoint of step 6 is gone"
 expect 0 train --device cuda --out run --steps 8 --resume
 says 'resumed from run/ckpt-000006'
 same good/ckpt-000008.safetensors run/ckpt-000008.safetensors
 failing lost:120 'CUDA_ERROR_ECC_UNCORRECTABLE' 'the GPU is lost'
 export ECT_CUDA_CHECK=1
-failing fault:100 'in train_step.micro, update 4' 'kernel ' '.cu) of ' 'std/nn.dsl:' 'please report it'
+failing fault:104 'in train_step.micro, update 4' 'kernel ' '.cu) of ' 'std/nn.dsl:' 'please report it'
 unset ECT_CUDA_CHECK
 ECT_MOCK_MEMORY=30000 expect 2 train --device cuda --out small --steps 1
 says 'free on the GPU'

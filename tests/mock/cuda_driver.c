@@ -21,12 +21,13 @@
 #include "tests/mock/kernels.h"
 
 #define API __attribute__((visibility("default"))) CUresult
-typedef enum { COPY, FILL, LAUNCH, RECORD, WAIT } Kind;
+typedef enum { COPY, FILL, LAUNCH, RECORD, WAIT, CALL } Kind;
 typedef struct {
     Kind kind;
     void *to; const void *from; size_t n; int value; bool from_host, to_host;
     CUevent event; unsigned long generation;
     CUfunction f; CudaLaunchConfig at; uint64_t *words;
+    CUresult (*call)(const void *);                  /* CALL: with words, of which there are n */
 } Op;
 typedef struct { Op *v; int n, cap; } Ops;
 struct CUgraph_st { Ops ops; };
@@ -145,8 +146,35 @@ static CUresult queue(CUstream s, Op op)
     push(s->capture ? &s->capture->ops : &s->ops, op);
     return CU_OK;
 }
+/* Kernels' own functions for it (runtime/kernel_prelude.h), so that operands are rounded as they round them. */
+static CUresult run_round(const char *name, void *to, const float *from, int64_t n)
+{
+    bool tf32 = strstr(name, "tf32") != NULL, half = !tf32 && !strstr(name, "bf16");
+    if (!block_of(from, 4 * (size_t)n) || !block_of(to, (tf32 ? 4 : 2) * (size_t)n)) return CU_ILLEGAL_ADDRESS;
+    for (int64_t i = 0; i < n; i++) {
+        if (tf32) ((float *)to)[i] = ect_tf32(from[i]);
+        else if (half) ect_store_f16((ect_f16_t *)to + i, from[i]);
+        else ect_store_bf16((ect_bf16_t *)to + i, from[i]);
+    }
+    return CU_OK;
+}
 static CUresult run_helper(const char *name, const uint64_t *w)
 {
+    if (!strcmp(name, "ect_rt_images")) {
+        float *images = (float *)(uintptr_t)w[0];
+        const uint32_t *numbers = (const uint32_t *)(uintptr_t)w[3];
+        int64_t side_w = (int64_t)w[4], side_h = (int64_t)w[5], c = (int64_t)w[6], each = side_w * side_h * c, n = (int64_t)w[2] / each;
+        if (!block_of(images, 4 * (size_t)w[2]) || !block_of(numbers, 4 * (size_t)n)) return CU_ILLEGAL_ADDRESS;
+        for (int64_t i = 0; i < n; i++) {
+            const uint8_t *from = (const uint8_t *)(uintptr_t)w[1] + numbers[i] / 2 * each;
+            if (!block_of(from, (size_t)each)) return CU_ILLEGAL_ADDRESS;
+            for (int64_t k = 0; k < c; k++)
+                for (int64_t y = 0; y < side_h; y++)
+                    for (int64_t x = 0; x < side_w; x++) *images++ = (float)from[(y * side_w + (numbers[i] & 1 ? side_w - 1 - x : x)) * c + k] / 127.5f - 1.0f;
+        }
+        return CU_OK;
+    }
+    if (strstr(name, "round")) return run_round(name, (void *)(uintptr_t)w[0], (const float *)(uintptr_t)w[1], (int64_t)w[2]);
     int64_t n = (int64_t)w[name[7] == 'b' ? 1 : 2];
     float *to = (float *)(uintptr_t)w[0], *from = (float *)(uintptr_t)w[1], scale;
     if (!block_of(to, 4 * (size_t)n)) return CU_ILLEGAL_ADDRESS;
@@ -232,6 +260,7 @@ static CUresult perform(const Op *o)
         memset(o->to, o->value, o->n);
         return CU_OK;
     case LAUNCH: return ((CUkernel)o->f)->emu ? run_text(o) : run_kernel(o);
+    case CALL: return o->call(o->words);
     case RECORD:
         o->event->done = o->generation;
         o->event->ms = now_ms();
@@ -397,12 +426,12 @@ API cuKernelSetAttribute(int attribute, int v, CUkernel k, CUdevice d)
     return CU_OK;
 }
 API cuKernelGetFunction(CUfunction *f, CUkernel k) { *f = (CUfunction)k; return CU_OK; }
-/* Arguments of a kernel, in words; the runtime's own have at most four. */
+/* Arguments of a kernel, in words; the runtime's own have at most seven: four of 8 bytes, then of 4, but that of ect_rt_scale. */
 static size_t words_of(CUkernel k)
 {
     if (!k) return 0;
     if (k->emu) return k->words;
-    return k->kernel ? 2 + 2 * (size_t)k->kernel->draws + (size_t)(k->kernel->buffers * k->kernel->instances) : 4;
+    return k->kernel ? 2 + 2 * (size_t)k->kernel->draws + (size_t)(k->kernel->buffers * k->kernel->instances) : 7;
 }
 API cuLaunchKernelEx(const CudaLaunchConfig *c, CUfunction f, void **parameters, void **extra)
 {
@@ -415,9 +444,23 @@ API cuLaunchKernelEx(const CudaLaunchConfig *c, CUfunction f, void **parameters,
     size_t n = words_of(k);
     uint64_t *words = calloc(n, sizeof *words);      /* arguments are taken now, whenever the kernel runs */
     if (k->kernel || k->emu) memcpy(words, parameters[0], n * sizeof *words);
-    else for (int i = 0; i < 3 + !strcmp(k->name, "ect_rt_scale"); i++) memcpy(&words[i], parameters[i], i < 3 ? 8 : 4);
+    else {
+        bool images = !strcmp(k->name, "ect_rt_images");
+        int count_of = images ? 7 : 3 + !strcmp(k->name, "ect_rt_scale");
+        for (int i = 0; i < count_of; i++) memcpy(&words[i], parameters[i], i < 3 + images ? 8 : 4);
+    }
     return queue(c->stream, (Op){.kind = LAUNCH, .f = f, .at = *c, .words = words});
 }
+
+/* ---- for libraries beside this driver (cublaslt.c) ---- */
+/* Calls f with a copy of the data when the stream gets there. */
+API mock_call(CUstream s, CUresult (*f)(const void *data), const void *data, size_t n)
+{
+    uint64_t *words = calloc(n / sizeof *words + 1, sizeof *words);
+    memcpy(words, data, n);
+    return queue(s, (Op){.kind = CALL, .call = f, .words = words, .n = n / sizeof *words + 1});
+}
+API mock_inside(const void *p, size_t n) { return block_of(p, n) ? CU_OK : CU_ILLEGAL_ADDRESS; }
 
 /* ---- graphs ---- */
 API cuStreamBeginCapture_v2(CUstream s, int mode)
@@ -435,6 +478,7 @@ API cuStreamEndCapture(CUstream s, CUgraph *g)
     count.captures++;
     return CU_OK;
 }
+static size_t words_in(const Op *o) { return o->kind == CALL ? o->n : words_of((CUkernel)o->f); }
 static Op copy_of(Op o, size_t words)
 {
     if (o.words) {
@@ -450,7 +494,7 @@ API cuGraphInstantiateWithFlags(CUgraphExec *e, CUgraph g, unsigned long long fl
     *e = calloc(1, sizeof **e);
     for (int i = 0; i < g->ops.n; i++) {
         if (g->ops.v[i].kind == RECORD || g->ops.v[i].kind == WAIT) return CU_INVALID_VALUE;    /* nobody needs them here */
-        push(&(*e)->ops, copy_of(g->ops.v[i], words_of((CUkernel)g->ops.v[i].f)));
+        push(&(*e)->ops, copy_of(g->ops.v[i], words_in(&g->ops.v[i])));
     }
     return CU_OK;
 }
@@ -458,7 +502,7 @@ API cuGraphLaunch(CUgraphExec e, CUstream s)
 {
     count.graph_launches++;
     for (int i = 0; i < e->ops.n; i++) {
-        CUresult r = queue(s, copy_of(e->ops.v[i], words_of((CUkernel)e->ops.v[i].f)));
+        CUresult r = queue(s, copy_of(e->ops.v[i], words_in(&e->ops.v[i])));
         if (r != CU_OK) return r;
     }
     return CU_OK;

@@ -48,6 +48,31 @@ static void test_stream(void **state)
     dataset_free(ds);
 }
 
+/* A loader of numbers goes through the same images, mirrors and labels as one of images. */
+static void test_numbers(void **state)
+{
+    (void)state;
+    Dataset *ds = dataset_shapes(SIDE, COUNT_ALL, 0);
+    float labels[24 * 3], label[3], image[SIZE], *all = take(ds, 6, true, 5, 4, 24, labels);
+    Loader *l = loader_new(ds, &(LoaderOptions){.seed = 6, .batch = 3, .flip = true, .start = 5, .numbers = true});
+    int mirrored = 0;
+    for (int i = 0; i < 24; i += 3) {
+        uint32_t number[3];
+        float own[9];
+        loader_next_numbers(l, number, own);
+        assert_memory_equal(own, labels + i * 3, sizeof own);
+        for (int k = 0; k < 3; k++) {
+            dataset_get(ds, number[k] / 2, number[k] & 1, image, label);
+            assert_memory_equal(image, all + (i + k) * SIZE, sizeof image);
+            mirrored += (int)(number[k] & 1);
+        }
+    }
+    assert_true(loader_position(l) == 29 && mirrored > 4 && mirrored < 20);
+    loader_free(l);
+    free(all);
+    dataset_free(ds);
+}
+
 static void test_epochs(void **state)
 {
     (void)state;
@@ -131,7 +156,7 @@ static void test_one_image_and_early_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stream), cmocka_unit_test(test_epochs), cmocka_unit_test(test_flip),
+        cmocka_unit_test(test_stream), cmocka_unit_test(test_numbers), cmocka_unit_test(test_epochs), cmocka_unit_test(test_flip),
             cmocka_unit_test(test_order_is_fair),
         cmocka_unit_test(test_one_image_and_early_end),
     };

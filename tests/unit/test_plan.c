@@ -94,6 +94,36 @@ static void refuse(const char *from, const char *to, const char *part)
     free(err);
     free(text);
 }
+/* The same with a product of k1: d [4 x 4] = a [4 x 5] b [5 x 4], of x, v1 and carry.x. */
+static void products(void **state)
+{
+    static const char good[] = "\"product\": {\"m\": 4, \"n\": 4, \"k\": 5, \"batch\": 1, \"alpha\": 0.5, \"number\": \"bf16\", "
+        "\"a\": {\"buffer\": 0, \"type\": \"f32\", \"offset\": 0, \"ld\": 4, \"stride\": 0, \"transposed\": false, \"round\": \"bf16\"}, "
+        "\"b\": {\"buffer\": 2, \"type\": \"f32\", \"offset\": 0, \"ld\": 4, \"stride\": 0, \"transposed\": true, \"round\": \"bf16\"}, "
+        "\"d\": {\"buffer\": 1, \"type\": \"f32\", \"offset\": 0, \"ld\": 4, \"stride\": 0, \"transposed\": false}}, ";
+    static const char *const wrong[][3] = {                          /* from, to, what is said; NULL: it is accepted */
+        {"\"m\"", "\"m\"", NULL}, {"\"k\": 5", "\"k\": 6", "ends beyond buffer `x`"}, {"\"offset\": 0", "\"offset\": 1", "ends beyond buffer `x`"},
+        {"\"buffer\": 2", "\"buffer\": 3", "names buffer 3 of 3"}, {"\"ld\": 4", "\"ld\": 3", "ld"}, {"\"m\": 4", "\"m\": 0", "`m`"},
+        {"\"batch\": 1", "\"batch\": 2", NULL}, {"\"number\": \"bf16\"", "\"number\": \"f8\"", "no precision"}, {", \"round\": \"bf16\"", "", "differ in type"},
+        {"\"round\": \"bf16\"", "\"round\": \"f16\"", "two precisions"}, {"false}}", "true}}", "transposed or rounded"},
+        {"false}}", "false}, \"bias\": {\"buffer\": 1, \"offset\": 13}}", "the bias"}, {"\"ld\": 4", "\"ld\": 274877906944", "no matrix"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        const char *at = strstr(good, wrong[i][0]), *kernel = strstr(whole, "\"instances\": [\"a\"]");
+        char *product = xasprintf("%.*s%s%s", (int)(at - good), good, wrong[i][1], at + strlen(wrong[i][0])), *err = NULL;
+        char *text = xasprintf("%.*s%s%s", (int)(kernel - whole), whole, product, kernel);
+        put_plan(text);
+        Plan *p = plan_load(dir, &err);
+        if (p && wrong[i][2]) fail_msg("%s was accepted", product);
+        if (!p && (!wrong[i][2] || !strstr(err, wrong[i][2]))) fail_msg("%s: %s", product, err);
+        if (p) assert_true(p->kernel[0].product->b.extent == 20 && p->kernel[0].product->a.round == NUM_BF16 && p->kernel[0].product->bias == -1);
+        plan_free(p);
+        free(product);
+        free(text);
+        free(err);
+    }
+}
 static void edited(void **state)
 {
     (void)state;
@@ -212,6 +242,6 @@ int main(void)
     free(kernels);
     put("graph/g.txt", "", 0);
     put("kernels/k1.c", "", 0);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(accepted), cmocka_unit_test(edited), cmocka_unit_test(damaged)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(accepted), cmocka_unit_test(edited), cmocka_unit_test(products), cmocka_unit_test(damaged)};
     return cmocka_run_group_tests(tests, NULL, clean);
 }
