@@ -1,5 +1,5 @@
 /* cuBLASLt's functions, found at run time (cuda_libs.c): no header of it is needed to build. Values and layouts are those of cublasLt.h of CUDA 12
-   and 13; tests/unit/test_cublaslt.c compares where there is one.
+   and 13; tests/e2e/cublaslt_header.sh compares where there is one.
    Assumes one thread calls. */
 #ifndef ECT_CUBLASLT_H
 #define ECT_CUBLASLT_H
