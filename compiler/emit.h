@@ -47,6 +47,8 @@ bool tile_wants_first(const Emit *e);
 void tile_first(Emit *e, const Tile *t);
 void tile_row(Emit *e, const Tile *t);
 void tile_end(Emit *e, const Tile *t);
+enum { TABLE_ORDER, TABLE_RANK, TABLE_COUNT, N_TABLES };
+void table_names(const Emit *e, const char *y[N_TABLES]);       /* the buffers of a TABLE's tables; NULL: it does not make that one */
 void emit_table(Emit *e);
 const char *loop_end(Emit *e, int loop);             /* text of what a loop runs to */
 void emit_map(Emit *e);

@@ -103,6 +103,14 @@ void emit_map(Emit *e)
 }
 
 /* ---- tables of rows ---- */
+void table_names(const Emit *e, const char *y[N_TABLES])
+{
+    const Kernel *k = e->k;
+    for (int i = 0; i < N_TABLES; i++) y[i] = NULL;
+    for (int i = 0; i < k->n_store; i++)
+        y[k->acc_op[i] == OP_rows_order ? TABLE_ORDER : k->acc_op[i] == OP_rows_rank ? TABLE_RANK : TABLE_COUNT] = buffer_name(e, k->store[i].slot);
+}
+
 static void put_holds(Emit *e, void *user)
 {
     (void)user;
@@ -112,20 +120,19 @@ static void put_holds(Emit *e, void *user)
 void emit_table(Emit *e)
 {
     Kernel *k = e->k;
-    const char *y = buffer_name(e, k->store[0].slot), *end = loop_end(e, k->out[0]);
+    const char *end = loop_end(e, k->out[0]), *y[N_TABLES];
+    table_names(e, y);
     line(e, "unsigned char holds[%s];", end);
     emit_nest(e, 1, k->out, 0, 1, &k->acc[0], put_holds, NULL);
-    if (k->acc_op[0] == OP_rows_count) {
-        line(e, "int count = 0;");
-        line(e, "for (int row = 0; row < %s; row++) count += holds[row];", end);
-        line(e, "%s[0] = (float)count;", y);
-        return;
-    }
     line(e, "int at = 0;");
     open_block(e, "for (int which = 1; which >= 0; which--)");
     open_block(e, "for (int row = 0; row < %s; row++)", end);
-    line(e, k->acc_op[0] == OP_rows_order ? "if (holds[row] == which) %s[at++] = (float)row;" : "if (holds[row] == which) %s[row] = (float)at++;", y);
+    line(e, "if (holds[row] != which) continue;");
+    if (y[TABLE_ORDER]) line(e, "%s[at] = (float)row;", y[TABLE_ORDER]);
+    if (y[TABLE_RANK]) line(e, "%s[row] = (float)at;", y[TABLE_RANK]);
+    line(e, "at++;");
     close_block(e);
+    if (y[TABLE_COUNT]) line(e, "if (which) %s[0] = (float)at;", y[TABLE_COUNT]);
     close_block(e);
 }
 

@@ -375,7 +375,8 @@ static void reduce(Emit *e, CudaText *t)
 static void table(Emit *e, CudaText *t)
 {
     Kernel *k = e->k;
-    const char *y = buffer_name(e, k->store[0].slot), *row = e->loop_name[k->out[0]];
+    const char *row = e->loop_name[k->out[0]], *y[N_TABLES];
+    table_names(e, y);
     int64_t rows = k->loop[k->out[0]].size;
     bool shared = rows <= SHARED_ROWS;
     cuda_entry_begin(e, t, "", 1, 1, 0);
@@ -390,24 +391,18 @@ static void table(Emit *e, CudaText *t)
         line(e, "__syncthreads();");
     }
     line(e, "if (threadIdx.x != 0) return;");
-    bool count = k->acc_op[0] == OP_rows_count;
-    line(e, "int count = 0;");
-    if (!count) open_block(e, "for (int which = 1; which >= 0; which--)");
+    line(e, "int at = 0;");
+    open_block(e, "for (int which = 1; which >= 0; which--)");
     open_block(e, "for (int %s = 0; %s < %lld; %s++)", row, row, (long long)rows, row);
-    const char *holds;
-    char **keep = NULL;
-    if (shared) holds = arena_printf(k->arena, "holds[%s]", row);
-    else {
-        keep = cuda_values(e, 1, &k->acc[0]);
-        holds = arena_printf(k->arena, "(%s ? 1 : 0)", operand_text(e, k->acc[0]));
-    }
-    if (count) line(e, "count += %s;", holds);
-    else if (k->acc_op[0] == OP_rows_order) line(e, "if (%s == which) %s[count++] = (float)%s;", holds, y, row);
-    else line(e, "if (%s == which) %s[%s] = (float)count++;", holds, y, row);
+    char **keep = shared ? NULL : cuda_values(e, 1, &k->acc[0]);
+    line(e, "if (%s != which) continue;", shared ? arena_printf(k->arena, "holds[%s]", row) : arena_printf(k->arena, "(%s ? 1 : 0)", operand_text(e, k->acc[0])));
+    if (y[TABLE_ORDER]) line(e, "%s[at] = (float)%s;", y[TABLE_ORDER], row);
+    if (y[TABLE_RANK]) line(e, "%s[%s] = (float)at;", y[TABLE_RANK], row);
+    line(e, "at++;");
     if (!shared) cuda_values_end(e, keep);
     close_block(e);
-    if (!count) close_block(e);
-    else line(e, "%s[0] = (float)count;", y);
+    if (y[TABLE_COUNT]) line(e, "if (which) %s[0] = (float)at;", y[TABLE_COUNT]);
+    close_block(e);
     cuda_entry_end(e);
 }
 

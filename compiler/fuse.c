@@ -329,6 +329,8 @@ void fuse(Graph *g, const Ranks *ranks)
         } else if (cls == OPC_TABLE) {
             g->held[r] = true;
             g->notes.held[r] = "which rows are wanted";
+            for (Ref q = 1; q < r && !g->into[r]; q++)
+                if (op_info[N(g, q)->op].cls == OPC_TABLE && N(g, q)->in[0] == n->in[0]) { g->into[r] = q; g->notes.rule[r] = "tables of one condition"; }
         }
         if (g->held[r] && !g->into[r]) g->into[r] = r;
         if (g->held[r] || g->into[r]) *c = (Cost){1, {r}, 0, false};

@@ -62,7 +62,7 @@ typedef struct {
 } Operand;
 typedef struct { Operand a, b; int n_k; Axis k[MAX_AXES]; } Segment2;    /* a K segment: sum over its K axes of a * b; all have the first one's rows and columns */
 
-typedef enum { KERNEL_MAP, KERNEL_REDUCE, KERNEL_PASS, KERNEL_TABLE, KERNEL_CONTRACT } KernelClass;   /* TABLE: acc[0] the condition, out[0] its rows */
+typedef enum { KERNEL_MAP, KERNEL_REDUCE, KERNEL_PASS, KERNEL_TABLE, KERNEL_CONTRACT } KernelClass;   /* TABLE: acc[0] the condition, out[0] its rows, acc_op[i] which table store[i] is */
 typedef enum { LEAF_LOOPS, LEAF_GEMM, LEAF_TAPS_K, LEAF_TAPS_OUT } Leaf;   /* how a contraction's sum is computed; chosen by lower.c, reason recorded */
 /* When a value is there: for each element; for each row, when its columns are summed; at the end of a task, for each column. */
 typedef enum { AT_ELEMENT, AT_ROW, AT_TASK } Level;

@@ -712,7 +712,7 @@ static void lower_group(Lower *c, const Group *k)
         narrow = MIN(narrow, node_elements(n));
         if (!of_sums(g, whole_operand(g, n), 0)) summed = MAX(summed, node_elements(N(g, whole_operand(g, n))));
     }
-    if (op_info[N(g, k->leader)->op].cls == OPC_TABLE) lower_table(c, k->leader);
+    if (op_info[N(g, k->leader)->op].cls == OPC_TABLE) lower_table(c, k);
     else if (product) lower_contract(c, k, product);
     else if (!sums && k->n == 1) lower_map(c, last, c->l->home[last], NULL);
     else if (!sums || wide > narrow) {

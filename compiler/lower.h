@@ -43,6 +43,6 @@ void store_member(Lower *c, Ref r, const Place *p, KRef v, Level level);
 /* lower_reduce.c: kernels with reductions */
 void lower_sums(Lower *c, const Group *g, const char *reason);
 bool lower_pass(Lower *c, const Group *g);           /* false, and nothing done: its reductions do not cut the domain so */
-void lower_table(Lower *c, Ref r);
+void lower_table(Lower *c, const Group *group);
 void lower_contract(Lower *c, const Group *g, Ref contract);
 #endif

@@ -158,21 +158,24 @@ void lower_sums(Lower *c, const Group *group, const char *reason)
     lower_members(c, group, AT_ELEMENT);
 }
 
-/* A table of rows: made from the condition over its axis. */
-void lower_table(Lower *c, Ref r)
+/* Tables of rows: made from the condition over its axis, all that one condition has at once. */
+void lower_table(Lower *c, const Group *group)
 {
     const Graph *g = c->l->g;
-    const Axis rows = N(g, N(g, r)->in[0])->axes[0];
-    begin_kernel(c, KERNEL_TABLE, r);
+    const Ref condition = N(g, group->leader)->in[0];
+    const Axis rows = N(g, condition)->axes[0];
+    begin_kernel(c, KERNEL_TABLE, group->leader);
     Kernel *k = c->k;
     IRef row = ix_loop(k, k->out[0] = new_loop(k, rows.role, rows.size));
     domain_axis(c, rows.role, rows.size, row);
     k->out_axes[k->n_out++] = rows;
-    k->acc_op[0] = N(g, r)->op;
-    k->acc[k->n_acc++] = resolve(c, N(g, r)->in[0], &row);
-    Place own = identity(g, r);
-    store_member(c, r, &own, k->acc[0], AT_ELEMENT);
-    k->flops = 2 * rows.size;
+    for (int i = 0; i < group->n; i++) {
+        Place own = identity(g, group->member[i]);
+        k->acc_op[k->n_acc] = N(g, group->member[i])->op;
+        k->acc[k->n_acc++] = resolve(c, condition, &row);
+        store_member(c, group->member[i], &own, k->acc[0], AT_ELEMENT);
+        k->flops += 2 * rows.size;
+    }
 }
 
 /* ---- reductions inside of a kernel with a domain of its own ---- */

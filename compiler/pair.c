@@ -107,34 +107,40 @@ static void find_twins(Pairs *p)
 }
 
 /* ---- one form for twins of which one takes some rows only ---- */
-/* A table like the one that kernel i makes, of a condition that always holds. */
-static int table_of_all(Pairs *p, int i)
+/* The order and the count that kernel i makes, of a condition that always holds. */
+static Whole tables_of_all(Pairs *p, int i)
 {
     Lowered *l = p->l;
     Kernel *k = kernel_copy(l, l->kernel[i]);
     CHECK_BUG(k->cls == KERNEL_TABLE);
-    Buffer b = l->buf[k->buf[k->store[0].slot]];
-    b.name = arena_printf(l->arena, "all.%s", b.name);
     vec_push(k->expr, k->n_expr, k->expr_cap, ((KExpr){.kind = K_CONST, .type = T_BOOL, .value = 1}));
-    k->acc[0] = (KRef)(k->n_expr - 1);
-    k->store[0].slot = 0;
-    k->store[0].value = k->acc[0];
-    k->n_buf = 1;
-    k->buf[0] = add_buffer(l, b);
+    const Kernel *some = l->kernel[i];
+    Whole w = {-1, -1, -1};
+    k->n_store = k->n_acc = k->n_buf = 0;
+    for (int s = 0; s < some->n_store; s++) {
+        if (some->acc_op[s] == OP_rows_rank) continue;
+        const int from = some->buf[some->store[s].slot];
+        Buffer b = l->buf[from];
+        b.name = arena_printf(l->arena, "all.%s", b.name);
+        k->acc[k->n_acc] = (KRef)(k->n_expr - 1);
+        k->acc_op[k->n_acc++] = some->acc_op[s];
+        k->store[k->n_store] = some->store[s];
+        k->store[k->n_store].slot = k->n_buf;
+        k->store[k->n_store++].value = k->acc[0];
+        const int to = k->buf[k->n_buf++] = add_buffer(l, b);
+        if (some->acc_op[s] == OP_rows_count) w.count = from, w.all_count = to;
+        else w.all_order = to;
+    }
     kernel_traffic(l, k);
     vec_push(p->made, p->n_made, p->made_cap, k);
-    return k->buf[0];
+    return w;
 }
 
-static const Whole *whole(Pairs *p, int count, int order)
+/* The tables of all rows in place of those that count some. */
+static const Whole *whole(Pairs *p, int count)
 {
-    for (int i = 0; i < p->n_whole; i++)
-        if (p->whole[i].count == count) {
-            if (order >= 0 && p->whole[i].all_order < 0) p->whole[i].all_order = table_of_all(p, p->writer[order]);
-            return &p->whole[i];
-        }
-    Whole w = {count, table_of_all(p, p->writer[count]), order < 0 ? -1 : table_of_all(p, p->writer[order])};
-    vec_push(p->whole, p->n_whole, p->whole_cap, w);
+    for (int i = 0; i < p->n_whole; i++) if (p->whole[i].count == count) return &p->whole[i];
+    vec_push(p->whole, p->n_whole, p->whole_cap, tables_of_all(p, p->writer[count]));
     return &p->whole[p->n_whole - 1];
 }
 
@@ -148,8 +154,8 @@ static void take_form(Pairs *p, int to, int from)
         int s = 0;
         while (s < all->n_buf && all->buf[s] != b->buf[t]) s++;
         if (s < all->n_buf) k->buf[t] = own->buf[s];
-        else if (t == b->bound) k->buf[t] = whole(p, b->buf[t], -1)->all_count;
-        else k->buf[t] = whole(p, b->buf[b->bound], b->buf[t])->all_order;
+        else if (t == b->bound) k->buf[t] = whole(p, b->buf[t])->all_count;
+        else k->buf[t] = whole(p, b->buf[b->bound])->all_order;
     }
     k->n_nodes = old->n_nodes;
     memcpy(k->nodes, old->nodes, sizeof k->nodes);
