@@ -13,6 +13,7 @@ struct CudaText {
     int n_entries; CudaEntry entry[CUDA_ENTRIES];
     int64_t workspace;                               /* bytes of a launch of one instance */
     int instances;                                   /* the most of any launch */
+    bool alone;                                      /* the entry that begins next has a multiprocessor to itself */
 };
 
 /* Begins an entry `NAME suffix`: signature, buffers, draws. */
