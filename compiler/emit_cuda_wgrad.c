@@ -4,10 +4,10 @@
    Assumes LEAF_TAPS_OUT: what the taps are not is summed over pixels, or is a row or column. */
 #include "compiler/emit_cuda_contract.h"
 
-enum { MAX_TAPS = 9, MAX_PIXELS = 256, MAX_LINE = 32, SHARED_MOST = 99 << 10, PAD = 8, START = 2 };
-/* What a pixel and an element of a chunk take, relative to each other, by counting instructions: a product on the tensor cores, an operand's element with the
-   norm and activation before it, one of the gradient, a chunk by itself. */
-enum { COST_PRODUCT = 1, COST_A = 300, COST_B = 80, COST_CHUNK = 256000 };
+enum { MAX_TAPS = 9, MAX_PIXELS = 256, MAX_LINE = 32, SHARED_MOST = 99 << 10, PAD = 8, TM = 2, START = 4, GROUPED = CUDA_THREADS * 8 };
+/* What a pixel and an element of a chunk take, relative to each other, by counting instructions and bytes: a product on the tensor cores, an operand's element
+   with the norm and activation before it, one of the gradient, a chunk by itself. */
+enum { COST_PRODUCT = 1, COST_A = 400, COST_B = 180, COST_CHUNK = 256000 };
 
 typedef struct {
     const Tap *h, *w;                                /* windowed axes: lines, and pixels of a line; h NULL: lines are not windowed */
@@ -16,7 +16,8 @@ typedef struct {
     int n_image; Axis image[MAX_AXES]; int64_t images;
     int64_t PH, PW, SW, border, left, back;          /* a chunk: lines and pixels of the output; pixels of a staged line; lines of the gradient beyond PH; pixels and
                                                         lines staged before the chunk's first (back: where a block has all kernel rows) */
-    int64_t H, W, chunks, a_size, b_size;             /* lines of the input, pixels of the output; chunks of the sum; elements of a stage */
+    int64_t H, W, chunks, a_size, b_size;            /* lines of the input, pixels of the output; chunks of the sum; elements of a stage */
+    int64_t groups;                                  /* of threads, which share a chunk's pixels where the tile is small: a part of the sum each */
 } Wgrad;
 
 static int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
@@ -25,42 +26,36 @@ static bool tap_axis(const Wgrad *g, Sym role) { return role == g->w->axis || (g
 
 static int64_t pad_of(const Shape *s) { return s->mma ? PAD : 0; }
 
-/* Rows and columns of a block: those with the least beyond the result, of these the first. */
-static void choose_tile(Shape *s, const Wgrad *g)
+/* Rows and columns of a block, lines and pixels of a chunk: what takes least. Groups of 8 pixels lie in one line, 16 in a chunk, as the fragments want them.
+   False: nothing fits. */
+static bool choose_tile(Shape *s, Wgrad *g)
 {
-    static const int tile[][2] = {{64, 64}, {32, 128}, {128, 32}, {32, 64}, {64, 32}, {16, 128}, {128, 16}};
-    int64_t least = INT64_MAX;
+    static const int tile[][2] = {{64, 64}, {32, 128}, {128, 32}, {32, 64}, {64, 32}, {16, 128}, {128, 16}, {32, 32}, {16, 64}, {64, 16}, {16, 32}, {32, 16}, {16, 16}};
+    int64_t halo = (g->taps_w - 1) * llabs(g->w->dil), border = g->h ? (g->own_h - 1) * llabs(g->h->dil) : 0, least = INT64_MAX, pad = pad_of(s);
     for (size_t i = 0; i < COUNT(tile); i++) {
-        int64_t m = tile[i][0], n = tile[i][1], area = pieces(g->rows, m) * m * pieces(s->N, n) * n;
-        if (area >= least || (!s->mma && m * n > 2048)) continue;      /* 72 sums a thread by multiply-adds, 144 by fragments */
-        least = area;
-        s->BM = m;
-        s->BN = n;
+        int64_t m = tile[i][0], n = tile[i][1], blocks = pieces(g->rows, m) * pieces(s->N, n);
+        if (!s->mma && m * n > GROUPED) continue;    /* 72 sums a thread by multiply-adds, 144 by fragments */
+        for (int64_t PW = 8; PW <= MIN(MAX_LINE, MAX(pieces(g->W, 8) * 8, 16)); PW += 8)
+            for (int64_t PH = 1; PH * PW <= MAX_PIXELS && PH <= MAX(g->H, 2); PH++) {
+                int64_t a = PH * (PW + halo), b = (PH + border) * PW, tiles = pieces(g->H, PH) * pieces(g->W, PW);
+                if (PH * PW % 16 || (!g->h && PH > 1) || 2 * (a * (m + pad) + b * (n + pad)) * number_info[s->number].bytes > SHARED_MOST) continue;
+                int64_t cost = blocks * tiles * (COST_PRODUCT * PH * PW * m * n * g->own_h * g->taps_w + COST_A * a * m + COST_B * b * n + COST_CHUNK);
+                if (cost >= least) continue;
+                least = cost;
+                s->BM = m;
+                s->BN = n;
+                g->PH = PH;
+                g->PW = PW;
+                g->chunks = g->images * tiles;
+                g->a_size = a * (m + pad);
+                g->b_size = b * (n + pad);
+            }
     }
+    g->SW = g->PW + halo;
+    g->border = border;
+    g->groups = MAX(1, GROUPED / (s->BM * s->BN));
     s->warps_n = s->mma ? (int)(s->BN / 16) : 0;
-    s->warps_m = s->mma ? 8 / s->warps_n : 0;
-}
-
-/* Lines and pixels of a chunk; false: none fits. Groups of 8 pixels lie in one line, 16 in a chunk, as the fragments want them. */
-static bool choose_chunk(const Shape *s, Wgrad *g)
-{
-    int64_t halo = (g->taps_w - 1) * llabs(g->w->dil), least = INT64_MAX, pad = pad_of(s);
-    g->border = g->h ? (g->own_h - 1) * llabs(g->h->dil) : 0;
-    for (int64_t PW = 8; PW <= MIN(MAX_LINE, MAX(pieces(g->W, 8) * 8, 16)); PW += 8)
-        for (int64_t PH = 1; PH * PW <= MAX_PIXELS && PH <= MAX(g->H, 2); PH++) {
-            int64_t a = PH * (PW + halo) * (s->BM + pad), b = (PH + g->border) * PW * (s->BN + pad);
-            if (PH * PW % 16 || (!g->h && PH > 1) || 2 * (a + b) * number_info[s->number].bytes > SHARED_MOST) continue;
-            int64_t tiles = pieces(g->H, PH) * pieces(g->W, PW);
-            int64_t cost = tiles * (COST_PRODUCT * PH * PW * s->BM * s->BN * g->own_h * g->taps_w + COST_A * a + COST_B * b + COST_CHUNK);
-            if (cost >= least) continue;
-            least = cost;
-            g->PH = PH;
-            g->PW = PW;
-            g->SW = PW + halo;
-            g->chunks = g->images * tiles;
-            g->a_size = a;
-            g->b_size = b;
-        }
+    s->warps_m = s->mma ? (int)(8 / g->groups / s->warps_n) : 0;
     return least < INT64_MAX;
 }
 
@@ -111,13 +106,20 @@ static const char *shape_of(const Emit *e, Shape *s, Wgrad *g)
     s->number = precision_of(e, a);
     if (precision_of(e, &k->seg[0].b) != s->number) s->number = NUM_F32;
     s->mma = s->number != NUM_F32;
-    choose_tile(s, g);
-    if (!choose_chunk(s, g)) return "its stages are larger than shared memory";
+    if (!choose_tile(s, g)) return "its stages are larger than shared memory";
     return NULL;
 }
 
 /* ---- stages ---- */
 static const char *minus(Emit *e, int64_t n) { return !n ? "" : arena_printf(e->k->arena, n > 0 ? " - %lld" : " + %lld", llabs(n)); }
+
+static const char *over(Emit *e, int64_t n) { return n == 1 ? "" : arena_printf(e->k->arena, " / %lld", (long long)n); }
+
+/* Where the one of n pieces begins that a number says. */
+static const char *one_of(Emit *e, const char *number, int64_t n, int64_t size)
+{
+    return n == 1 ? "0" : arena_printf(e->k->arena, "%s %% %lld*%lld", number, (long long)n, (long long)size);
+}
 
 static void also(StrBuf *b, const char *condition) { sb_printf(b, "%s%s", b->len ? " && " : "", condition); }
 
@@ -170,10 +172,9 @@ static void fill_next(Emit *e, const Shape *s, const Wgrad *g)
     const char *type = stage_type(s);
     int64_t tiles_w = pieces(g->W, g->PW), tiles = tiles_w * pieces(g->H, g->PH);
     line(e, "%s *const a_next = a_tile + next %% 2*%lld, *const b_next = b_tile + next %% 2*%lld;", type, (long long)g->a_size, (long long)g->b_size);
-    line(e, "const int image = next%s;", tiles > 1 ? arena_printf(e->k->arena, " / %lld", (long long)tiles) : "");
-    if (g->h) line(e, "const int h0 = %s;", tiles == tiles_w ? "0" : tiles_w > 1 ? arena_printf(e->k->arena, "next / %lld %% %lld*%lld", (long long)tiles_w, (long long)(tiles / tiles_w),
-                   (long long)g->PH) : arena_printf(e->k->arena, "next %% %lld*%lld", (long long)tiles, (long long)g->PH));
-    line(e, "const int w0 = %s;", tiles_w > 1 ? arena_printf(e->k->arena, "next %% %lld*%lld", (long long)tiles_w, (long long)g->PW) : "0");
+    line(e, "const int image = next%s;", over(e, tiles));
+    if (g->h) line(e, "const int h0 = %s;", one_of(e, arena_printf(e->k->arena, "next%s", over(e, tiles_w)), tiles / tiles_w, g->PH));
+    line(e, "const int w0 = %s;", one_of(e, "next", tiles_w, g->PW));
     fill(e, s, g, 'a');
     fill(e, s, g, 'b');
 }
@@ -214,7 +215,8 @@ static void multiply_mma(Emit *e, const Shape *s, const Wgrad *g)
     bool tf32 = s->number == NUM_TF32;
     int64_t fm = s->BM / s->warps_m / 16, fn = s->BN / s->warps_n / 8, pitch_a = s->BM + PAD, pitch_b = s->BN + PAD, deep = tf32 ? 8 : 16;
     line(e, "#pragma unroll 1");
-    open_block(e, "for (int deep = 0; deep < %lld; deep += %lld)", (long long)(g->PH * g->PW), (long long)deep);
+    open_block(e, "for (int deep = %s; deep < %lld; deep += %lld)", g->groups > 1 ? arena_printf(e->k->arena, "group*%lld", (long long)deep) : "0", (long long)(g->PH * g->PW),
+               (long long)(deep * g->groups));
     line(e, "%s fb[%lld][%lld];  /* of the lines that the kernel rows meet */", tf32 ? "ect_frag_b_tf32" : "ect_frag_b", (long long)g->own_h, (long long)fn);
     unrolled(e, "kh", g->own_h, 1);
     unrolled(e, "i_n", fn, tf32 ? 1 : 2);
@@ -241,31 +243,50 @@ static void multiply_mma(Emit *e, const Shape *s, const Wgrad *g)
 
 static void multiply_fma(Emit *e, const Shape *s, const Wgrad *g)
 {
-    int64_t tm = s->BM * s->BN / CUDA_THREADS / TN;
     line(e, "#pragma unroll 1");
-    open_block(e, "for (int pixel = 0; pixel < %lld; pixel++)", (long long)(g->PH * g->PW));
+    open_block(e, "for (int pixel = %s; pixel < %lld; pixel%s)", g->groups > 1 ? "group" : "0", (long long)(g->PH * g->PW),
+               g->groups > 1 ? arena_printf(e->k->arena, " += %lld", (long long)g->groups) : "++");
     line(e, "float rb[%lld][%d];  /* of the lines that the kernel rows meet */", (long long)g->own_h, TN);
     line(e, "#pragma unroll");
     line(e, "for (int kh = 0; kh < %lld; kh++)", (long long)g->own_h);
     line(e, "    for (int i_n = 0; i_n < %d; i_n++) rb[kh][i_n] = b_now[pixel*%lld + col_c*%d + i_n%s];", TN, (long long)s->BN, TN, kh_at(e, s, g));
-    line(e, "const int a_at = %s + row_c*%lld;", a_pixel(e, s, g, "pixel"), (long long)tm);
+    line(e, "const int a_at = %s + row_c*%d;", a_pixel(e, s, g, "pixel"), TM);
     unrolled(e, "kw", g->taps_w, 1);
-    line(e, "float ra[%lld];", (long long)tm);
+    line(e, "float ra[%d];", TM);
     line(e, "#pragma unroll");
-    line(e, "for (int i_m = 0; i_m < %lld; i_m++) ra[i_m] = a_now[a_at + %s + i_m];", (long long)tm, kw_at(e, s, g));
+    line(e, "for (int i_m = 0; i_m < %d; i_m++) ra[i_m] = a_now[a_at + %s + i_m];", TM, kw_at(e, s, g));
     line(e, "#pragma unroll");
     line(e, "for (int kh = 0; kh < %lld; kh++)", (long long)g->own_h);
-    line(e, "    for (int i_m = 0; i_m < %lld; i_m++)", (long long)tm);
+    line(e, "    for (int i_m = 0; i_m < %d; i_m++)", TM);
     line(e, "        for (int i_n = 0; i_n < %d; i_n++) acc[kh][kw][i_m][i_n] = ect_fma(ra[i_m], rb[kh][i_n], acc[kh][kw][i_m][i_n]);", TN);
     close_block(e);
     close_block(e);
 }
 
 /* ---- sums ---- */
+/* Where the thread's sums lie in the tile. */
+static void place(Emit *e, const Shape *s, const Wgrad *g)
+{
+    int64_t threads = CUDA_THREADS / g->groups;
+    const char *thread = "threadIdx.x";
+    if (g->groups > 1) {
+        line(e, "const int group = threadIdx.x / %lld;  /* of %lld that share a chunk's pixels; each has a part of the sum */", (long long)threads, (long long)g->groups);
+        thread = arena_printf(e->k->arena, "threadIdx.x %% %lld", (long long)threads);
+    }
+    if (!s->mma) {
+        line(e, "const int thread_c = %s;", thread);
+        line(e, "const int row_c = thread_c / %lld, col_c = thread_c %% %lld;  /* the thread's part of the tile: %d rows, %d columns */", (long long)(s->BN / TN), (long long)(s->BN / TN), TM, TN);
+        return;
+    }
+    line(e, "const int lane_c = threadIdx.x %% 32;");
+    line(e, "const int warp_c = %s / 32;", thread);
+    line(e, "const int row_c = warp_c / %d * %lld, col_c = warp_c %% %d * 16;  /* the warp's part of the tile */", s->warps_n, (long long)(s->BM / s->warps_m), s->warps_n);
+}
+
 static void declare_sums(Emit *e, const Shape *s, const Wgrad *g)
 {
     if (!s->mma) {
-        line(e, "float acc[%lld][%lld][%lld][%d] = {};  /* of a thread: for each tap */", (long long)g->own_h, (long long)g->taps_w, (long long)(s->BM * s->BN / CUDA_THREADS / TN), TN);
+        line(e, "float acc[%lld][%lld][%d][%d] = {};  /* of a thread: for each tap */", (long long)g->own_h, (long long)g->taps_w, TM, TN);
         return;
     }
     int64_t fm = s->BM / s->warps_m / 16, fn = s->BN / s->warps_n / 8;
@@ -283,7 +304,7 @@ static void declare_sums(Emit *e, const Shape *s, const Wgrad *g)
 static void put_sums(Emit *e, const Shape *s, const Wgrad *g)
 {
     Arena *arena = e->k->arena;
-    int64_t m = s->mma ? s->BM / s->warps_m / 16 : s->BM * s->BN / CUDA_THREADS / TN, n = s->mma ? s->BN / s->warps_n / 8 : TN;
+    int64_t m = s->mma ? s->BM / s->warps_m / 16 : TM, n = s->mma ? s->BN / s->warps_n / 8 : TN;
     unrolled(e, "kh", g->own_h, 1);
     unrolled(e, "kw", g->taps_w, 1);
     unrolled(e, "i_m", m, 1);
@@ -304,13 +325,13 @@ static void put_sums(Emit *e, const Shape *s, const Wgrad *g)
 static void print(Emit *e, CudaText *t, const Shape *s, const Wgrad *g)
 {
     Arena *arena = e->k->arena;
-    int64_t row_blocks = pieces(g->rows, s->BM), column_blocks = pieces(s->N, s->BN), kernel_rows = g->taps_h / g->own_h, taps = g->taps_h * g->taps_w;
-    int64_t parts = choose_parts(g, row_blocks * kernel_rows * column_blocks * t->instances), part = pieces(g->chunks, parts), results = s->M * s->N;
-    t->workspace = 4 * results * parts * t->instances;
+    int64_t row_blocks = pieces(g->rows, s->BM), column_blocks = pieces(s->N, s->BN), kernel_rows = g->taps_h / g->own_h;
+    int64_t parts = choose_parts(g, row_blocks * kernel_rows * column_blocks * t->instances), part = pieces(g->chunks, parts), sums = parts * g->groups, results = s->M * s->N;
+    t->workspace = 4 * results * sums * t->instances;
     t->alone = true;
     cuda_entry_begin(e, t, "", row_blocks * kernel_rows, column_blocks * parts, 2 * (g->a_size + g->b_size) * number_info[s->number].bytes);
-    line(e, "/* %lld x %lld x %lld, tiles of %lld x %lld for %lld of %lld taps, the sum in %lld parts, %s */", (long long)s->M, (long long)s->N, (long long)s->K0, (long long)s->BM,
-         (long long)s->BN, (long long)(g->own_h * g->taps_w), (long long)taps, (long long)parts,
+    line(e, "/* %lld x %lld x %lld, tiles of %lld x %lld for %lld of %lld taps, the sum in %lld parts, %lld a block, %s */", (long long)s->M, (long long)s->N, (long long)s->K0,
+         (long long)s->BM, (long long)s->BN, (long long)(g->own_h * g->taps_w), (long long)(g->taps_h * g->taps_w), (long long)sums, (long long)g->groups,
          s->mma ? arena_printf(arena, "mma.sync %s", number_info[s->number].name) : "fused multiply-adds");
     line(e, "extern __shared__ __align__(16) unsigned char shared[];");
     line(e, "%s *const a_tile = (%s *)shared, *const b_tile = a_tile + %lld;  /* two stages of each: one is filled while the other is multiplied */", stage_type(s), stage_type(s),
@@ -320,13 +341,14 @@ static void print(Emit *e, CudaText *t, const Shape *s, const Wgrad *g)
         if (g->h->dil < 0) line(e, "const int back = -kernel_row*%lld%s;  /* from a line of the operand to that of the gradient */", -(long long)g->h->dil, minus(e, g->h->pad));
         else line(e, "const int back = kernel_row*%lld%s;  /* from a line of the operand to that of the gradient */", (long long)g->h->dil, minus(e, g->h->pad));
     }
-    line(e, "const int row0 = blockIdx.x %% %lld*%lld;  /* of each tap's %lld */", (long long)row_blocks, (long long)s->BM, (long long)g->rows);
-    line(e, "const int col0 = blockIdx.y %% %lld*%lld;", (long long)column_blocks, (long long)s->BN);
-    line(e, "const int split = blockIdx.y / %lld;", (long long)column_blocks);
+    line(e, "const int row0 = %s;  /* of each tap's %lld */", one_of(e, "blockIdx.x", row_blocks, s->BM), (long long)g->rows);
+    line(e, "const int col0 = %s;", one_of(e, "blockIdx.y", column_blocks, s->BN));
+    line(e, "const int split = blockIdx.y%s;", over(e, column_blocks));
     line(e, "const int chunk_begin = split*%lld;  /* a chunk: %lld lines of %lld pixels */", (long long)part, (long long)g->PH, (long long)g->PW);
     line(e, "const int chunk_end = chunk_begin + %lld < %lld ? chunk_begin + %lld : %lld;", (long long)part, (long long)g->chunks, (long long)part, (long long)g->chunks);
-    line(e, "float *const partial = (float *)args.workspace + (ect_i64)(blockIdx.z*%lld + split)*%lld;", (long long)parts, (long long)results);
-    leaf_place(e, s);
+    place(e, s, g);
+    line(e, "float *const partial = (float *)args.workspace + (ect_i64)(blockIdx.z*%lld + split%s)*%lld;", (long long)sums,
+         g->groups > 1 ? arena_printf(arena, "*%lld + group", (long long)g->groups) : "", (long long)results);
     declare_sums(e, s, g);
     open_block(e, "for (int chunk = chunk_begin - 1; chunk < chunk_end; chunk++)");
     line(e, "/* half of the warps fill the next chunk's stage while the others multiply this one; then the other way round */");
@@ -350,7 +372,7 @@ static void print(Emit *e, CudaText *t, const Shape *s, const Wgrad *g)
     put_sums(e, s, g);
     cuda_entry_end(e);
     t->alone = false;
-    sum_parts(e, t, s, parts);
+    sum_parts(e, t, s, sums);
 }
 
 const char *cuda_wgrad(Emit *e, CudaText *t)
