@@ -33,13 +33,13 @@ static bool choose_tile(Shape *s, Wgrad *g)
     static const int tile[][2] = {{64, 64}, {32, 128}, {128, 32}, {32, 64}, {64, 32}, {16, 128}, {128, 16}, {32, 32}, {16, 64}, {64, 16}, {16, 32}, {32, 16}, {16, 16}};
     int64_t halo = (g->taps_w - 1) * llabs(g->w->dil), border = g->h ? (g->own_h - 1) * llabs(g->h->dil) : 0, least = INT64_MAX, pad = pad_of(s);
     for (size_t i = 0; i < COUNT(tile); i++) {
-        int64_t m = tile[i][0], n = tile[i][1], blocks = pieces(g->rows, m) * pieces(s->N, n);
+        int64_t m = tile[i][0], n = tile[i][1], blocks = pieces(g->rows, m) * pieces(s->N, n), turn = 16 * MAX(1, GROUPED / (m * n));
         if (!s->mma && m * n > GROUPED) continue;    /* 72 sums a thread by multiply-adds, 144 by fragments */
         for (int64_t PW = 8; PW <= MIN(MAX_LINE, MAX(pieces(g->W, 8) * 8, 16)); PW += 8)
             for (int64_t PH = 1; PH * PW <= MAX_PIXELS && PH <= MAX(g->H, 2); PH++) {
                 int64_t a = PH * (PW + halo), b = (PH + border) * PW, tiles = pieces(g->H, PH) * pieces(g->W, PW);
                 if (PH * PW % 16 || (!g->h && PH > 1) || 2 * (a * (m + pad) + b * (n + pad)) * number_info[s->number].bytes > SHARED_MOST) continue;
-                int64_t cost = blocks * tiles * (COST_PRODUCT * PH * PW * m * n * g->own_h * g->taps_w + COST_A * a * m + COST_B * b * n + COST_CHUNK);
+                int64_t cost = blocks * tiles * (COST_PRODUCT * pieces(PH * PW, turn) * turn * m * n * g->own_h * g->taps_w + COST_A * a * m + COST_B * b * n + COST_CHUNK);
                 if (cost >= least) continue;
                 least = cost;
                 s->BM = m;
