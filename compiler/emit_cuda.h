@@ -18,6 +18,7 @@ struct CudaText {
     int n_entries; CudaEntry entry[CUDA_ENTRIES];
     int64_t workspace;                               /* bytes of a launch of one instance */
     int instances;                                   /* the most of any launch */
+    bool alone;                                      /* the entry that begins next has a multiprocessor to itself */
 };
 
 /* The text of one kernel, with room for `instances` in its arguments. Heap; so is its body. */

@@ -2,7 +2,7 @@
    prologue (emit_cuda_stage.c), sums over all K segments in registers (emit_cuda_leaf.c), then the tile in shared memory and its end (emit_cuda_tile.c). */
 #include "compiler/emit_cuda_contract.h"
 
-enum { SHARED_STATIC = 48 << 10, ROW_TILE = 64 << 10, FULL = 132 };
+enum { SHARED_STATIC = 48 << 10, ROW_TILE = 64 << 10 };
 
 static void put_tile(Emit *e, const Shape *s, const char *row, const char *col, const char *value)
 {
@@ -275,6 +275,7 @@ static void whole_sum(Emit *e, CudaText *t, const Shape *s)
     } else cuda_tile_end(e, &tile);
     close_block(e);
     e->b = out;
+    if (s->per_tap) line(e, "/* operand a is staged for each tap: %s */", s->per_tap);
     line(e, "/* %lld x %lld x %lld%s%s, tiles of %lld x %lld, %s */", (long long)s->M, (long long)s->N, (long long)s->K0, s->B > 1 ? " in a batch" : "",
          k->n_seg > 1 ? arena_printf(k->arena, " and %d segments", k->n_seg - 1) : "", (long long)s->BM, (long long)s->BN, s->mma ? arena_printf(k->arena, "mma.sync %s", number_info[s->number].name) : "fused multiply-adds");
     t->entry[entry].shared = declare_shared(e, s, true);
@@ -283,7 +284,35 @@ static void whole_sum(Emit *e, CudaText *t, const Shape *s)
     cuda_entry_end(e);
 }
 
-/* The sum over K in parts, left in the workspace; the second entry adds them up in order. */
+void sum_parts(Emit *e, CudaText *t, const Shape *s, int64_t parts)
+{
+    Kernel *k = e->k;
+    int64_t results = s->B * s->M * s->N;
+    sb_putc(e->b, '\n');
+    int64_t blocks = MIN((results + CUDA_THREADS - 1) / CUDA_THREADS, 1 << 14);
+    cuda_entry_begin(e, t, "_sum", blocks, 1, 0);
+    line(e, "/* the parts in order; epilogue{{e}} */");
+    line(e, "const float *const partial = (const float *)args.workspace + (ect_i64)blockIdx.z*%lld;", (long long)(parts * results));
+    open_block(e, "for (ect_i64 piece = (ect_i64)blockIdx.x*%d + threadIdx.x; piece < %lld; piece += %lld)", CUDA_THREADS, (long long)results, (long long)(blocks * CUDA_THREADS));
+    line(e, "float total = partial[piece];");
+    line(e, "for (int split = 1; split < %lld; split++) total += partial[split*%lldll + piece];", (long long)parts, (long long)results);
+    line(e, "const int batch = (int)(piece / %lld);", (long long)(s->M * s->N));
+    line(e, "const int row = (int)(piece / %lld %% %lld);", (long long)s->N, (long long)s->M);
+    line(e, "const int col = (int)(piece %% %lld);", (long long)s->N);
+    decode_batch(e, "batch");
+    decode_rows(e, "row", NULL);
+    cuda_decode(e, "col", k->n_n, k->loop_n);
+    e->acc[0] = "total";
+    KRef values[16];
+    for (int i = 0; i < k->n_store; i++) values[i] = k->store[i].value;
+    char **keep = cuda_values(e, k->n_store, values);
+    for (int i = 0; i < k->n_store; i++) print_store(e, &k->store[i], expr_text(e, values[i]));
+    cuda_values_end(e, keep);
+    close_block(e);
+    cuda_entry_end(e);
+}
+
+/* The sum over K in parts, left in the workspace for sum_parts. */
 static void split_sum(Emit *e, CudaText *t, const Shape *s)
 {
     Kernel *k = e->k;
@@ -292,6 +321,7 @@ static void split_sum(Emit *e, CudaText *t, const Shape *s)
     int64_t splits = (s->K0 + part - 1) / part;
     t->workspace = 4 * results * splits * t->instances;
     cuda_entry_begin(e, t, "", s->tasks * s->B, s->column_blocks * splits, 0);
+    if (s->per_tap) line(e, "/* operand a is staged for each tap: %s */", s->per_tap);
     line(e, "/* %lld x %lld x %lld, tiles of %lld x %lld, the sum in %lld parts, %s */", (long long)s->M, (long long)s->N, (long long)s->K0, (long long)s->BM, (long long)s->BN,
          (long long)splits, s->mma ? arena_printf(k->arena, "mma.sync %s", number_info[s->number].name) : "fused multiply-adds");
     t->entry[t->n_entries - 1].shared = declare_shared(e, s, false);
@@ -309,33 +339,15 @@ static void split_sum(Emit *e, CudaText *t, const Shape *s)
     segments(e, s);
     leaf_each(e, s, put_partial);
     cuda_entry_end(e);
-    sb_putc(e->b, '\n');
-    int64_t blocks = MIN((results + CUDA_THREADS - 1) / CUDA_THREADS, 1 << 14);
-    cuda_entry_begin(e, t, "_sum", blocks, 1, 0);
-    line(e, "/* the parts in order; epilogue{{e}} */");
-    line(e, "const float *const partial = (const float *)args.workspace + (ect_i64)blockIdx.z*%lld;", (long long)(splits * results));
-    open_block(e, "for (ect_i64 piece = (ect_i64)blockIdx.x*%d + threadIdx.x; piece < %lld; piece += %lld)", CUDA_THREADS, (long long)results, (long long)(blocks * CUDA_THREADS));
-    line(e, "float total = partial[piece];");
-    line(e, "for (int split = 1; split < %lld; split++) total += partial[split*%lldll + piece];", (long long)splits, (long long)results);
-    line(e, "const int batch = (int)(piece / %lld);", (long long)(s->M * s->N));
-    line(e, "const int row = (int)(piece / %lld %% %lld);", (long long)s->N, (long long)s->M);
-    line(e, "const int col = (int)(piece %% %lld);", (long long)s->N);
-    decode_batch(e, "batch");
-    decode_rows(e, "row", NULL);
-    cuda_decode(e, "col", k->n_n, k->loop_n);
-    e->acc[0] = "total";
-    KRef values[16];
-    for (int i = 0; i < k->n_store; i++) values[i] = k->store[i].value;
-    char **keep = cuda_values(e, k->n_store, values);
-    for (int i = 0; i < k->n_store; i++) print_store(e, &k->store[i], expr_text(e, values[i]));
-    cuda_values_end(e, keep);
-    close_block(e);
-    cuda_entry_end(e);
+    sum_parts(e, t, s, splits);
 }
 
 void cuda_contract(Emit *e, CudaText *t)
 {
+    const char *per_tap = e->k->leaf == LEAF_TAPS_OUT ? cuda_wgrad(e, t) : NULL;
+    if (e->k->leaf == LEAF_TAPS_OUT && !per_tap) return;
     Shape s = shape_of(e);
+    s.per_tap = per_tap;
     if (s.splits > 1) split_sum(e, t, &s);
     else whole_sum(e, t, &s);
 }

@@ -1,10 +1,11 @@
 /* Shared by the printers of CUDA contractions: emit_cuda_contract.c (the structure), emit_cuda_stage.c (operands in shared memory), emit_cuda_leaf.c (what
-   multiplies two stages). */
+   multiplies two stages), emit_cuda_wgrad.c (gradients of convolutions' weights). */
 #ifndef ECT_EMIT_CUDA_CONTRACT_H
 #define ECT_EMIT_CUDA_CONTRACT_H
 #include "compiler/emit_cuda.h"
 
 enum { BK_FMA = 16, BK_MMA = 32, BK_TF32 = 16, PAD_MMA = 8, PAD_TF32 = 4, TN = 4 };             /* depths of a stage, gaps between its lines, columns of a thread */
+enum { FULL = 132 };                                 /* blocks that keep a large GPU busy */
 
 /* A convolution's rows in tiles of whole image lines: the operand is staged once an element, with its border, and read by every tap. */
 typedef struct {
@@ -22,8 +23,17 @@ typedef struct {
     bool mma; Number number;                         /* mma: with operands of this precision; else NUM_F32 */
     bool whole_rows;                                 /* a row is reduced, so the block has all columns */
     int warps_m, warps_n;
+    const char *per_tap;                             /* a convolution's weight gradient: why its operand is staged for each tap, or NULL */
 } Shape;
 typedef struct { const char *name; bool rows_inner; int64_t wide, depth; } Stage;    /* rows_inner: [depth][wide], else [wide][depth] */
+
+/* ---- emit_cuda_contract.c ---- */
+/* Prints the second entry of a sum in parts: adds them up in order, then the epilogue. */
+void sum_parts(Emit *e, CudaText *t, const Shape *s, int64_t parts);
+
+/* ---- emit_cuda_wgrad.c ---- */
+/* Prints a convolution's weight gradient with all taps reading one stage, and returns NULL; or prints nothing and returns why that cannot be. */
+const char *cuda_wgrad(Emit *e, CudaText *t);
 
 /* ---- emit_cuda_stage.c ---- */
 Number precision_of(const Emit *e, const Operand *o);                          /* that its values have; NUM_F32: any */
@@ -34,6 +44,14 @@ int64_t stage_size(const Shape *s, int64_t wide);    /* elements of a stage of `
 /* Do neighbours along the innermost wide axis of v[] lie next to each other in what the operand loads? */
 bool stage_contiguous(const Emit *e, const Operand *o, const Axis *v, int n);
 const char *stage_at(Emit *e, const Shape *s, const Stage *g, const char *wide, const char *deep);
+/* Declares the variables of axes v[] from a flat number; of_first: the role of which the variable is the first of several elements', NAME_0. */
+void decode_axes(Emit *e, const Operand *o, const char *flat, int n, const Axis *v, Sym of_first);
+const Axis *innermost(const Axis *v, int n);         /* longer than 1, if there is one */
+/* How many elements along a role a thread stages at once. next: they are neighbours in what the operand loads. */
+int64_t vector_width(const Emit *e, const Shape *s, const Operand *o, Sym role, int64_t size, bool next);
+/* `value`, or value[width]: the operand's elements, 0 where the condition does not hold. loop: along which they lie, its variable being NAME_0. */
+void staged_value(Emit *e, const Operand *o, const char *condition, int loop, int64_t width);
+void put_staged(Emit *e, const Shape *s, const char *at, int64_t step, int64_t width);         /* stores them from `at` on, `step` apart */
 /* Fills a stage: element (wide, deep) is the operand at row or column first + wide and summed index k0 + deep of the axes v[]; 0 outside. */
 void stage_fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, const Stage *stage, int n_k, const Axis *v);
 void stage_fill_halo(Emit *e, const Shape *s);       /* a convolution's: [image][line][pixel][channel], the prologue once an element */

@@ -33,7 +33,7 @@ static const char *role_name(Emit *e, const Operand *o, Sym role)
 }
 
 /* of_first: the role of which the variable is the first of several elements', NAME_0. */
-static void decode_axes(Emit *e, const Operand *o, const char *flat, int n, const Axis *v, Sym of_first)
+void decode_axes(Emit *e, const Operand *o, const char *flat, int n, const Axis *v, Sym of_first)
 {
     int64_t inner = 1;
     int first = 0;
@@ -97,7 +97,7 @@ static void also(StrBuf *b, const char *condition) { sb_printf(b, "%s%s", b->len
 
 /* ---- several elements of a stage at once ---- */
 /* The loop along which a thread stages its elements, and how many at once: neighbours in what the operand loads. */
-static int64_t vector_width(const Emit *e, const Shape *s, const Operand *o, Sym role, int64_t size, bool next)
+int64_t vector_width(const Emit *e, const Shape *s, const Operand *o, Sym role, int64_t size, bool next)
 {
     int64_t width = stage_half(s) ? 8 : 4;
     return next && !tap_on(o, role) && op_axis(o, role) >= 0 && size % width == 0 && s->BK % width == 0 && !e->k->n_b ? width : 1;
@@ -173,7 +173,7 @@ static void vector_loads(Emit *e, KRef value, int loop, int64_t width)
 }
 
 /* `value`, or value[width]: the operand's elements, 0 where the condition does not hold. loop: along which they lie, its variable being `first`. */
-static void staged_value(Emit *e, const Operand *o, const char *condition, int loop, int64_t width)
+void staged_value(Emit *e, const Operand *o, const char *condition, int loop, int64_t width)
 {
     Kernel *k = e->k;
     if (width > 1) line(e, condition ? "float value[%lld] = {};" : "float value[%lld];", (long long)width);
@@ -201,7 +201,7 @@ static void staged_value(Emit *e, const Operand *o, const char *condition, int l
 }
 
 /* Stores what was staged: `width` elements from `at` on, `step` apart. */
-static void put_staged(Emit *e, const Shape *s, const char *at, int64_t step, int64_t width)
+void put_staged(Emit *e, const Shape *s, const char *at, int64_t step, int64_t width)
 {
     const char *half = stage_half(s) ? number_info[s->number].name : NULL;
     if (width > 1 && step > 1) line(e, "#pragma unroll");
@@ -213,7 +213,7 @@ static void put_staged(Emit *e, const Shape *s, const char *at, int64_t step, in
     else line(e, "for (int q = 0; q < %lld; q++) (&%s)[q*%lld] = value[q];", (long long)width, at, (long long)step);
 }
 
-static const Axis *innermost(const Axis *v, int n)
+const Axis *innermost(const Axis *v, int n)
 {
     for (int i = n; i-- > 0;) if (v[i].size > 1) return &v[i];
     return n ? &v[n - 1] : NULL;

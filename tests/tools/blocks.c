@@ -149,19 +149,24 @@ static void choose(Blocks *b, const PlanCudaLaunch *l, int instances)
         add_block(b, (unsigned)(k % g0), (unsigned)(k / g0 % g1), (unsigned)(k / g0 / g1));
     }
 }
-/* A sum in parts: the first entry's blocks that make all parts of what a block of the second reads. */
+/* A sum in parts: the first entry's blocks that make all parts of what a block of the second reads. A block may have some of a weight gradient's taps, whose rows
+   lie behind each other, and make several parts, `own`; others: 1. */
 static void add_parts(Blocks *first, const char *text, const PlanCudaLaunch *parts_of, const PlanCudaLaunch *sum, const unsigned at[3])
 {
-    long long M, N, K, BM, BN, parts;
+    long long M, N, K, BM, BN, some = 1, taps = 1, own = 1, parts;
     const char *c = strstr(text, "    /* ");
-    while (c && sscanf(c, " /* %lld x %lld x %lld, tiles of %lld x %lld, the sum in %lld parts", &M, &N, &K, &BM, &BN, &parts) != 6) c = strstr(c + 1, "    /* ");
+    for (; c; c = strstr(c + 1, "    /* ")) {
+        if (sscanf(c, " /* %lld x %lld x %lld, tiles of %lld x %lld, the sum in %lld parts", &M, &N, &K, &BM, &BN, &parts) == 6) break;
+        if (sscanf(c, " /* %lld x %lld x %lld, tiles of %lld x %lld for %lld of %lld taps, the sum in %lld parts, %lld a block", &M, &N, &K, &BM, &BN, &some, &taps, &parts,
+                   &own) == 9) break;
+    }
     if (!c) die("the text does not say how its sum is split");
-    const long long tasks = (M + BM - 1) / BM, columns = (N + BN - 1) / BN, results = parts_of->grid[0] / tasks * M * N, block = sum->block;
+    const long long rows = M / taps, tasks = (rows + BM - 1) / BM, columns = (N + BN - 1) / BN, batch = tasks * (taps / some), results = parts_of->grid[0] / batch * M * N, block = sum->block;
     for (long long from = at[0] * block; from < results; from += sum->grid[0] * block)
         for (long long piece = from, next; piece < MIN(from + block, results); piece = next) {
-            const long long col = piece % N;
-            for (long long part = 0; part < parts; part++)
-                add_block(first, (unsigned)(piece / (M * N) * tasks + piece / N % M / BM), (unsigned)(part * columns + col / BN), at[2]);
+            const long long col = piece % N, row = piece / N % M;
+            for (long long part = 0; part < parts / own; part++)
+                add_block(first, (unsigned)(piece / (M * N) * batch + row / rows / some * tasks + row % rows / BM), (unsigned)(part * columns + col / BN), at[2]);
             next = piece + MIN(BN - col % BN, N - col);              /* the tile's next row, or the next tile */
         }
 }
