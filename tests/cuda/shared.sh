@@ -1,9 +1,9 @@
 #!/bin/sh
-# Kernels that share a CUDA text (pass V) compute the same bits as each with its own: losses and gradients on cuda-emu. Texts are fewer, their numbers are in the plan,
+# Kernels that share a CUDA text (pass V) compute the same bits as each with its own, on cuda-emu. Texts are fewer, their numbers are in the plan,
 # what a plan says of them is checked.
 command -v "${CXX:-g++}" >/dev/null 2>&1 || { echo "no C++ compiler (${CXX:-g++})"; exit 77; }
 . "$SRC/tests/e2e/lib"
-small="-D res=8 -D channels=16 -D mult=[1,1] -D blocks=2 -D attn=[] -D batch=2 -D dropout=0.2"
+small="-D res=4 -D channels=8 -D mult=[1,1] -D blocks=1 -D attn=[] -D batch=2 -D dropout=0.2"
 for share in yes no; do
     for precision in f32 bf16; do
         # shellcheck disable=SC2086
@@ -23,11 +23,11 @@ for precision in f32 bf16; do
         cmp -s asked there || { diff asked there; fail "$text: other numbers are declared than used"; }
     done
 done
-"$BUILD/tests-tools/tensor" write in.safetensors images:2,3,8,8 -1..1
+"$BUILD/tests-tools/tensor" write in.safetensors x:2,3,4,4 -1..1 sigma:2 1..2
 expect 0 "$ECTRT" run yes.f32 init --out w.safetensors --seed 5
 for precision in bf16; do
     for share in yes no; do
-        expect 0 "$ECTRT" run $share.$precision grad --in in.safetensors --out $share.safetensors --weights w.safetensors --seed 3 --device cuda-emu
+        expect 0 "$ECTRT" run $share.$precision denoise_train --in in.safetensors --out $share.safetensors --weights w.safetensors --seed 3 --device cuda-emu
     done
     "$BUILD/tests-tools/tensor" near 0 yes.safetensors no.safetensors || fail "$precision: sharing texts changes the numbers"
 done
@@ -37,7 +37,7 @@ broken() {
     cp -r yes.f32 bad
     sed -i "$1" bad/plan.json
     cmp -s bad/plan.json yes.f32/plan.json && fail "nothing to break: $1"
-    expect 1 "$ECTRT" run bad grad --in in.safetensors --out x.safetensors --weights w.safetensors --device cuda-emu
+    expect 1 "$ECTRT" run bad denoise_train --in in.safetensors --out x.safetensors --weights w.safetensors --device cuda-emu
     grep -q "$2" err.txt || { cat err.txt; fail "$1"; }
     rm -rf bad
 }
