@@ -206,12 +206,12 @@ static void print_stores(Emit *e)
 }
 
 /* Opens the loop of a thread over `total` numbered pieces of work; rows at or past a bound are left out where they are outermost. */
-static void open_pieces(Emit *e, int64_t total, int64_t outermost, int loop)
+static void open_pieces(Emit *e, int64_t total, int64_t blocks, int64_t outermost, int loop)
 {
     const char *type = total > INT32_MAX ? "long long" : "int";
     const char *end = arena_printf(e->k->arena, "%lld", (long long)total);
     if (loop >= 0 && e->k->loop[loop].bounded && outermost > 0) end = arena_printf(e->k->arena, "wanted*%lld", (long long)(total / outermost));
-    open_block(e, "for (%s piece = (%s)blockIdx.x*%d + threadIdx.x; piece < %s; piece += (%s)gridDim.x*%d)", type, type, CUDA_THREADS, end, type, CUDA_THREADS);
+    open_block(e, "for (%s piece = (%s)blockIdx.x*%d + threadIdx.x; piece < %s; piece += %lld)", type, type, CUDA_THREADS, end, (long long)(blocks * CUDA_THREADS));
 }
 
 static int64_t blocks_for(int64_t total) { return MIN((total + CUDA_THREADS - 1) / CUDA_THREADS, MAX_BLOCKS); }
@@ -222,7 +222,7 @@ static void map(Emit *e, CudaText *t)
     int64_t total = cuda_size(e, k->n_out, k->out), blocks = blocks_for(total);
     cuda_entry_begin(e, t, "", blocks, 1, 0);
     line(e, "/* one element a thread */");
-    open_pieces(e, total, k->n_out ? k->loop[k->out[0]].size : 0, k->n_out ? k->out[0] : -1);
+    open_pieces(e, total, blocks, k->n_out ? k->loop[k->out[0]].size : 0, k->n_out ? k->out[0] : -1);
     cuda_decode(e, "piece", k->n_out, k->out);
     print_stores(e);
     close_block(e);
@@ -298,7 +298,7 @@ static void serial_sums(Emit *e, CudaText *t, const Sums *s, int64_t results, in
     int64_t blocks = blocks_for(results);
     cuda_entry_begin(e, t, "", blocks, 1, 0);
     line(e, "/* a result a thread: it adds up %lld values */", (long long)count);
-    open_pieces(e, results, s->n_res ? k->loop[s->res[0]].size : 0, s->n_res ? s->res[0] : -1);
+    open_pieces(e, results, blocks, s->n_res ? k->loop[s->res[0]].size : 0, s->n_res ? s->res[0] : -1);
     cuda_decode(e, "piece", s->n_res, s->res);
     for (int turn = 0; turn < (squares(k) ? 2 : 1); turn++) {
         begin_sums(e, turn);
