@@ -114,6 +114,7 @@ static void emu_prepare(Device *d, const PlanProgram *p, bool with_draws)
             const int which = p->segment[i].step[k].kernel;
             const PlanCuda *cuda = plan->kernel[which].cuda;
             if (!cuda) user_error("the plan %s has no CUDA text of kernel %s; compile it with --target cpu,cuda", plan->dir, plan->kernel[which].name);
+            for (int q = 0; q < n && c.source[which] < 0; q++) if (!strcmp(source[q].path, cuda->file)) c.source[which] = q;
             if (c.source[which] >= 0) continue;
             const char **entry = xcalloc((size_t)cuda->n_launches + 1, sizeof *entry);
             int entries = 0;
