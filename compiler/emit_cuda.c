@@ -476,6 +476,7 @@ CudaText *cuda_print(const Lowered *l, Kernel *k, int instances)
     else if (k->cls == KERNEL_PASS) cuda_pass(&e, t);
     else if (k->cls == KERNEL_TABLE) table(&e, t);
     else cuda_contract(&e, t);
+    if (k->n_seg > 2) cuda_roll(&body, k->n_buf);
     drop_unread(&body);
     arguments(&text, k, t);
     sb_write(&text, body.s, body.len);

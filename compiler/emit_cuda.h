@@ -24,6 +24,8 @@ struct CudaText {
 /* The text of one kernel, with room for `instances` in its arguments. Heap; so is its body. */
 CudaText *cuda_print(const Lowered *l, Kernel *k, int instances);
 void cuda_text_free(CudaText *t);                    /* NULL is fine */
+/* roll_cuda.c: products of a text that differ in their buffers only become a loop. */
+void cuda_roll(StrBuf *body, int n_buf);
 /* Begins an entry `NAME suffix`: signature, buffers, draws. */
 void cuda_entry_begin(Emit *e, CudaText *t, const char *suffix, int64_t grid_x, int64_t grid_y, int64_t shared);
 void cuda_entry_end(Emit *e);

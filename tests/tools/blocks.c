@@ -75,17 +75,16 @@ static char *text_of(const Plan *plan, const char *file)
     free(path);
     return text;
 }
-/* The declaration of a slot in the text: its axes in memory, whether the kernel stores there. False: it does not use the slot. */
-static bool declared(const PlanKernel *kernel, const char *text, int slot, GvBuffer *b, bool *stored)
+/* A slot of a kernel: its axes in memory, of the plan, and whether it is stored to: the text then declares it without `const`. False: the plan does not say. */
+static bool declared(const PlanKernel *kernel, const char *text, int slot, Number type, GvBuffer *b, bool *stored)
 {
+    if (slot >= kernel->n_slots) return false;
     char key[32];
     snprintf(key, sizeof key, "buf[%d];  /* [", slot);
-    const char *at = strstr(text, key), *line = at, *c = slot < kernel->n_slots ? kernel->slot[slot] + 1 : "]";
+    const char *at = strstr(text, key), *line = at, *c = kernel->slot[slot] + 1;
     while (line && line > text && line[-1] != '\n') line--;
-    if (!line) return false;
-    line += strspn(line, " ");
-    *stored = !starts(line, "const ");
-    b->half = starts(line + (*stored ? 0 : 6), "ect_bf16_t");
+    *stored = line && !starts(line + strspn(line, " "), "const ");
+    b->half = type == NUM_BF16;
     for (b->n = 0; *c && *c != ']'; b->n++) {
         char role[200];
         long long size;
@@ -233,7 +232,7 @@ static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCod
         const PlanBuffer *b = &segment->buffer[s->buffer[k]];
         Slot *t = &slot[k];
         t->node = t->index = -1;
-        if (!declared(j->kernel, j->text, k % per, &t->b, &t->stored)) continue;
+        if (!declared(j->kernel, j->text, k % per, b->type, &t->b, &t->stored)) continue;
         t->node = node_of(plan, p, g, b, t->stored);
         t->index = 1 + k % MAX_SLOTS;
         t->all = starts(b->name, "all.");
