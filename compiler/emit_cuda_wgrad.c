@@ -51,12 +51,13 @@ static bool choose_tile(Shape *s, Wgrad *g)
                 g->b_size = b * (n + pad);
             }
     }
+    if (least == INT64_MAX) return false;
     g->SW = g->PW + halo;
     g->border = border;
     g->groups = MAX(1, GROUPED / (s->BM * s->BN));
     s->warps_n = s->mma ? (int)(s->BN / 16) : 0;
     s->warps_m = s->mma ? (int)(8 / g->groups / s->warps_n) : 0;
-    return least < INT64_MAX;
+    return true;
 }
 
 /* Parts of the sum: the fewest of those with which the blocks, one a multiprocessor, are done first. */

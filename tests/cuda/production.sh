@@ -29,6 +29,8 @@ fault() {
 fault conv 'tap < 9' 's/tap < 9/tap < 8/'
 fault conv 'w_in < [0-9]' 's/ && w_in < \([0-9]*\)\(.*{\)/ \&\& w_in < \1 - 1\2/'
 fault conv 'ECT_BERNOULLI_ROW' 's/ECT_BERNOULLI_ROW(0, \([^,]*\),/ECT_BERNOULLI_ROW(0, (\1 + 1) % 128,/'
+fault wgrad 'ECT_BERNOULLI_ROW' 's/a_at + kw\*/a_at + (2 - kw)*/'
+fault wgrad 'ECT_BERNOULLI_ROW' 's/(2 - kh)\*/kh*/'
 fault matmul 'split < ' 's/split < \([0-9]*\);/split < \1 - 1;/'
 fault matmul '__shfl_xor' 's/half = 16;/half = 8;/'
 fault pass 'local < ' 's/local = \(lane\|warp\); local < /local = \1 + 1; local < /'

@@ -152,20 +152,20 @@ static void choose(Blocks *b, const PlanCudaLaunch *l, int instances)
    lie behind each other, and make several parts, `own`; others: 1. */
 static void add_parts(Blocks *first, const char *text, const PlanCudaLaunch *parts_of, const PlanCudaLaunch *sum, const unsigned at[3])
 {
-    long long M, N, K, BM, BN, some = 1, taps = 1, own = 1, parts;
+    long long M, N, K, BM, BN, taken = 1, taps = 1, own = 1, parts;
     const char *c = strstr(text, "    /* ");
     for (; c; c = strstr(c + 1, "    /* ")) {
         if (sscanf(c, " /* %lld x %lld x %lld, tiles of %lld x %lld, the sum in %lld parts", &M, &N, &K, &BM, &BN, &parts) == 6) break;
-        if (sscanf(c, " /* %lld x %lld x %lld, tiles of %lld x %lld for %lld of %lld taps, the sum in %lld parts, %lld a block", &M, &N, &K, &BM, &BN, &some, &taps, &parts,
+        if (sscanf(c, " /* %lld x %lld x %lld, tiles of %lld x %lld for %lld of %lld taps, the sum in %lld parts, %lld a block", &M, &N, &K, &BM, &BN, &taken, &taps, &parts,
                    &own) == 9) break;
     }
     if (!c) die("the text does not say how its sum is split");
-    const long long rows = M / taps, tasks = (rows + BM - 1) / BM, columns = (N + BN - 1) / BN, batch = tasks * (taps / some), results = parts_of->grid[0] / batch * M * N, block = sum->block;
+    const long long rows = M / taps, tasks = (rows + BM - 1) / BM, columns = (N + BN - 1) / BN, batch = tasks * (taps / taken), results = parts_of->grid[0] / batch * M * N, block = sum->block;
     for (long long from = at[0] * block; from < results; from += sum->grid[0] * block)
         for (long long piece = from, next; piece < MIN(from + block, results); piece = next) {
             const long long col = piece % N, row = piece / N % M;
             for (long long part = 0; part < parts / own; part++)
-                add_block(first, (unsigned)(piece / (M * N) * batch + row / rows / some * tasks + row % rows / BM), (unsigned)(part * columns + col / BN), at[2]);
+                add_block(first, (unsigned)(piece / (M * N) * batch + row / rows / taken * tasks + row % rows / BM), (unsigned)(part * columns + col / BN), at[2]);
             next = piece + MIN(BN - col % BN, N - col);              /* the tile's next row, or the next tile */
         }
 }
