@@ -59,7 +59,7 @@ static void buffers(Emit *e, const CudaText *t)
         const char *type = b->type == NUM_F32 ? "float" : arena_printf(k->arena, "ect_%s_t", number_info[b->type].name);
         const char *constant = is_stored(k, i) ? "" : "const ";
         line(e, "%s%s *__restrict__ const %s = (%s%s *)%s[%d];  /* [%s]%s */", constant, type, buffer_name(e, i), constant, type, from, i, shape_text(e, &b->layout),
-             b->kind == BUF_PARAM ? " parameter" : "");
+             weight_buffer(b) ? " parameter" : "");
     }
     if (k->bound >= 0) line(e, "const int wanted = (int)%s[0];  /* of %s: other rows are not looked at */", buffer_name(e, k->bound), k->bound_axis.role);
 }

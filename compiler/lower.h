@@ -10,6 +10,7 @@ typedef struct {
     const Layout *params;
     Number precision;
     bool all_rows;                                   /* lower_segment_all_rows */
+    bool halve;                                      /* parameters are read from their image in 2 bytes */
     Kernel *k;
     const Ref *bound;                                /* per node: how many of its rows are wanted (compact_bounds) */
     Ref root;                                        /* node being computed, if it is held */
@@ -36,6 +37,7 @@ IRef place_index(Lower *c, const AxisAt *at);        /* 0 where the role does no
 void know(Lower *c, const Place *p, KRef value);     /* the node's value at that place is at hand */
 bool place_member(Lower *c, Ref r, Place *out);      /* an element-wise member, from its operands */
 bool rounded_operand(const Lower *c, Ref r);         /* r is an operand of a contraction: is it rounded to the precision? */
+bool plain_weight(const Graph *g, Ref r);            /* a parameter as it is, or some of it in another order */
 KRef rounded(Lower *c, Number to, KRef v, Ref r);    /* v rounded, for node r */
 KRef as_stored(Lower *c, Ref r, KRef v);             /* v as whoever reads it from r's buffer will see it */
 KRef resolve_at(Lower *c, Ref r, const Place *p);

@@ -316,7 +316,10 @@ static void operand_value(Lower *c, Operand *o, bool round, bool share)
     }
     c->n_memo = 0;
     c->root = 0;
+    c->halve = round && number_info[c->precision].bytes == 2 && plain_weight(c->l->g, o->node);
     o->value = resolve(c, o->node, idx);
+    c->halve = false;
+    c->n_memo = 0;
     const KExpr *e = &k->expr[o->value];
     bool stored = e->kind == K_LOAD && c->l->buf[k->buf[e->slot]].type != NUM_F32;
     if (round && !stored) {
