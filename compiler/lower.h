@@ -1,4 +1,4 @@
-/* Shared by lower.c (expressions, maps) and lower_reduce.c (reductions, contractions): the state while one kernel is built. */
+/* Shared by lower.c (expressions, maps), lower_weights.c (parameters in 2 bytes) and lower_reduce.c (reductions, contractions): the state while one kernel is built. */
 #ifndef ECT_LOWER_H
 #define ECT_LOWER_H
 #include "compiler/fuse.h"
@@ -37,11 +37,14 @@ IRef place_index(Lower *c, const AxisAt *at);        /* 0 where the role does no
 void know(Lower *c, const Place *p, KRef value);     /* the node's value at that place is at hand */
 bool place_member(Lower *c, Ref r, Place *out);      /* an element-wise member, from its operands */
 bool rounded_operand(const Lower *c, Ref r);         /* r is an operand of a contraction: is it rounded to the precision? */
-bool plain_weight(const Graph *g, Ref r);            /* a parameter as it is, or some of it in another order */
 KRef rounded(Lower *c, Number to, KRef v, Ref r);    /* v rounded, for node r */
 KRef as_stored(Lower *c, Ref r, KRef v);             /* v as whoever reads it from r's buffer will see it */
 KRef resolve_at(Lower *c, Ref r, const Place *p);
 void store_member(Lower *c, Ref r, const Place *p, KRef v, Level level);
+/* lower_weights.c: parameters in 2 bytes */
+bool plain_weight(const Graph *g, Ref r);            /* a parameter as it is, or some of it in another order */
+int image_part(Lower *c, Buffer p);                  /* the part of an image of the parameters that holds the one which buffer p is */
+void write_images(Lower *c);                         /* kernels that write the images, in front of all others */
 /* lower_reduce.c: kernels with reductions */
 void lower_sums(Lower *c, const Group *g, const char *reason);
 bool lower_pass(Lower *c, const Group *g);           /* false, and nothing done: its reductions do not cut the domain so */
