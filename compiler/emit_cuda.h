@@ -12,6 +12,7 @@ struct CudaText {
     char *body;                                      /* the whole text behind the header; heap */
     int n_entries; CudaEntry entry[CUDA_ENTRIES];
     int64_t workspace;                               /* bytes of a launch of one instance */
+    bool small;                                      /* a contraction whose sums take few registers */
     int instances;                                   /* the most of any launch */
 };
 

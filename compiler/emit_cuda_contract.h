@@ -22,8 +22,11 @@ typedef struct {
     bool mma; Number number;                         /* mma: with operands of this precision; else NUM_F32 */
     bool whole_rows;                                 /* a row is reduced, so the block has all columns */
     int warps_m, warps_n;
+    int ring;                                        /* stages of what comes by asynchronous copies; 0: nothing does, two stages take turns */
+    bool two_lines;                                  /* halo: two stages, one being filled with the next channels */
 } Shape;
-typedef struct { const char *name; bool rows_inner; int64_t wide, depth; } Stage;    /* rows_inner: [depth][wide], else [wide][depth] */
+/* rows_inner: [depth][wide], else [wide][depth]. copy: filled by asynchronous copies */
+typedef struct { const char *name; bool rows_inner; int64_t wide, depth; bool copy; } Stage;
 
 /* ---- emit_cuda_stage.c ---- */
 Number precision_of(const Emit *e, const Operand *o);                          /* that its values have; NUM_F32: any */
@@ -36,7 +39,14 @@ bool stage_contiguous(const Emit *e, const Operand *o, const Axis *v, int n);
 const char *stage_at(Emit *e, const Shape *s, const Stage *g, const char *wide, const char *deep);
 /* Fills a stage: element (wide, deep) is the operand at row or column first + wide and summed index k0 + deep of the axes v[]; 0 outside. */
 void stage_fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, const Stage *stage, int n_k, const Axis *v);
-void stage_fill_halo(Emit *e, const Shape *s);       /* a convolution's: [image][line][pixel][channel], the prologue once an element */
+/* May operand `side` be copied as it lies in memory, 16 bytes at a time? halo: a convolution's lines. */
+bool stage_copies(const Emit *e, const Shape *s, const Segment2 *g, char side);
+bool stage_copies_halo(const Emit *e, const Shape *s);
+int64_t halo_elements(const Shape *s);               /* of a convolution's stage */
+int64_t halo_pieces(const Emit *e, const Shape *s);  /* it is filled in so many pieces, each by a thread */
+/* Prints functions that fill it a piece at a time, alternately one of two: fetch_lines(k0, slot) begins a piece's loads, stage_lines(k0, slot) ends it. */
+void stage_halo_functions(Emit *e, const Shape *s);
+void stage_fill_halo(Emit *e, const Shape *s, bool copy);      /* a convolution's: [image][line][pixel][channel], the prologue once an element */
 const char *stage_halo_row(Emit *e, const Shape *s, const char *row);          /* where a row of the tile begins in it, for tap 0 */
 
 /* ---- emit_cuda_leaf.c ---- */
