@@ -51,7 +51,7 @@ static State *state_new(const Budget *c, const Segment *seg, Graph *g, bool borr
     for (Ref r = 1; r < g->n; r++) if (in_arena(s, r)) s->node_of[l->home[r]] = r;
     s->live = xcalloc((size_t)l->n_kernel + 1, sizeof *s->live);
     for (int i = 0; i < l->n_buf; i++)
-        for (int k = l->buf[i].first; l->buf[i].kind == BUF_ARENA && k >= 0 && k <= l->buf[i].last; k++) s->live[k] += padded(&l->buf[i]);
+        for (int k = l->buf[i].first; l->buf[i].kind == BUF_ARENA && !l->buf[i].whole && k >= 0 && k <= l->buf[i].last; k++) s->live[k] += padded(&l->buf[i]);
     for (int k = 0; k < l->n_kernel; k++) if (s->live[k] > s->live[s->peak]) s->peak = k;
     return s;
 }
@@ -299,6 +299,7 @@ static Graph *without(const State *s, const Choice *c, Ref **origin)
 static void describe(StrBuf *b, const Graph *g, Ref r)
 {
     const Node *n = N(g, r);
+    if (!r) { sb_puts(b, "the weights in 2 bytes"); return; }
     sb_printf(b, "%%%u %s [", r, op_info[n->op].name);
     for (int i = 0; i < n->n_axes; i++) sb_printf(b, "%s%s:%lld", i ? ", " : "", n->axes[i].role, (long long)n->axes[i].size);
     sb_putc(b, ']');
@@ -316,7 +317,7 @@ static NORETURN void too_small(const State *s, int64_t bytes)
         int best = -1;
         for (int i = 0; i < s->l->n_buf; i++) {
             const Buffer *x = &s->l->buf[i];
-            if (x->kind != BUF_ARENA || shown[i] || x->first < 0 || x->first > s->peak || x->last < s->peak) continue;
+            if (x->kind != BUF_ARENA || x->whole || shown[i] || x->first < 0 || x->first > s->peak || x->last < s->peak) continue;
             if (best < 0 || padded(x) > padded(&s->l->buf[best])) best = i;
         }
         if (best < 0) break;

@@ -35,10 +35,10 @@ static void declare_arguments(Emit *e)
         for (int j = 0; j < k->n_store; j++) out |= k->store[j].slot == i;
         const char *number = number_info[b->type].name;
         if (b->type != NUM_F32)
-            line(e, "%sect_%s_t *restrict const %s = (%sect_%s_t *)%s[%d];  /* %s */", out ? "" : "const ", number, buffer_name(e, i),
-                 out ? "" : "const ", number, from, i, layout_text(e, &b->layout));
+            line(e, "%sect_%s_t *restrict const %s = (%sect_%s_t *)%s[%d];  /* %s%s */", out ? "" : "const ", number, buffer_name(e, i),
+                 out ? "" : "const ", number, from, i, layout_text(e, &b->layout), weight_buffer(b) ? " parameter" : "");
         else line(e, "%sfloat *restrict const %s = %s[%d];  /* %s%s */", out ? "" : "const ", buffer_name(e, i), from, i, layout_text(e, &b->layout),
-             b->kind == BUF_PARAM ? " parameter" : "");
+             weight_buffer(b) ? " parameter" : "");
     }
     if (k->bound >= 0)
         line(e, "const int wanted = (int)%s[0];  /* of %s: other rows are not looked at */", buffer_name(e, k->bound), k->bound_axis.role);

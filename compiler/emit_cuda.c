@@ -59,7 +59,7 @@ static void buffers(Emit *e, const CudaText *t)
         const char *type = b->type == NUM_F32 ? "float" : arena_printf(k->arena, "ect_%s_t", number_info[b->type].name);
         const char *constant = is_stored(k, i) ? "" : "const ";
         line(e, "%s%s *__restrict__ const %s = (%s%s *)%s[%d];  /* [%s]%s */", constant, type, buffer_name(e, i), constant, type, from, i, shape_text(e, &b->layout),
-             b->kind == BUF_PARAM ? " parameter" : "");
+             weight_buffer(b) ? " parameter" : "");
     }
     if (k->bound >= 0) line(e, "const int wanted = (int)%s[0];  /* of %s: other rows are not looked at */", buffer_name(e, k->bound), k->bound_axis.role);
 }
@@ -89,8 +89,8 @@ void cuda_entry_begin(Emit *e, CudaText *t, const char *suffix, int64_t grid_x, 
     CHECK_BUG(t->n_entries < CUDA_ENTRIES);
     t->entry[t->n_entries++] = (CudaEntry){suffix, {MAX(grid_x, 1), MAX(grid_y, 1)}, shared, CUDA_THREADS};
     e->indent = 0;
-    /* Two blocks on a multiprocessor: up to 128 registers; draws need more. Without a number ptxas takes 64, and spills. */
-    const char *blocks = k->cls != KERNEL_CONTRACT ? "" : k->n_draw || t->alone ? ", 1" : ", 2";
+    /* Two blocks on a multiprocessor: up to 128 registers; draws beside sums of a large tile need more. Without a number ptxas takes 64, and spills. */
+    const char *blocks = k->cls != KERNEL_CONTRACT ? "" : (k->n_draw && !t->small) || t->alone ? ", 1" : ", 2";
     line(e, "extern \"C\" __global__ void __launch_bounds__(%d%s) %s%s(const __grid_constant__ %s_args args)", CUDA_THREADS, blocks, k->name, suffix, k->name);
     line(e, "{");
     e->indent = 1;

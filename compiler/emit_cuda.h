@@ -17,6 +17,7 @@ struct CudaText {
     int n_number; CudaNumber *number;                /* in the order of the arguments; heap */
     int n_entries; CudaEntry entry[CUDA_ENTRIES];
     int64_t workspace;                               /* bytes of a launch of one instance */
+    bool small;                                      /* a contraction whose sums take few registers */
     int instances;                                   /* the most of any launch */
     bool alone;                                      /* the entry that begins next has a multiprocessor to itself */
 };

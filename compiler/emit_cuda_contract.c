@@ -3,6 +3,7 @@
 #include "compiler/emit_cuda_contract.h"
 
 enum { SHARED_STATIC = 48 << 10, ROW_TILE = 64 << 10 };
+enum { MAX_RING = 4, RING_SHARED = 99 << 10 };       /* shared memory of a block: all that the smallest GPU has for one, and two blocks fit where there are 228 KB */
 
 static void put_tile(Emit *e, const Shape *s, const char *row, const char *col, const char *value)
 {
@@ -35,6 +36,63 @@ static const char *tap_step(Emit *e, const Tap *t, int64_t left, int64_t step)
     return arena_printf(e->k->arena, "(%s*%lld + %lld)*%lld", tap, (long long)t->dil, (long long)from, (long long)step);
 }
 
+static void tap_indices(Emit *e, const Halo *h)
+{
+    if (h->h) line(e, "const int %s = tap / %lld;", loop_c_name(e, h->h->kaxis), (long long)h->w->k);
+    line(e, "const int %s = tap %% %lld;", loop_c_name(e, h->w->kaxis), (long long)h->w->k);
+}
+
+/* ---- the ring: stages that asynchronous copies fill, so that those of the next turns are under way while this one's is multiplied. A turn waits for its own
+   stage, one barrier makes it everybody's and says that the last turn's may be filled again, that is where the copies for ring - 1 turns ahead go, then the product. ---- */
+/* Begins the function that has a turn's copies made; its body follows. */
+static void ring_open(Emit *e, const char *what, int64_t turns)
+{
+    line(e, "/* begins the copies of a turn: %s */", what);
+    line(e, "const auto bring = [&](int turn) {");
+    e->indent++;
+    open_block(e, "if (turn < %lld)", (long long)turns);
+}
+
+static void ring_stage(Emit *e, const Shape *s, char side, const char *suffix)
+{
+    line(e, "%s *const %c_%s = %c_tile + turn %% %d*%lld;", stage_type(s), side, suffix, side, s->ring, (long long)stage_size(s, side == 'a' ? s->BM : s->BN));
+}
+
+static void ring_close(Emit *e, const Shape *s)
+{
+    close_block(e);
+    line(e, "ect_cp_async_commit();  /* a group for each turn, be it empty: their number says which are done */");
+    e->indent--;
+    line(e, "};");
+    line(e, "for (int ahead = 0; ahead < %d; ahead++) bring(ahead);", s->ring - 1);
+}
+
+static void ring_wait(Emit *e, const Shape *s)
+{
+    line(e, "ect_cp_async_wait(%d);  /* this turn's stage is there, %s */", s->ring - 2, s->ring == 3 ? "the next one's may be under way" : "the next two may be under way");
+    line(e, "__syncthreads();  /* for all threads; and nobody reads the last turn's any more */");
+}
+
+/* Where the thread's rows begin in the stage of a convolution's lines. */
+static void halo_rows(Emit *e, const Shape *s)
+{
+    Kernel *k = e->k;
+    const Halo *h = &s->halo;
+    int64_t pitch = s->BK + stage_pad(s), warp = s->mma ? s->BM / s->warps_m : 0, lines = warp / h->W;     /* rows of a warp, whole lines of it */
+    bool tf32 = s->mma && s->number == NUM_TF32;
+    bool pairs = tf32 && !halo_rows_whole(s);        /* rows g and g + 8 of each 16 have places of their own */
+    int64_t rows = pairs ? warp / 8 : s->mma ? warp / 16 : s->BM * s->BN / CUDA_THREADS / TN;
+    /* Each 16 rows of a warp as far from its first as in every other warp: one register instead of one for each. */
+    bool even = s->mma && !tf32 && halo_rows_whole(s) && (lines ? warp % h->W == 0 && h->lines % lines == 0 : h->W % warp == 0);
+    line(e, "int a_row[%lld];  /* where the thread's rows begin in the stage */", (long long)rows);
+    line(e, "#pragma unroll");
+    const char *at = pairs ? "row_c + i_m*8 + lane_c / 4" : tf32 ? "row_c + i_m*16 + lane_c / 4" : even ? "row_c + lane_c % 16" : s->mma ? "row_c + i_m*16 + lane_c % 16"
+        : arena_printf(k->arena, "row_c*%lld + i_m", (long long)rows);
+    const char *further = !even || rows == 1 ? "" : !lines ? arena_printf(k->arena, " + i_m*%lld", (long long)(16 * pitch))
+        : arena_printf(k->arena, " + i_m*16 / %lld*%lld + i_m*16 %% %lld*%lld", (long long)h->W, (long long)(h->SW * pitch), (long long)h->W, (long long)pitch);
+    line(e, "for (int i_m = 0; i_m < %lld; i_m++) a_row[i_m] = %s%s;", (long long)rows, stage_halo_row(e, s, at), further);
+}
+
 /* A convolution: for some channels, the stage once, then a product for each tap at shifted addresses. */
 static void halo_segment(Emit *e, const Shape *s)
 {
@@ -42,42 +100,124 @@ static void halo_segment(Emit *e, const Shape *s)
     const Halo *h = &s->halo;
     const Segment2 *g = &k->seg[0];
     int64_t pitch = s->BK + stage_pad(s), kh = h->h ? h->h->k : 1, kw = h->w->k;
-    bool tf32 = s->mma && s->number == NUM_TF32;
-    bool pairs = tf32 && !halo_rows_whole(s);        /* rows g and g + 8 of each 16 have places of their own */
-    int64_t rows = pairs ? s->BM / s->warps_m / 8 : s->mma ? s->BM / s->warps_m / 16 : s->BM * s->BN / CUDA_THREADS / TN;
-    Stage b = {"b_now", stage_contiguous(e, &g->b, k->nn, k->n_n) || !s->mma, s->BN, s->BK};
-    line(e, "int a_row[%lld];  /* where the thread's rows begin in the stage */", (long long)rows);
-    line(e, "#pragma unroll");
-    line(e, "for (int i_m = 0; i_m < %lld; i_m++) a_row[i_m] = %s;", (long long)rows,
-         stage_halo_row(e, s, pairs ? "row_c + i_m*8 + lane_c / 4" : tf32 ? "row_c + i_m*16 + lane_c / 4" : s->mma ? "row_c + i_m*16 + lane_c % 16" : arena_printf(k->arena, "row_c*%lld + i_m", (long long)rows)));
+    Stage b = {"b_now", stage_contiguous(e, &g->b, k->nn, k->n_n) || !s->mma, s->BN, s->BK, false};
+    bool copied = s->two_lines && stage_copies_halo(e, s), piecewise = s->two_lines && !copied;
+    int64_t pieces = halo_pieces(e, s), threads = (pieces + CUDA_THREADS - 1) / CUDA_THREADS;
+    halo_rows(e, s);
+    int64_t taps = kh * kw, deeps = (h->depth + s->BK - 1) / s->BK;
+    if (copied) {
+        line(e, "/* begins the copies of the lines of channels k0 and up, to one of two stages */");
+        line(e, "const auto bring_lines = [&](int k0) {");
+        e->indent++;
+        line(e, "%s *const a_to = a_tile + k0 / %lld %% 2*%lld;", stage_type(s), (long long)s->BK, (long long)halo_elements(s));
+        stage_fill_halo(e, s, true);
+        e->indent--;
+        line(e, "};");
+        line(e, "bring_lines(0);");
+    }
+    if (s->ring) {
+        Stage to = {"b_to", b.rows_inner, s->BN, s->BK, true};
+        ring_open(e, "the columns for some channels of a tap", taps * deeps);
+        line(e, "const int tap = turn %% %lld;", (long long)taps);
+        tap_indices(e, h);
+        line(e, "const int k0 = turn / %lld*%lld;", (long long)taps, (long long)s->BK);
+        ring_stage(e, s, 'b', "to");
+        stage_fill(e, s, g, 0, 'b', &to, h->n_inner, h->inner);
+        ring_close(e, s);
+        line(e, "int turn = 0;");
+    }
+    if (piecewise) {
+        stage_halo_functions(e, s);
+        open_block(e, "for (int slot = threadIdx.x; slot < %lld; slot += %d)", (long long)pieces, CUDA_THREADS);
+        line(e, "fetch_lines(0, slot);");
+        line(e, "stage_lines(0, slot);");
+        close_block(e);
+    }
+    if (s->two_lines) line(e, "#pragma unroll 1");
     open_block(e, "for (int k0 = 0; k0 < %lld; k0 += %lld)", (long long)h->depth, (long long)s->BK);
-    line(e, "__syncthreads();  /* nobody reads the stage any more */");
-    stage_fill_halo(e, s);
+    if (!s->two_lines) line(e, "__syncthreads();  /* nobody reads the stage any more */");
+    if (!s->two_lines) stage_fill_halo(e, s, false);
     line(e, "#pragma unroll 1");
-    open_block(e, "for (int tap = 0; tap < %lld; tap++)", (long long)(kh * kw));
-    if (h->h) line(e, "const int %s = tap / %lld;", loop_c_name(e, h->h->kaxis), (long long)kw);
-    line(e, "const int %s = tap %% %lld;", loop_c_name(e, h->w->kaxis), (long long)kw);
+    open_block(e, "for (int tap = 0; tap < %lld; tap++)", (long long)taps);
+    tap_indices(e, h);
     const char *pixel = tap_step(e, h->w, h->left_w, pitch);
-    line(e, "const int tap_at = %s%s%s;  /* the tap's place in the stage */", h->h ? tap_step(e, h->h, h->left_h, h->SW * pitch) : "", h->h ? " + " : "", pixel);
-    take_turn(e, s, false);
-    stage_fill(e, s, g, 0, 'b', &b, h->n_inner, h->inner);
-    line(e, "__syncthreads();");
+    const char *stage = s->two_lines ? arena_printf(k->arena, " + k0 / %lld %% 2*%lld", (long long)s->BK, (long long)halo_elements(s)) : "";
+    line(e, "const int tap_at = %s%s%s%s;  /* the tap's place in the stage%s */", h->h ? tap_step(e, h->h, h->left_h, h->SW * pitch) : "", h->h ? " + " : "", pixel, stage,
+         s->two_lines ? "s" : "");
+    if (s->ring) {
+        ring_wait(e, s);
+        if (copied) line(e, "if (tap == 0 && k0 + %lld < %lld) bring_lines(k0 + %lld);", (long long)s->BK, (long long)h->depth, (long long)s->BK);
+        line(e, "bring(turn + %d);", s->ring - 1);
+        ring_stage(e, s, 'b', "now");
+        line(e, "turn++;");
+        if (piecewise) {
+            line(e, "/* the next channels' lines: a piece a thread with each of the first %lld taps, its loads under way during the product */", (long long)threads);
+            line(e, "const int slot = threadIdx.x + tap*%d;", CUDA_THREADS);
+            line(e, "const bool staging = slot < %lld && k0 + %lld < %lld;", (long long)pieces, (long long)s->BK, (long long)h->depth);
+            line(e, "if (staging) fetch_lines(k0 + %lld, slot);", (long long)s->BK);
+        }
+    } else {
+        take_turn(e, s, false);
+        stage_fill(e, s, g, 0, 'b', &b, h->n_inner, h->inner);
+        line(e, "__syncthreads();");
+    }
     leaf_multiply(e, s, NULL, &b);
+    if (piecewise) line(e, "if (staging) stage_lines(k0 + %lld, slot);", (long long)s->BK);
     close_block(e);
     close_block(e);
-    if (k->n_seg > 1) line(e, "__syncthreads();");
+}
+
+/* A product whose columns, or both operands, come by copies. */
+static void ring_segment(Emit *e, const Shape *s, int q)
+{
+    Kernel *k = e->k;
+    const Segment2 *g = &k->seg[q];
+    int64_t turns = (axes_product(g->k, g->n_k) + s->BK - 1) / s->BK;
+    bool both = stage_copies(e, s, g, 'a');
+    Stage a = {"a_now", stage_contiguous(e, &g->a, k->m, k->n_m), s->BM, s->BK, false}, b = {"b_now", stage_contiguous(e, &g->b, k->nn, k->n_n), s->BN, s->BK, false};
+    Stage a_to = {"a_to", a.rows_inner, s->BM, s->BK, true}, b_to = {"b_to", b.rows_inner, s->BN, s->BK, true};
+    ring_open(e, both ? "both operands" : "the columns", turns);
+    line(e, "const int k0 = turn*%lld;", (long long)s->BK);
+    if (both) ring_stage(e, s, 'a', "to");
+    ring_stage(e, s, 'b', "to");
+    if (both) stage_fill(e, s, g, q, 'a', &a_to, g->n_k, g->k);
+    stage_fill(e, s, g, q, 'b', &b_to, g->n_k, g->k);
+    ring_close(e, s);
+    line(e, "#pragma unroll 1");
+    open_block(e, "for (int turn = 0; turn < %lld; turn++)", (long long)turns);
+    if (!both) {
+        line(e, "const int k0 = turn*%lld;", (long long)s->BK);
+        line(e, "%s *const a_now = a_tile + turn %% 2*%lld;", stage_type(s), (long long)stage_size(s, s->BM));
+        stage_fill(e, s, g, q, 'a', &a, g->n_k, g->k);
+    }
+    ring_wait(e, s);
+    line(e, "bring(turn + %d);", s->ring - 1);
+    if (both) ring_stage(e, s, 'a', "now");
+    ring_stage(e, s, 'b', "now");
+    leaf_multiply(e, s, &a, &b);
+    close_block(e);
 }
 
 static void segments(Emit *e, const Shape *s)
 {
     Kernel *k = e->k;
     leaf_declare(e, s);
+    for (int q = 0; q < k->n_seg && s->ring; q++) {
+        line(e, "{");
+        e->indent++;
+        if (q == 0 && s->halo.on) halo_segment(e, s);
+        else ring_segment(e, s, q);
+        if (q + 1 < k->n_seg) line(e, "__syncthreads();  /* nobody reads a stage any more */");
+        close_block(e);
+    }
+    if (s->ring) return;
     line(e, "int turn = 0;  /* of two stages one is filled, while the other may still be read */");
     if (s->halo.on) halo_segment(e, s);
+    if (s->halo.on && k->n_seg > 1) line(e, "__syncthreads();");
     for (int q = s->halo.on; q < k->n_seg; q++) {
         const Segment2 *g = &k->seg[q];
         int64_t K = axes_product(g->k, g->n_k);
-        Stage a = {"a_now", stage_contiguous(e, &g->a, k->m, k->n_m) || !s->mma, s->BM, s->BK}, b = {"b_now", stage_contiguous(e, &g->b, k->nn, k->n_n) || !s->mma, s->BN, s->BK};
+        Stage a = {"a_now", stage_contiguous(e, &g->a, k->m, k->n_m) || !s->mma, s->BM, s->BK, false}, b = {"b_now", stage_contiguous(e, &g->b, k->nn, k->n_n) || !s->mma, s->BN, s->BK, false};
         if (s->splits > 1) open_block(e, "for (int k0 = k_begin; k0 < k_end; k0 += %lld)", (long long)s->BK);
         else open_block(e, "for (int k0 = 0; k0 < %lld; k0 += %lld)", (long long)K, (long long)s->BK);
         take_turn(e, s, true);
@@ -181,27 +321,61 @@ static void decode_rows(Emit *e, const char *row, void *user)
     cuda_decode(e, row, e->k->n_m, e->k->loop_m);
 }
 
-/* Elements of the stages of operand a: two in turn, or a convolution's. */
+/* Elements of the stages of operand a: a ring, two in turn, or a convolution's. */
 static int64_t a_elements(const Emit *e, const Shape *s)
 {
-    int64_t pad = stage_pad(s), staged = s->halo.on ? s->halo.images * s->halo.SH * s->halo.SW * (s->BK + pad) : 0;
-    bool turns = !s->halo.on || e->k->n_seg > 1;
-    return MAX(turns ? 2 * stage_size(s, s->BM) : 0, (staged + 7) / 8 * 8);
+    int64_t most = s->halo.on ? (s->two_lines ? 2 : 1) * halo_elements(s) : 0;
+    for (int q = s->halo.on; q < e->k->n_seg; q++)
+        most = MAX(most, (s->ring && stage_copies(e, s, &e->k->seg[q], 'a') ? s->ring : 2) * stage_size(s, s->BM));
+    return most;
 }
+
+static int64_t b_elements(const Shape *s) { return (s->ring ? s->ring : 2) * stage_size(s, s->BN); }
 
 static int64_t shared_bytes(const Emit *e, const Shape *s, bool tile)
 {
-    return (a_elements(e, s) + 2 * stage_size(s, s->BN)) * number_info[s->number].bytes + (tile ? s->BM * s->CN * 4 : 0);
+    return (a_elements(e, s) + b_elements(s)) * number_info[s->number].bytes + (tile ? s->BM * s->CN * 4 : 0);
 }
 
 static bool is_static(int64_t bytes) { return bytes + 8192 <= SHARED_STATIC; }
 /* The tile lies where the stages were, unless it is filled column block by column block. */
 static bool overlaid(const Emit *e, const Shape *s, bool tile) { return tile && !s->whole_rows && !is_static(shared_bytes(e, s, tile)); }
 
+static bool ring_fits(const Emit *e, const Shape *s)
+{
+    int64_t stages = (a_elements(e, s) + b_elements(s)) * number_info[s->number].bytes, tile = 4 * s->BM * s->CN;
+    return (overlaid(e, s, true) ? MAX(stages, tile) : stages + tile) <= RING_SHARED;
+}
+
+/* Two stages of a convolution's lines: taps enough to copy one in, or to fill it a piece with each. */
+static bool lines_in_time(const Emit *e, const Shape *s)
+{
+    const Halo *h = &s->halo;
+    int64_t taps = h->on ? (h->h ? h->h->k : 1) * h->w->k : 0;
+    if (!h->on || h->depth <= s->BK) return false;
+    return stage_copies_halo(e, s) ? taps >= MAX_RING : halo_pieces(e, s) <= taps * CUDA_THREADS && halo_pieces(e, s) * 8 == h->images * h->SH * h->SW * s->BK;
+}
+
+/* The ring, where the columns come by copies: as many stages as there is room for, those of a convolution's lines first. */
+static void choose_ring(const Emit *e, Shape *s)
+{
+    const Kernel *k = e->k;
+    bool two_lines = lines_in_time(e, s);
+    if (s->splits > 1 || k->leaf == LEAF_TAPS_OUT) return;
+    for (int q = 0; q < k->n_seg; q++) if (!stage_copies(e, s, &k->seg[q], 'b')) return;
+    for (int two = two_lines; two >= 0; two--)
+        for (int ring = MAX_RING; ring > 2; ring--) {
+            Shape r = *s;
+            r.ring = ring;
+            r.two_lines = two;
+            if (ring_fits(e, &r)) { *s = r; return; }
+        }
+}
+
 /* Shared memory of an entry: stages and the tile, dynamic where it is more than an entry may declare. */
 static int64_t declare_shared(Emit *e, const Shape *s, bool tile)
 {
-    int64_t a = a_elements(e, s), b = 2 * stage_size(s, s->BN), c = tile ? s->BM * s->CN : 0, stages = (a + b) * number_info[s->number].bytes, bytes = shared_bytes(e, s, tile);
+    int64_t a = a_elements(e, s), b = b_elements(s), c = tile ? s->BM * s->CN : 0, stages = (a + b) * number_info[s->number].bytes, bytes = shared_bytes(e, s, tile);
     const char *type = stage_type(s);
     const char *what = arena_printf(e->k->arena, "/* stages: %lld rows and %lld columns, %lld deep */", (long long)s->BM, (long long)s->BN, (long long)s->BK);
     if (is_static(bytes)) {
@@ -348,6 +522,8 @@ void cuda_contract(Emit *e, CudaText *t)
     if (e->k->leaf == LEAF_TAPS_OUT && !per_tap) return;
     Shape s = shape_of(e);
     s.per_tap = per_tap;
+    choose_ring(e, &s);
+    t->small = s.two_lines && s.BM <= 64;
     if (s.splits > 1) split_sum(e, t, &s);
     else whole_sum(e, t, &s);
 }

@@ -24,8 +24,11 @@ typedef struct {
     bool whole_rows;                                 /* a row is reduced, so the block has all columns */
     int warps_m, warps_n;
     const char *per_tap;                             /* a convolution's weight gradient: why its operand is staged for each tap, or NULL */
+    int ring;                                        /* stages of what comes by asynchronous copies; 0: nothing does, two stages take turns */
+    bool two_lines;                                  /* halo: two stages, one being filled with the next channels */
 } Shape;
-typedef struct { const char *name; bool rows_inner; int64_t wide, depth; } Stage;    /* rows_inner: [depth][wide], else [wide][depth] */
+/* rows_inner: [depth][wide], else [wide][depth]. copy: filled by asynchronous copies */
+typedef struct { const char *name; bool rows_inner; int64_t wide, depth; bool copy; } Stage;
 
 /* ---- emit_cuda_contract.c ---- */
 /* Prints the second entry of a sum in parts: adds them up in order, then the epilogue. */
@@ -50,11 +53,18 @@ const Axis *innermost(const Axis *v, int n);         /* longer than 1, if there 
 /* How many elements along a role a thread stages at once. next: they are neighbours in what the operand loads. */
 int64_t vector_width(const Emit *e, const Shape *s, const Operand *o, Sym role, int64_t size, bool next);
 /* `value`, or value[width]: the operand's elements, 0 where the condition does not hold. loop: along which they lie, its variable being NAME_0. */
-void staged_value(Emit *e, const Operand *o, const char *condition, int loop, int64_t width);
+void staged_value(Emit *e, const Operand *o, const char *condition, int loop, int64_t width, char *const *fetched);
 void put_staged(Emit *e, const Shape *s, const char *at, int64_t step, int64_t width);         /* stores them from `at` on, `step` apart */
 /* Fills a stage: element (wide, deep) is the operand at row or column first + wide and summed index k0 + deep of the axes v[]; 0 outside. */
 void stage_fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, const Stage *stage, int n_k, const Axis *v);
-void stage_fill_halo(Emit *e, const Shape *s);       /* a convolution's: [image][line][pixel][channel], the prologue once an element */
+/* May operand `side` be copied as it lies in memory, 16 bytes at a time? halo: a convolution's lines. */
+bool stage_copies(const Emit *e, const Shape *s, const Segment2 *g, char side);
+bool stage_copies_halo(const Emit *e, const Shape *s);
+int64_t halo_elements(const Shape *s);               /* of a convolution's stage */
+int64_t halo_pieces(const Emit *e, const Shape *s);  /* it is filled in so many pieces, each by a thread */
+/* Prints functions that fill it a piece at a time, alternately one of two: fetch_lines(k0, slot) begins a piece's loads, stage_lines(k0, slot) ends it. */
+void stage_halo_functions(Emit *e, const Shape *s);
+void stage_fill_halo(Emit *e, const Shape *s, bool copy);      /* a convolution's: [image][line][pixel][channel], the prologue once an element */
 const char *stage_halo_row(Emit *e, const Shape *s, const char *row);          /* where a row of the tile begins in it, for tap 0 */
 
 /* ---- emit_cuda_leaf.c ---- */

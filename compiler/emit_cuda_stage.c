@@ -13,7 +13,9 @@ Number precision_of(const Emit *e, const Operand *o)
     return x->op == OP_bf16 ? NUM_BF16 : x->op == OP_f16 ? NUM_F16 : x->op == OP_tf32 ? NUM_TF32 : NUM_F32;
 }
 
-/* Elements between lines of a stage, so that a warp's loads meet few banks twice. */
+/* Elements between lines of a stage, so that a warp's loads meet no bank twice. ldmatrix reads 8 rows of 16 bytes at a time, and the 32 banks are 8 such
+   places: lines of 32, 64 or 128 halves (4, 8, 16 places) with a gap of one place are 5, 9, 17 apart, odd all of them, so 8 rows lie in 8 places. Copies of
+   16 bytes go along the lines. In tf32 a lane reads a number: lines of 20 put rows g and depths t at banks 20 g + t, all different for 8 rows and 4 depths. */
 int64_t stage_pad(const Shape *s) { return !s->mma ? 0 : s->number == NUM_TF32 ? PAD_TF32 : PAD_MMA; }
 
 bool stage_half(const Shape *s) { return number_info[s->number].bytes == 2; }
@@ -139,8 +141,9 @@ static void reach_always(const Emit *e, KRef v, bool *seen)
     for (int i = 0; x->kind != K_SELECT && i < x->n_in; i++) reach_always(e, x->in[i], seen);
 }
 
-/* Prints loads and draws of `value` for all elements of a vector; their names go to e->tmp. The loop's variable is `first` meanwhile. */
-static void vector_loads(Emit *e, KRef value, int loop, int64_t width)
+/* Prints loads and draws of `value` for all elements of a vector; their names go to e->tmp. The loop's variable is `first` meanwhile.
+   fetched: per expression what holds it as it lies in memory, or NULL. */
+static void vector_loads(Emit *e, KRef value, int loop, int64_t width, char *const *fetched)
 {
     Kernel *k = e->k;
     bool *seen = xcalloc((size_t)k->n_expr, 1);
@@ -153,7 +156,8 @@ static void vector_loads(Emit *e, KRef value, int loop, int64_t width)
             line(e, "float %s[%lld];", name, (long long)width);
             Number type = e->l->buf[k->buf[x->slot]].type;
             const char *half = type == NUM_F32 ? "" : arena_printf(k->arena, "_%s", number_info[type].name);
-            line(e, "ect_load%lld%s(%s, &%s[%s]);", (long long)width, half, name, buffer_name(e, x->slot), index_text(e, x->index));
+            if (fetched && fetched[v]) line(e, "ect_spread8%s(%s, %s);", half, name, fetched[v]);
+            else line(e, "ect_load%lld%s(%s, &%s[%s]);", (long long)width, half, name, buffer_name(e, x->slot), index_text(e, x->index));
             e->tmp[v] = arena_printf(k->arena, "%s[q]", name);
         } else if (x->kind == K_LOAD && steady_index(k, x->index, loop, width)) {
             char *name = arena_printf(k->arena, "t%d", e->n_tmp++);
@@ -173,7 +177,7 @@ static void vector_loads(Emit *e, KRef value, int loop, int64_t width)
 }
 
 /* `value`, or value[width]: the operand's elements, 0 where the condition does not hold. loop: along which they lie, its variable being `first`. */
-void staged_value(Emit *e, const Operand *o, const char *condition, int loop, int64_t width)
+void staged_value(Emit *e, const Operand *o, const char *condition, int loop, int64_t width, char *const *fetched)
 {
     Kernel *k = e->k;
     if (width > 1) line(e, condition ? "float value[%lld] = {};" : "float value[%lld];", (long long)width);
@@ -185,7 +189,7 @@ void staged_value(Emit *e, const Operand *o, const char *condition, int loop, in
     if (width > 1) {
         const char *name = e->loop_name[loop], *first = arena_printf(k->arena, "%s_0", name);
         e->loop_name[loop] = first;
-        vector_loads(e, o->value, loop, width);
+        vector_loads(e, o->value, loop, width, fetched);
         e->loop_name[loop] = name;
         line(e, "#pragma unroll");
         open_block(e, "for (int q = 0; q < %lld; q++)", (long long)width);
@@ -219,6 +223,66 @@ const Axis *innermost(const Axis *v, int n)
     return n ? &v[n - 1] : NULL;
 }
 
+/* How a thread takes elements of an operand by rows or columns and depth: `width` of them along a role that lie side by side. loop: the role's, or -1. */
+typedef struct { bool wide_next; const Axis *along; int64_t width; int loop; } Pieces;
+
+static Pieces pieces_of(const Emit *e, const Shape *s, const Operand *o, char side, int n_k, const Axis *v)
+{
+    const Kernel *k = e->k;
+    const Axis *wide_axes = side == 'a' ? k->m : k->nn;
+    int n_wide = side == 'a' ? k->n_m : k->n_n;
+    Pieces p = {.wide_next = stage_contiguous(e, o, wide_axes, n_wide), .width = 1, .loop = -1};
+    bool deep_next = !p.wide_next && stage_contiguous(e, o, v, n_k);
+    p.along = p.wide_next ? innermost(wide_axes, n_wide) : innermost(v, n_k);
+    if (p.along) p.width = vector_width(e, s, o, p.along->role, p.along->size, p.wide_next || deep_next);
+    if (p.wide_next && (side == 'a' ? s->BM : s->BN) % p.width) p.width = 1;
+    if (p.width > 1) p.loop = o->loop[op_axis(o, p.along->role)];
+    return p;
+}
+
+int64_t halo_elements(const Shape *s) { return (s->halo.images * s->halo.SH * s->halo.SW * (s->BK + stage_pad(s)) + 7) / 8 * 8; }
+
+static int64_t halo_width(const Emit *e, const Shape *s)
+{
+    const Halo *h = &s->halo;
+    const Axis *along = innermost(h->inner, h->n_inner);
+    return along ? vector_width(e, s, &e->k->seg[0].a, along->role, along->size, stage_contiguous(e, &e->k->seg[0].a, h->inner, h->n_inner)) : 1;
+}
+
+int64_t halo_pieces(const Emit *e, const Shape *s) { return s->halo.images * s->halo.SH * s->halo.SW * (s->BK / halo_width(e, s)); }
+
+/* Is the operand in memory as it is multiplied, in pieces of 16 bytes along the loop? */
+static bool as_it_lies(const Emit *e, const Shape *s, const Operand *o, int loop, int64_t width)
+{
+    const Kernel *k = e->k;
+    const KExpr *x = &k->expr[o->value];
+    return width == 8 && x->kind == K_LOAD && e->l->buf[k->buf[x->slot]].type == s->number && aligned_index(k, x->index, loop, width);
+}
+
+bool stage_copies(const Emit *e, const Shape *s, const Segment2 *g, char side)
+{
+    const Operand *o = side == 'a' ? &g->a : &g->b;
+    if (!s->mma || !stage_half(s)) return false;
+    Pieces p = pieces_of(e, s, o, side, g->n_k, g->k);
+    return as_it_lies(e, s, o, p.loop, p.width);
+}
+
+bool stage_copies_halo(const Emit *e, const Shape *s)
+{
+    const Halo *h = &s->halo;
+    const Operand *o = &e->k->seg[0].a;
+    if (!s->mma || !stage_half(s) || halo_width(e, s) == 1) return false;
+    return as_it_lies(e, s, o, o->loop[op_axis(o, innermost(h->inner, h->n_inner)->role)], 8);
+}
+
+/* 16 bytes of the operand to a stage, by a copy that goes on while the thread does; 0 where the condition does not hold. */
+static void copy_piece(Emit *e, const Operand *o, const char *at, const char *condition)
+{
+    const KExpr *x = &e->k->expr[o->value];
+    line(e, "ect_cp_async16(&%s, &%s[%s], %s);", at, buffer_name(e, x->slot), index_text(e, x->index),
+         condition ? arena_printf(e->k->arena, strstr(condition, "&&") ? "(%s) ? 16 : 0" : "%s ? 16 : 0", condition) : "16");
+}
+
 /* Fills a stage: element (wide, deep) is the operand at row or column first + wide and summed index k0 + deep of the axes v[]; 0 outside. */
 void stage_fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, const Stage *stage, int n_k, const Axis *v)
 {
@@ -226,14 +290,14 @@ void stage_fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, 
     const Operand *o = side == 'a' ? &g->a : &g->b;
     const Axis *wide_axes = side == 'a' ? k->m : k->nn;
     int n_wide = side == 'a' ? k->n_m : k->n_n;
-    bool wide_next = stage_contiguous(e, o, wide_axes, n_wide), deep_next = !wide_next && stage_contiguous(e, o, v, n_k);
     int64_t K = axes_product(v, n_k), W = side == 'a' ? s->M : s->N, tile = side == 'a' ? s->BM : s->BN;
-    const Axis *along = wide_next ? innermost(wide_axes, n_wide) : innermost(v, n_k);
-    int64_t width = along ? vector_width(e, s, o, along->role, along->size, wide_next || deep_next) : 1;
-    if (wide_next && tile % width) width = 1;
-    int loop = width > 1 ? o->loop[op_axis(o, along->role)] : -1;
+    Pieces p = pieces_of(e, s, o, side, n_k, v);
+    bool wide_next = p.wide_next;
+    int64_t width = p.width;
+    Sym of_first = width > 1 && !stage->copy ? p.along->role : NULL;
     int64_t wides = wide_next ? stage->wide / width : stage->wide, deeps = wide_next ? s->BK : s->BK / width;
-    line(e, "/* operand %c%s with its prologue{{%c%d}}, 0 outside */", side, seg ? arena_printf(k->arena, " of segment %d", seg) : "", side, seg);
+    line(e, stage->copy ? "/* operand %c%s as it lies in memory{{%c%d}}, 0 outside */" : "/* operand %c%s with its prologue{{%c%d}}, 0 outside */", side, seg ? arena_printf(k->arena, " of segment %d", seg) : "", side, seg);
+    if (seg && s->ring) line(e, "#pragma unroll 1");                 /* a further segment is short, and what it keeps in registers is missing in all of the kernel */
     open_block(e, "for (int slot = threadIdx.x; slot < %lld; slot += %d)", (long long)(wides * deeps), CUDA_THREADS);
     const char *times = width > 1 ? arena_printf(k->arena, "*%lld", (long long)width) : "";
     if (wide_next) line(e, "const int wide = slot %% %lld%s, deep = slot / %lld;", (long long)wides, times, (long long)wides);
@@ -247,8 +311,8 @@ void stage_fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, 
     if (s->splits > 1 || K % s->BK) also(&inside, arena_printf(k->arena, "k_at < %s", k_end));
     const char *keep[MAX_AXES];
     for (int i = 0; i < o->n_axes; i++) keep[i] = e->loop_name[o->loop[i]];
-    decode_axes(e, o, side == 'a' ? "row_at" : "col_at", n_wide, wide_axes, width > 1 ? along->role : NULL);
-    decode_axes(e, o, "k_at", n_k, v, width > 1 ? along->role : NULL);
+    decode_axes(e, o, side == 'a' ? "row_at" : "col_at", n_wide, wide_axes, of_first);
+    decode_axes(e, o, "k_at", n_k, v, of_first);
     for (int i = 0; i < o->n_axes; i++) {
         const Tap *t = tap_on(o, o->outer[i]);
         if (!t) continue;
@@ -264,28 +328,32 @@ void stage_fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, 
         also(&inside, arena_printf(k->arena, "%s >= 0 && %s < %lld", in, in, (long long)t->in));
         e->loop_name[o->loop[i]] = in;
     }
-    staged_value(e, o, inside.s, loop, width);
-    for (int i = 0; i < o->n_axes; i++) e->loop_name[o->loop[i]] = keep[i];
     int64_t pad = stage_pad(s);
-    put_staged(e, s, stage_at(e, s, stage, "wide", "deep"), stage->rows_inner == wide_next ? 1 : stage->rows_inner ? stage->wide + pad : stage->depth + pad, width);
+    const char *at = stage_at(e, s, stage, "wide", "deep");
+    if (stage->copy) copy_piece(e, o, at, inside.s);
+    else staged_value(e, o, inside.s, p.loop, width, NULL);
+    for (int i = 0; i < o->n_axes; i++) e->loop_name[o->loop[i]] = keep[i];
+    if (!stage->copy) put_staged(e, s, at, stage->rows_inner == wide_next ? 1 : stage->rows_inner ? stage->wide + pad : stage->depth + pad, width);
     close_block(e);
     sb_free(&inside);
 }
 
-/* Fills the stage of a convolution: [image][line][pixel][channel], the prologue once an element. */
-void stage_fill_halo(Emit *e, const Shape *s)
+/* ---- a convolution's lines ---- */
+/* What is done with a piece: a copy to a_to begins; loads of what it is made of begin, to the variables fetched[]; it goes to the stage. */
+typedef enum { PIECE_COPIED, PIECE_FETCHED, PIECE_STAGED } PieceStep;
+
+/* Piece `slot` of the stage of channels k0 and up: [image][line][pixel][channel], the prologue once an element. */
+static void halo_piece(Emit *e, const Shape *s, PieceStep what, const char *to, char *const *fetched)
 {
     Kernel *k = e->k;
     const Halo *h = &s->halo;
     const Operand *o = &k->seg[0].a;
     const Axis *along = innermost(h->inner, h->n_inner);
-    int64_t width = along ? vector_width(e, s, o, along->role, along->size, stage_contiguous(e, o, h->inner, h->n_inner)) : 1;
+    int64_t width = halo_width(e, s);
     int loop = width > 1 ? o->loop[op_axis(o, along->role)] : -1;
     int64_t pitch = s->BK + stage_pad(s), deeps = s->BK / width, per_line = h->SW * deeps, per_image = per_line * h->SH;
     int others = k->n_m - (h->h ? 2 : 1);
-    line(e, "/* operand a with its prologue{{a0}}, once an element, 0 outside: [%lld images][%lld lines][%lld pixels][%lld channels] */", (long long)h->images, (long long)h->SH,
-         (long long)h->SW, (long long)s->BK);
-    open_block(e, "for (int slot = threadIdx.x; slot < %lld; slot += %d)", (long long)(per_image * h->images), CUDA_THREADS);
+    Sym of_first = width > 1 && what == PIECE_STAGED ? along->role : NULL;
     line(e, "const int deep = slot %% %lld%s;", (long long)deeps, width > 1 ? arena_printf(k->arena, "*%lld", (long long)width) : "");
     line(e, "const int k_at = k0 + deep;");
     line(e, "const int w_in = slot / %lld %% %lld - %lld;", (long long)deeps, (long long)h->SW, (long long)h->left_w);
@@ -303,18 +371,76 @@ void stage_fill_halo(Emit *e, const Shape *s)
         decode_axes(e, o, "image", others, k->m, NULL);
     }
     if (h->depth % s->BK) also(&inside, arena_printf(k->arena, "k_at < %lld", (long long)h->depth));
-    decode_axes(e, o, "k_at", h->n_inner, h->inner, width > 1 ? along->role : NULL);
+    decode_axes(e, o, "k_at", h->n_inner, h->inner, of_first);
     const char *keep[MAX_AXES];
     for (int i = 0; i < o->n_axes; i++) {
         const Tap *t = tap_on(o, o->outer[i]);
         keep[i] = e->loop_name[o->loop[i]];
         if (t) e->loop_name[o->loop[i]] = t == h->w ? "w_in" : "h_in";
     }
-    staged_value(e, o, inside.s, loop, width);
+    const char *at = arena_printf(k->arena, "%s[slot / %lld*%lld + deep]", to, (long long)deeps, (long long)pitch);
+    if (what == PIECE_COPIED) copy_piece(e, o, at, inside.s);
+    else if (what == PIECE_STAGED) staged_value(e, o, inside.s, loop, width, fetched);
+    else {
+        open_block(e, "if (%s)", inside.s);
+        for (KRef v = 1; v < (KRef)k->n_expr; v++)
+            if (fetched[v]) line(e, "%s = ect_fetch8(&%s[%s]);", fetched[v], buffer_name(e, k->expr[v].slot), index_text(e, k->expr[v].index));
+        close_block(e);
+    }
     for (int i = 0; i < o->n_axes; i++) e->loop_name[o->loop[i]] = keep[i];
-    put_staged(e, s, arena_printf(k->arena, "a_tile[slot / %lld*%lld + deep]", (long long)deeps, (long long)pitch), 1, width);
-    close_block(e);
+    if (what == PIECE_STAGED) put_staged(e, s, at, 1, width);
     sb_free(&inside);
+}
+
+void stage_fill_halo(Emit *e, const Shape *s, bool copy)
+{
+    const Halo *h = &s->halo;
+    line(e, "/* operand a %s, 0 outside: [%lld images][%lld lines][%lld pixels][%lld channels] */", copy ? "as it lies in memory{{a0}}" : "with its prologue{{a0}}, once an element",
+         (long long)h->images, (long long)h->SH, (long long)h->SW, (long long)s->BK);
+    if (copy) line(e, "#pragma unroll 1");           /* once in all taps: not worth registers */
+    open_block(e, "for (int slot = threadIdx.x; slot < %lld; slot += %d)", (long long)halo_pieces(e, s), CUDA_THREADS);
+    halo_piece(e, s, copy ? PIECE_COPIED : PIECE_STAGED, copy ? "a_to" : "a_tile", NULL);
+    close_block(e);
+}
+
+/* What a piece is made of that comes from memory in 2 bytes: name per expression, or NULL. */
+static char **fetched_of(const Emit *e, const Shape *s)
+{
+    Kernel *k = e->k;
+    const Operand *o = &k->seg[0].a;
+    int loop = o->loop[op_axis(o, innermost(s->halo.inner, s->halo.n_inner)->role)], n = 0;
+    char **name = xcalloc((size_t)k->n_expr, sizeof *name);
+    bool *seen = xcalloc((size_t)k->n_expr, 1);
+    reach_always(e, o->value, seen);
+    for (KRef v = 1; v < (KRef)k->n_expr; v++) {
+        const KExpr *x = &k->expr[v];
+        if (seen[v] && x->kind == K_LOAD && number_info[e->l->buf[k->buf[x->slot]].type].bytes == 2 && aligned_index(k, x->index, loop, 8))
+            name[v] = arena_printf(k->arena, "%s_next%s", buffer_name(e, x->slot), n++ ? arena_printf(k->arena, "%d", n) : "");
+    }
+    free(seen);
+    return name;
+}
+
+void stage_halo_functions(Emit *e, const Shape *s)
+{
+    const Halo *h = &s->halo;
+    char **fetched = fetched_of(e, s);
+    for (KRef v = 1; v < (KRef)e->k->n_expr; v++) if (fetched[v]) line(e, "ect_half8 %s = {};  /* on its way */", fetched[v]);
+    line(e, "/* begins the loads of a piece of operand a: of channels k0 and up */");
+    line(e, "const auto fetch_lines = [&](int k0, int slot) {");
+    e->indent++;
+    halo_piece(e, s, PIECE_FETCHED, "", fetched);
+    e->indent--;
+    line(e, "};");
+    line(e, "/* operand a with its prologue{{a0}}, once an element, 0 outside: [2 stages][%lld images][%lld lines][%lld pixels][%lld channels] */", (long long)h->images, (long long)h->SH,
+         (long long)h->SW, (long long)s->BK);
+    line(e, "const auto stage_lines = [&](int k0, int slot) {");
+    e->indent++;
+    line(e, "%s *const a_to = a_tile + k0 / %lld %% 2*%lld;", stage_type(s), (long long)s->BK, (long long)halo_elements(s));
+    halo_piece(e, s, PIECE_STAGED, "a_to", fetched);
+    e->indent--;
+    line(e, "};");
+    free(fetched);
 }
 
 /* Where a row of the tile begins in that stage, for tap 0. */

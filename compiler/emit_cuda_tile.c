@@ -276,7 +276,8 @@ void cuda_tile_begin(Emit *e, const CudaTile *t)
         declare_sums(e, "[SHARE]");
         return;
     }
-    line(e, "enum { COLUMNS = %lld, WIDTH = %lld, LANES = %lld };  /* a column for each thread, LANES threads share its rows */", (long long)t->columns, (long long)t->width,
+    const char *columns = ragged(t) ? arena_printf(e->k->arena, "COLUMNS = %lld, ", (long long)t->columns) : "";
+    line(e, "enum { %sWIDTH = %lld, LANES = %lld };  /* a column for each thread, LANES threads share its rows */", columns, (long long)t->width,
          (long long)(CUDA_THREADS / t->width));
     line(e, "const int col = %s + threadIdx.x %% WIDTH;", t->column0);
     line(e, "const int lane = threadIdx.x / WIDTH;");

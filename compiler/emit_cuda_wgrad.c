@@ -161,7 +161,7 @@ static void fill(Emit *e, const Shape *s, const Wgrad *g, char side)
         if (o->outer[i] == g->w->axis) e->loop_name[o->loop[i]] = w;
         else if (g->h && o->outer[i] == g->h->axis) e->loop_name[o->loop[i]] = h;
     }
-    staged_value(e, o, inside.s, loop, width);
+    staged_value(e, o, inside.s, loop, width, NULL);
     for (int i = 0; i < o->n_axes; i++) e->loop_name[o->loop[i]] = keep[i];
     put_staged(e, s, arena_printf(k->arena, "%c_next[slot / %lld*%lld + wide]", side, (long long)wides, (long long)(tile + pad_of(s))), 1, width);
     close_block(e);

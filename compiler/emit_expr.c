@@ -127,7 +127,7 @@ const char *buffer_name(const Emit *e, int slot)
     const Buffer *b = &e->l->buf[e->k->buf[slot]];
     for (int i = 0; i < e->k->n_store; i++)
         if (e->k->store[i].slot == slot) return arena_printf(e->k->arena, "y%d", slot);
-    return arena_printf(e->k->arena, "%c%d", b->kind == BUF_PARAM ? 'w' : 'x', slot);
+    return arena_printf(e->k->arena, "%c%d", weight_buffer(b) ? 'w' : 'x', slot);
 }
 
 static void print_const(Emit *e, double v)

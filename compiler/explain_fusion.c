@@ -130,7 +130,7 @@ static void print_buffers(const Explain *e, const Kernel *k, bool written)
         fprintf(e->out, "  %-10s%-9s  ", !first ? "" : written ? "writes" : "reads", bytes_text(text, sizeof text, buffer_bytes(b)));
         first = false;
         Ref r = node_in(e, k->buf[i]);
-        if (b->kind == BUF_PARAM) fprintf(e->out, "parameter %s", b->name);
+        if (weight_buffer(b)) fprintf(e->out, "parameter %s", b->name);
         else if (!r) fprintf(e->out, "%s%s", b->name, !strncmp(b->name, "all.", 4) ? ", that of every row" : "");
         else {
             fprintf(e->out, "%s ", b->name);

@@ -34,7 +34,7 @@ static Job *dependences(const Lowered *l)
         const Kernel *k = job[i].k = l->kernel[i];
         job[i].done = own != i;
         for (int s = 0; s < k->n_buf; s++) {
-            int w = writer[k->buf[s]];
+            int w = writer[memory_of(l, k->buf[s])];
             bool there = w < 0 || w == own;
             for (int q = 0; q < job[own].n_in && !there; q++) there = job[own].in[q] == w;
             if (!there) { vec_push(job[own].in, job[own].n_in, job[own].in_cap, w); job[w].readers++; job[own].waits++; }

@@ -41,6 +41,7 @@ typedef struct {
     BufKind kind; Sym name, set;
     int64_t elements, offset;                        /* offset: arena (f32 elements), or into the flat arrays */
     Number type;                                     /* of its elements; not NUM_F32: only in the arena */
+    int whole; int64_t from;                         /* 1 + the arena buffer that it is a part of, from that element on; 0: it has memory of its own */
     Layout layout;                                   /* physical */
     TensorDecl decl;                                 /* input, output, carry: declared axes */
     int first, last;                                 /* life, in steps */
@@ -158,6 +159,8 @@ Ranks *layout_ranks(const Module *m, const Graph *g, const Layout *params);   /*
 bool pointwise_contract(const Graph *g, const Node *n);
 
 int64_t buffer_size(const Buffer *b);                /* lower.c; in f32 elements */
+bool weight_buffer(const Buffer *b);                     /* lower.c; a parameter, or its image in 2 bytes */
+int memory_of(const Lowered *l, int buf);            /* lower.c; the buffer itself, or the one that it is a part of */
 
 /* marks.c */
 void marks_add(KernelText *t, const Lowered *l, const Kernel *k);              /* the lines of one instance */

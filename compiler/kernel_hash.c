@@ -72,7 +72,7 @@ uint64_t kernel_hash(const Lowered *l, const Kernel *k)
     for (int i = 0; i < k->n_col; i++) num(&h, k->col[i]);
     for (int i = 0; i < k->n_buf; i++) {
         const Buffer *b = &l->buf[k->buf[i]];
-        num(&h, b->kind == BUF_PARAM);
+        num(&h, weight_buffer(b));
         num(&h, b->type);
         axes(&h, b->layout.n, b->layout.axis);
     }

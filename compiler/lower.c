@@ -23,6 +23,9 @@ static int64_t layout_elements(const Layout *l)
     return e;
 }
 
+bool weight_buffer(const Buffer *b) { return b->kind == BUF_PARAM || b->whole; }
+int memory_of(const Lowered *l, int buf) { return l->buf[buf].whole ? l->buf[buf].whole - 1 : buf; }
+
 int64_t buffer_size(const Buffer *b) { return (b->elements * number_info[b->type].bytes + 3) / 4; }
 
 /* ---- storage precision ---- */
@@ -449,7 +452,7 @@ KRef resolve(Lower *c, Ref r, const IRef *idx)
             const Layout *pl = &c->l->params[n->a.param.index];
             Buffer b = {.kind = BUF_PARAM, .name = c->l->m->params[n->a.param.index].name, .set = n->a.param.set,
                         .offset = param_offset(c->l->m, n->a.param.index), .layout = *pl, .elements = layout_elements(pl)};
-            v = load(c, add_buffer(c->l, b), n, idx);
+            v = load(c, c->halve != NUM_F32 ? image_part(c, b) : add_buffer(c->l, b), n, idx);
         }
         }
         break;
@@ -764,6 +767,12 @@ void lives(Lowered *l)
                 b->last = i;
             }
         }
+    for (int i = 0; i < l->n_buf; i++) {             /* what a part is used for, its memory is */
+        Buffer *b = &l->buf[i], *whole = &l->buf[memory_of(l, i)];
+        if (!b->whole || b->first < 0) continue;
+        b->first = whole->first;
+        whole->last = MAX(whole->last, b->last);
+    }
 }
 
 static void finish(Lowered *l)
@@ -858,6 +867,7 @@ static Lowered *lower_graph(const Module *m, Program *p, Segment *s, const Layou
     lower_groups(&c);
     for (int i = 0; i < g->n_out; i++)
         if (copied[i]) lower_map(&c, g->out[i].ref, out_buf[i], as[i]);
+    write_images(&c);
     placer_close(&c.placer);
     free(bound); free(c.memo); free(c.local); free(c.known); free(c.more); free(as); free(copied); free(out_buf);
     free(ranks);

@@ -1,4 +1,4 @@
-/* Shared by lower.c (expressions, maps) and lower_reduce.c (reductions, contractions): the state while one kernel is built. */
+/* Shared by lower.c (expressions, maps), lower_weights.c (parameters in 2 bytes) and lower_reduce.c (reductions, contractions): the state while one kernel is built. */
 #ifndef ECT_LOWER_H
 #define ECT_LOWER_H
 #include "compiler/fuse.h"
@@ -10,6 +10,7 @@ typedef struct {
     const Layout *params;
     Number precision;                                /* the plan's */
     bool all_rows;                                   /* lower_segment_all_rows */
+    Number halve;                                    /* parameters are read from their image in this one; NUM_F32: as they are */
     Kernel *k;
     const Ref *bound;                                /* per node: how many of its rows are wanted (compact_bounds) */
     Ref root;                                        /* node being computed, if it is held */
@@ -40,6 +41,10 @@ KRef rounded(Lower *c, Number to, KRef v, Ref r);    /* v rounded, for node r */
 KRef as_stored(Lower *c, Ref r, KRef v);             /* v as whoever reads it from r's buffer will see it */
 KRef resolve_at(Lower *c, Ref r, const Place *p);
 void store_member(Lower *c, Ref r, const Place *p, KRef v, Level level);
+/* lower_weights.c: parameters in 2 bytes */
+bool plain_weight(const Graph *g, Ref r);            /* a parameter as it is, or some of it in another order */
+int image_part(Lower *c, Buffer p);                  /* the part of an image of the parameters that holds the one which buffer p is */
+void write_images(Lower *c);                         /* kernels that write the images, in front of all others */
 /* lower_reduce.c: kernels with reductions */
 void lower_sums(Lower *c, const Group *g, const char *reason);
 bool lower_pass(Lower *c, const Group *g);           /* false, and nothing done: its reductions do not cut the domain so */

@@ -333,7 +333,10 @@ static void operand_value(Lower *c, Operand *o, Number to, bool share)
     }
     c->n_memo = 0;
     c->root = 0;
+    c->halve = number_info[to].bytes == 2 && plain_weight(c->l->g, o->node) ? to : NUM_F32;
     o->value = resolve(c, o->node, idx);
+    c->halve = NUM_F32;
+    c->n_memo = 0;
     const KExpr *e = &k->expr[o->value];
     Number from = e->kind == K_LOAD ? c->l->buf[k->buf[e->slot]].type : NUM_F32;
     if (to != from) {

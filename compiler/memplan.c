@@ -14,7 +14,7 @@ void memplan_segment(Lowered *l)
 {
     int *order = xmalloc(sizeof(int) * (size_t)(l->n_buf + 1)), n = 0;
     for (int i = 0; i < l->n_buf; i++)
-        if (l->buf[i].kind == BUF_ARENA && l->buf[i].first >= 0) order[n++] = i;
+        if (l->buf[i].kind == BUF_ARENA && l->buf[i].first >= 0 && !l->buf[i].whole) order[n++] = i;
     for (int i = 1; i < n; i++)                      /* stable: size, then creation order */
         for (int j = i; j > 0 && buffer_size(&l->buf[order[j]]) > buffer_size(&l->buf[order[j - 1]]); j--) {
             int x = order[j]; order[j] = order[j - 1]; order[j - 1] = x;
@@ -36,6 +36,10 @@ void memplan_segment(Lowered *l)
         }
         b->offset = at;
         l->arena_elements = MAX(l->arena_elements, at + size);
+    }
+    for (int i = 0; i < l->n_buf; i++) {
+        Buffer *b = &l->buf[i];
+        if (b->whole) b->offset = l->buf[memory_of(l, i)].offset + b->from * number_info[b->type].bytes / 4;
     }
     free(order);
     free(busy);

@@ -36,7 +36,7 @@ static void know_order(Pairs *p)
         uint64_t *mine = p->above + (size_t)i * (size_t)p->words;
         const Kernel *k = l->kernel[i];
         for (int s = 0; s < k->n_buf; s++) {
-            int w = p->writer[k->buf[s]];
+            int w = p->writer[memory_of(l, k->buf[s])];
             if (w < 0 || w == i) continue;
             for (int q = 0; q < p->words; q++) mine[q] |= p->above[(size_t)w * (size_t)p->words + (size_t)q];
             mine[w / 64] |= 1ull << (w % 64);
@@ -53,7 +53,7 @@ static bool same_layer(const Pairs *p, int i, int j)
     for (int s = 0; s < a->n_buf; s++) {
         int x = a->buf[s], y = b->buf[s];
         if (stored(a, s)) continue;
-        if (x == y) { weights |= p->l->buf[x].kind == BUF_PARAM && p->l->buf[x].layout.n > 1; continue; }
+        if (x == y) { weights |= weight_buffer(&p->l->buf[x]) && p->l->buf[x].layout.n > 1; continue; }
         int from = p->writer[x], to = p->writer[y];
         bool pair = from >= 0 && to >= 0 && p->mate[from] == to;
         twins |= pair;

@@ -66,10 +66,11 @@ static void json_segment(Writer *w, Lowered *l, const Segment *s, const char *ph
         sb_printf(j, "%s\n        {", i ? "," : "");
         json_field(j, "name", b->name ? b->name : "");
         sb_printf(j, ", \"kind\": \"%s\", \"elements\": %lld", buf_kind[b->kind], (long long)b->elements);
-        if (b->kind == BUF_PARAM) { sb_puts(j, ", "); json_field(j, "set", b->set); }
+        if (weight_buffer(b)) { sb_puts(j, ", "); json_field(j, "set", b->set); }
         if (b->kind == BUF_PARAM || b->kind == BUF_GRAD || b->kind == BUF_ARENA) sb_printf(j, ", \"offset\": %lld", (long long)b->offset);
         if (b->type != NUM_F32) sb_printf(j, ", \"type\": \"%s\"", number_info[b->type].name);
         if (b->kind == BUF_ARENA) sb_printf(j, ", \"first\": %d, \"last\": %d", b->first, b->last);
+        if (b->whole) sb_printf(j, ", \"within\": %d", b->whole - 1);
         if (b->kind == BUF_INPUT || b->kind == BUF_OUTPUT || b->kind == BUF_CARRY) { sb_puts(j, ", "); json_axes(j, b->decl.n_axes, b->decl.axes); }
         sb_puts(j, "}");
     }
@@ -185,12 +186,12 @@ static void kernel_head(StrBuf *b, const KernelText *t)
 {
     const Kernel *k = t->k;
     sb_printf(b, "/* %s: %s", k->name, class_name(k));
-    sb_puts(b, "\n   source     ");
+    if (t->n_src) sb_puts(b, "\n   source     ");
     for (int i = 0; i < t->n_src; i++) sb_printf(b, "%s%s", i ? ", " : "", t->src[i]);
     sb_printf(b, "\n   instances  %d", t->n_inst);
     for (int i = 0; i < t->n_inst && i < 6; i++) sb_printf(b, "%s%s", i ? ", " : ": ", t->inst[i]);
     if (t->n_inst > 6) sb_puts(b, ", ...");
-    sb_puts(b, "\n   computes  ");
+    sb_printf(b, "\n   computes  %s%s", k->n_nodes || !k->reason ? "" : " ", k->n_nodes || !k->reason ? "" : k->reason);
     for (int i = 0; i < k->n_nodes && i < 8; i++) {
         const Node *n = N(t->l->g, k->nodes[i]);
         sb_printf(b, " %s [", op_info[n->op].name);
@@ -205,7 +206,7 @@ static char *kernel_file(const KernelText *t)
 {
     StrBuf b = {0};
     kernel_head(&b, t);
-    if (t->k->reason) sb_printf(&b, "\n   leaf       %s", t->k->reason);
+    if (t->k->reason && t->k->n_nodes) sb_printf(&b, "\n   leaf       %s", t->k->reason);
     sb_puts(&b, " */\n#include \"prelude.h\"\n\n");
     marks_print(&b, t, t->k->body);
     return b.s;

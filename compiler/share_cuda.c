@@ -198,7 +198,7 @@ static void find_free(Tokens *t, const KernelText *text)
         if (buffer >= 0) find_index(t, i, buffer);
         if (k->free) continue;
         if (decode && declared && !(k->n == 1 && k->at[0] <= '1')) find_decode(t, i, declared, small);
-        else if (is(op, "<") && (is(&t->tok[w], "k0") || is(&t->tok[w], "piece") || is(&t->tok[w], "term") || (cls == KERNEL_PASS && is(&t->tok[w], "local")))) free_number(k, words("", &t->tok[w], "_end"));
+        else if (is(op, "<") && (is(&t->tok[w], "k0") || is(&t->tok[w], "turn") || is(&t->tok[w], "piece") || is(&t->tok[w], "term") || (cls == KERNEL_PASS && is(&t->tok[w], "local")))) free_number(k, words("", &t->tok[w], "_end"));
         else if (is(op, "=") && is(&t->tok[p - 1], "+") && is(&t->tok[p - 3], "piece")) free_number(k, xstrdup("piece_step"));
         else if (is(op, "*") && is(&t->tok[w], "wanted")) free_number(k, xstrdup("wanted_step"));
         if (k->free || !small || fixed || (k->n == 1 && k->at[0] <= '1')) continue;

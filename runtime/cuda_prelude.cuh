@@ -42,12 +42,17 @@ ECT_INLINE void ect_load4(float *to, const float *from)
     to[0] = v.x; to[1] = v.y; to[2] = v.z; to[3] = v.w;
 }
 ECT_INLINE void ect_store4(float *to, const float *from) { *(float4 *)to = make_float4(from[0], from[1], from[2], from[3]); }
-ECT_INLINE void ect_load8_bf16(float *to, const ect_bf16_t *from)
+/* 8 elements as they lie in memory: they may be on their way while the thread does other things, until they are spread. */
+struct ect_half8 { ect_u32 pair[4]; };
+ECT_INLINE ect_half8 ect_fetch8(const ect_bf16_t *from)
 {
     const uint4 v = *(const uint4 *)from;
-    const ect_u32 pair[4] = {v.x, v.y, v.z, v.w};
+    return {{v.x, v.y, v.z, v.w}};
+}
+ECT_INLINE void ect_spread8_bf16(float *to, const ect_half8 &from)
+{
     ECT_UNROLL(4)
-    for (int i = 0; i < 4; i++) { to[2 * i] = ect_from_bits(pair[i] << 16); to[2 * i + 1] = ect_from_bits(pair[i] & 0xffff0000u); }
+    for (int i = 0; i < 4; i++) { to[2 * i] = ect_from_bits(from.pair[i] << 16); to[2 * i + 1] = ect_from_bits(from.pair[i] & 0xffff0000u); }
 }
 /* Of values that are bf16 already. */
 ECT_INLINE void ect_keep8_bf16(ect_bf16_t *to, const float *from)
@@ -57,12 +62,10 @@ ECT_INLINE void ect_keep8_bf16(ect_bf16_t *to, const float *from)
     for (int i = 0; i < 4; i++) pair[i] = ect_bits(from[2 * i]) >> 16 | (ect_bits(from[2 * i + 1]) & 0xffff0000u);
     *(uint4 *)to = make_uint4(pair[0], pair[1], pair[2], pair[3]);
 }
-ECT_INLINE void ect_load8_f16(float *to, const ect_f16_t *from)
+ECT_INLINE void ect_spread8_f16(float *to, const ect_half8 &from)
 {
-    const uint4 v = *(const uint4 *)from;
-    const ect_u32 pair[4] = {v.x, v.y, v.z, v.w};
     ECT_UNROLL(4)
-    for (int i = 0; i < 4; i++) { to[2 * i] = ect_load_f16((ect_f16_t)pair[i]); to[2 * i + 1] = ect_load_f16((ect_f16_t)(pair[i] >> 16)); }
+    for (int i = 0; i < 4; i++) { to[2 * i] = ect_load_f16((ect_f16_t)from.pair[i]); to[2 * i + 1] = ect_load_f16((ect_f16_t)(from.pair[i] >> 16)); }
 }
 ECT_INLINE void ect_store8_f16(ect_f16_t *to, const float *from)
 {
@@ -85,17 +88,26 @@ ECT_INLINE void ect_store4(float *to, const float *from)
 {
     for (int i = 0; i < 4; i++) to[i] = from[i];
 }
-ECT_INLINE void ect_load8_bf16(float *to, const ect_bf16_t *from)
+struct ect_half8 { ect_bf16_t x[8]; };
+ECT_INLINE ect_half8 ect_fetch8(const ect_bf16_t *from)
 {
-    for (int i = 0; i < 8; i++) to[i] = ect_load_bf16(from[i]);
+    ect_half8 v;
+    for (int i = 0; i < 8; i++) v.x[i] = from[i];
+    return v;
 }
+ECT_INLINE void ect_spread8_bf16(float *to, const ect_half8 &from)
+{
+    for (int i = 0; i < 8; i++) to[i] = ect_load_bf16(from.x[i]);
+}
+ECT_INLINE void ect_spread8_f16(float *to, const ect_half8 &from) { ect_spread8_bf16(to, from); }
 ECT_INLINE void ect_keep8_bf16(ect_bf16_t *to, const float *from)
 {
     for (int i = 0; i < 8; i++) ect_store_bf16(to + i, from[i]);
 }
-ECT_INLINE void ect_load8_f16(float *to, const ect_f16_t *from) { ect_load8_bf16(to, from); }
 ECT_INLINE void ect_store8_f16(ect_f16_t *to, const float *from) { ect_keep8_bf16(to, from); }
 #endif
+ECT_INLINE void ect_load8_bf16(float *to, const ect_bf16_t *from) { ect_spread8_bf16(to, ect_fetch8(from)); }
+ECT_INLINE void ect_load8_f16(float *to, const ect_f16_t *from) { ect_spread8_f16(to, ect_fetch8(from)); }
 ECT_INLINE void ect_load8(float *to, const float *from) { ect_load4(to, from); ect_load4(to + 4, from + 4); }
 ECT_INLINE void ect_load4_bf16(float *to, const ect_bf16_t *from)
 {

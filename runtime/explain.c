@@ -186,17 +186,6 @@ static void print_parameters(const Plan *p)
     table_print(&t, 0);
     printf("%d tensors, %lld elements\n", p->n_params, (long long)total);
 }
-/* First and last step that uses each buffer. */
-static void lifetimes(const PlanSegment *s, int *first, int *last)
-{
-    for (int i = 0; i < s->n_buffers; i++) first[i] = last[i] = -1;
-    for (int i = 0; i < s->n_steps; i++)
-        for (int k = 0; k < s->step[i].n_buffers; k++) {
-            int b = s->step[i].buffer[k];
-            if (first[b] < 0) first[b] = i;
-            last[b] = i;
-        }
-}
 /* What `train` is to take beside its data set. */
 static void print_peak(const Plan *p)
 {
@@ -214,23 +203,18 @@ static void print_memory(const Plan *p)
         for (int k = 0; k < p->program[i].n_segments; k++) {
             const PlanSegment *s = &p->program[i].segment[k];
             printf("\nsegment %s: arena %.1f MB\n", s->name, mb(s->peak_bytes));
-            int *first = xmalloc(((size_t)s->n_buffers + 1) * sizeof *first),
-                *last = xmalloc(((size_t)s->n_buffers + 1) * sizeof *last);
-            lifetimes(s, first, last);
             Table t = {.columns = 5, .align = "lrlrl"};
             static const char *const head[] = {"  buffer", "bytes", "type", "offset", "steps"};
             table_head(&t, head);
             for (int b = 0; b < s->n_buffers; b++) {
-                if (s->buffer[b].kind != BUF_ARENA) continue;
+                if (s->buffer[b].kind != BUF_ARENA || s->buffer[b].within >= 0) continue;
                 table_cell(&t, "  %s", s->buffer[b].name);
                 table_cell(&t, "%lld", (long long)s->buffer[b].elements * number_info[s->buffer[b].type].bytes);
                 table_cell(&t, "%s", number_info[s->buffer[b].type].name);
                 table_cell(&t, "%lld", (long long)s->buffer[b].offset * 4);
-                table_cell(&t, "%d .. %d", first[b], last[b]);
+                table_cell(&t, "%d .. %d", s->buffer[b].first, s->buffer[b].last);
             }
             table_print(&t, 0);
-            free(first);
-            free(last);
         }
 }
 

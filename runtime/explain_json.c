@@ -37,7 +37,7 @@ static void json_segment(StrBuf *b, const Plan *p, const PlanSegment *s, bool me
     sb_puts(b, memory ? "\"buffers\": [" : "\"steps\": [");
     bool comma = false;
     for (int i = 0; memory && i < s->n_buffers; i++) {
-        if (s->buffer[i].kind != BUF_ARENA) continue;
+        if (s->buffer[i].kind != BUF_ARENA || s->buffer[i].within >= 0) continue;
         sb_puts(b, comma ? ",\n     {\"name\": " : "\n     {\"name\": ");
         sb_json_string(b, s->buffer[i].name);
         sb_printf(b, ", \"type\": \"%s\", \"offset\": %lld, \"bytes\": %lld}", number_info[s->buffer[i].type].name,

@@ -76,10 +76,11 @@ typedef struct {
     BufKind kind;
     Number type;                                     /* of its elements; not NUM_F32: only in the arena */
     int64_t elements, offset;                        /* offset: arena (elements of f32), param, grad; 0 for the others */
-    int set;                                         /* param: index into sets */
+    int set;                                         /* param, part of an image of parameters: index into sets; -1 for the others */
     int state;                                       /* state: index into states */
     int io; /* input, output: index into the program's inputs, outputs; carry: into its carries */
     int first, last;                                 /* arena: first and last step that uses it, -1 when none does; -1 for the others */
+    int within;                                      /* arena: the image of all parameters that it, a parameter's, is a part of; -1: none */
     PlanShape shape;                                 /* input, output, carry; n = 0 otherwise */
 } PlanBuffer;
 typedef enum { PLAN_UNIFORM, PLAN_NORMAL, PLAN_BERNOULLI } PlanDrawKind;

@@ -53,7 +53,7 @@ static void read_buffer(PlanReader *r, const json_t *o, PlanBuffer *b, Scope *s,
     b->name = plan_str(r, o, "name");
     const char *kind = plan_str(r, o, "kind");
     b->elements = plan_int(r, o, "elements", 0, MAX_ELEMENTS);
-    b->set = b->state = b->io = b->first = b->last = -1;
+    b->set = b->state = b->io = b->first = b->last = b->within = -1;
     size_t k = 0;
     while (k < COUNT(kinds) && strcmp(kinds[k].name, kind)) k++;
     if (k == COUNT(kinds)) plan_bad(r, "`%s` is no kind of buffer", kind);
@@ -78,6 +78,10 @@ static void read_buffer(PlanReader *r, const json_t *o, PlanBuffer *b, Scope *s,
         if (b->offset * 4 + b->elements * number_info[b->type].bytes > seg->peak_bytes) plan_bad(r, "it ends beyond the arena's `peak_bytes`");
         b->first = (int)plan_int(r, o, "first", -1, seg->n_steps - 1);
         b->last = (int)plan_int(r, o, "last", b->first, b->first < 0 ? -1 : seg->n_steps - 1);
+        if (!json_object_get(o, "within")) break;
+        b->within = (int)plan_int(r, o, "within", 0, seg->n_buffers - 1);
+        b->set = find_string(p->set, p->n_sets, plan_str(r, o, "set"));
+        if (b->set < 0) plan_bad(r, "its `set` is not in `sets`");
         break;
     case BUF_PARAM:
         b->set = find_string(p->set, p->n_sets, plan_str(r, o, "set"));

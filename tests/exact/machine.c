@@ -107,7 +107,8 @@ static Region *region_new(const Plan *plan, const PlanSegment *segment, const Te
     for (int i = 0; i < p->n_outputs; i++) if (t->out[i]) add_area(r, t->out[i], shape_elements(&p->output[i].shape));
     for (int i = 0; i < p->n_carries; i++) add_area(r, t->carry[i], shape_elements(&p->carry[i].shape));
     r->cells += GUARD;
-    r->cell = xcalloc((size_t)r->cells, sizeof *r->cell);
+    r->cell = aligned_alloc(16 * FP_SCALE, (size_t)r->cells * sizeof *r->cell);         /* as far as 16 bytes are aligned for */
+    if (!r->cell) die("exact mode: no memory for %lld numbers", (long long)r->cells);
     for (int64_t i = 0; i < r->cells; i++) r->cell[i] = guard;
     fill(r->cell + r->area[0].at, r->area[0].n, 100);
     for (int k = 0; k < r->n; k++)

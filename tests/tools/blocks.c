@@ -110,7 +110,8 @@ static int node_of(const Plan *plan, const PlanProgram *p, const RefGraph *g, co
     if (stored) for (int i = 0; i < g->n_out; i++) if (!strcmp(g->out[i].name, name)) return g->out[i].node;
     for (int k = 0; k < g->n; k++) {
         const RefNode *n = &g->node[k];
-        if (b->kind == BUF_PARAM ? n->op == R_param && n->set == b->set && plan->param[n->index].offset == b->offset : n->op == R_input && !strcmp(n->name, name)) return k;
+        if (b->within >= 0 ? n->op == R_param && n->set == b->set && !strcmp(plan->param[n->index].name, name)
+            : b->kind == BUF_PARAM ? n->op == R_param && n->set == b->set && plan->param[n->index].offset == b->offset : n->op == R_input && !strcmp(n->name, name)) return k;
     }
     for (int i = 0; i < g->n_out; i++) if (!strcmp(g->out[i].name, name)) return g->out[i].node;
     return -1;
@@ -349,7 +350,9 @@ static Job *jobs_of(const Plan *plan, const PlanProgram *p, int *count)
         for (int k = 0; k < p->segment[i].n_steps; k++) {
             const PlanStep *s = &p->segment[i].step[k];
             const PlanKernel *kernel = &plan->kernel[s->kernel];
-            if (used[s->kernel] || (only_kernel && !strstr(kernel->name, only_kernel))) continue;
+            bool image = false;                      /* of the parameters in 2 bytes: no node of the graph; what reads it is compared */
+            for (int q = 0; q < s->n_buffers; q++) image |= p->segment[i].buffer[s->buffer[q]].kind == BUF_ARENA && starts(p->segment[i].buffer[s->buffer[q]].name, "weights");
+            if (image || used[s->kernel] || (only_kernel && !strstr(kernel->name, only_kernel))) continue;
             used[s->kernel] = true;
             if (!kernel->cuda) user_error("kernel %s has no CUDA text; compile the plan with --target cpu,cuda", kernel->name);
             Job j = {.kernel = kernel, .segment = i, .step = k, .text = text_of(plan, kernel->cuda->file)};
