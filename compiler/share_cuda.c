@@ -78,7 +78,7 @@ static bool is_buffer(const Token *k)
 /* Lines whose numbers compilers must know. */
 static bool line_is_fixed(const char *line)
 {
-    static const char *const FIXED[] = {"__shared__", "enum", "__launch_bounds__", "#pragma", "struct ", "args.", "buf[", "void *", "threadIdx", "blockIdx", "% LANES", "ECT_", "dynamic"};
+    static const char *const FIXED[] = {"__shared__", "enum", "__launch_bounds__", "#pragma", "struct ", "args.", "buf[", "void *", "threadIdx", "blockIdx", "% LANES", "ECT_"};
     const char *end = strchr(line, '\n');
     for (size_t i = 0; i < COUNT(FIXED); i++) {
         const char *p = strstr(line, FIXED[i]);
