@@ -49,7 +49,11 @@ __attribute__((visibility("default"))) EctEmuApi *ect_emu;
 
 /* Shared arrays lie in one section, in the order of the text, a gap before each: an index beyond an array's end meets no other array. The section's
    symbols give names and sizes. `extern __shared__` (dynamic memory) is rewritten by emu_cc.c. */
+#if defined(__has_attribute) && __has_attribute(no_reorder)      /* arrays and gaps stay in order; -fno-toplevel-reorder would keep every unused function, too */
+#define ECT_EMU_SECTION __attribute__((section("ect_shared"), used, no_reorder))
+#else
 #define ECT_EMU_SECTION __attribute__((section("ect_shared"), used))
+#endif
 #define ECT_EMU_GAP_(n) static char ect_gap_##n[256] ECT_EMU_SECTION __attribute__((aligned(16)));
 #define ECT_EMU_GAP(n) ECT_EMU_GAP_(n)
 #define __shared__ ECT_EMU_GAP(__COUNTER__) static ECT_EMU_SECTION

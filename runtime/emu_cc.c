@@ -15,8 +15,7 @@
 extern char **environ;
 extern const unsigned char emu_header_text[];        /* emu_api.h and cuda_emu.hpp */
 
-/* -fno-toplevel-reorder: shared arrays and the gaps between them stay in order. */
-static const char *const COMPILE_FLAGS[] = {"-std=c++17", "-O1", "-g1", "-fPIC", "-fno-exceptions", "-fno-rtti", "-fno-toplevel-reorder",
+static const char *const COMPILE_FLAGS[] = {"-std=c++17", "-O1", "-g1", "-fPIC", "-fno-exceptions", "-fno-rtti",
                                             "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fno-threadsafe-statics"};
 static const char *const CHECK_FLAGS[] = {"-fsanitize=thread", "--param", "tsan-instrument-func-entry-exit=0", "-DECT_EMU_CHECK"};
 enum { MAX_JOBS = 16, FORMAT = 1, MAX_ARGV = 40 };
@@ -72,7 +71,8 @@ static void put_text(StrBuf *b, const char *text)
     sb_puts(b, text);
 }
 
-static char *make_unit(const EmuSource *s, const EmuOptions *o)
+/* What stands in front of every kernel. */
+static char *make_head(const EmuOptions *o)
 {
     StrBuf b = {0};
     if (o->draw_inputs) sb_puts(&b, "#define ECT_DRAW_INPUTS 1\n");
@@ -84,7 +84,14 @@ static char *make_unit(const EmuSource *s, const EmuOptions *o)
     sb_puts(&b, (const char *)emu_header_text);
     sb_puts(&b, "#line 1 \"prelude.cuh\"\n");
     sb_puts(&b, o->prelude);
-    sb_printf(&b, "\n#line 1 \"%s\"\n", s->path);
+    sb_putc(&b, '\n');
+    return b.s;
+}
+
+static char *make_unit(const EmuSource *s)
+{
+    StrBuf b = {0};
+    sb_printf(&b, "#line 1 \"%s\"\n", s->path);
     put_text(&b, s->text);
     sb_puts(&b, "\n#line 1 \"entries\"\n");
     for (int i = 0; i < s->n_entries; i++) sb_printf(&b, "ECT_EMU_ENTRY(%s)\n", s->entry[i]);
@@ -104,14 +111,14 @@ static int flags_of(const EmuOptions *o, const char **argv)
     return n;
 }
 
-static char *make_key(const char *unit, const EmuOptions *o)
+static char *make_key(const char *head, const char *unit, const EmuOptions *o)
 {
     StrBuf b = {0};
     const char *flags[MAX_ARGV];
     int n = flags_of(o, flags);
     sb_printf(&b, "cuda-emu format %d\ncompiler %s\nflags", FORMAT, emu_compiler(NULL));
     for (int i = 0; i < n; i++) sb_printf(&b, " %s", flags[i]);
-    sb_printf(&b, "\n%s", unit);
+    sb_printf(&b, "\n%s%s", head, unit);
     return b.s;
 }
 
@@ -124,21 +131,21 @@ static char *in_temp(int i, const char *suffix)
     return xasprintf("%s/%d%s", temp, i, suffix);
 }
 
-/* Compiles and links in one shell: the second step must not see -fsanitize. */
-static pid_t start(int i, const char *unit, const EmuOptions *o)
+static void put_file(const char *path, const char *text)
 {
-    char *source = in_temp(i, ".cpp"), *object = in_temp(i, ".o"), *so = in_temp(i, ".so"), *log = in_temp(i, ".log");
-    FILE *f = fopen(source, "w");
-    if (!f || fputs(unit, f) < 0 || fclose(f))
-        machine_error("cannot write %s: %s; kernels are compiled in $TMPDIR or /tmp, which needs a few MB", source, strerror(errno));
+    FILE *f = fopen(path, "w");
+    if (!f || fputs(text, f) < 0 || fclose(f))
+        machine_error("cannot write %s: %s; kernels are compiled in $TMPDIR or /tmp, which needs a few MB", path, strerror(errno));
+}
+
+/* `script` in a shell: its first arguments $1 to $5, then the flags. */
+static pid_t shell(const char *script, const char *const args[4], const char *log, const EmuOptions *o)
+{
     char *compiler = xstrdup(emu_compiler(NULL));
     *strchr(compiler, ':') = 0;
-    const char *argv[MAX_ARGV + 10] = {"/bin/sh", "-c",
-                                       "cxx=$1 src=$2 obj=$3 so=$4; shift 4; \"$cxx\" \"$@\" -c -o \"$obj\" \"$src\" && "
-                                       "\"$cxx\" -shared -Wl,-Bsymbolic -Wl,-z,now -o \"$so\" \"$obj\" -lm",
-                                       "sh", compiler, source, object, so};
-    int n = flags_of(o, argv + 8);
-    argv[8 + n] = NULL;
+    const char *argv[MAX_ARGV + 10] = {"/bin/sh", "-c", script, "sh", compiler, args[0], args[1], args[2], args[3]};
+    int n = flags_of(o, argv + 9);
+    argv[9 + n] = NULL;
     posix_spawn_file_actions_t fa;
     posix_spawn_file_actions_init(&fa);
     posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
@@ -148,19 +155,44 @@ static pid_t start(int i, const char *unit, const EmuOptions *o)
     int e = posix_spawn(&pid, argv[0], &fa, NULL, (char *const *)argv, environ);
     posix_spawn_file_actions_destroy(&fa);
     if (e) machine_error("cannot run /bin/sh: %s", strerror(e));
-    free(source);
-    free(object);
-    free(so);
-    free(log);
     free(compiler);
     return pid;
 }
 
-static void compile(const EmuSource *source, char **unit, char **key, const int *missing, int n, const EmuOptions *o)
+/* Compiles and links in one shell: the second step must not see -fsanitize. */
+static pid_t start(int i, const char *unit, const EmuOptions *o)
+{
+    char *source = in_temp(i, ".cpp"), *object = in_temp(i, ".o"), *so = in_temp(i, ".so"), *log = in_temp(i, ".log"), *head = xasprintf("%s/head.hpp", temp);
+    put_file(source, unit);
+    pid_t pid = shell("cxx=$1 src=$2 obj=$3 so=$4 head=$5; shift 5; \"$cxx\" \"$@\" -include \"$head\" -c -o \"$obj\" \"$src\" && "
+                      "\"$cxx\" -shared -Wl,-Bsymbolic -Wl,-z,now -o \"$so\" \"$obj\" -lm", (const char *[]){source, object, so, head}, log, o);
+    free(source);
+    free(object);
+    free(so);
+    free(log);
+    free(head);
+    return pid;
+}
+
+/* The head for kernels to include, compiled once where they are several: it is longer than most of them. A compiler that cannot do that reads it each time. */
+static void put_head(const char *text, bool once, const EmuOptions *o)
+{
+    char *head = xasprintf("%s/head.hpp", temp);
+    put_file(head, text);
+    if (once) {
+        pid_t pid = shell("cxx=$1 head=$2; shift 5; \"$cxx\" \"$@\" -x c++-header -o \"$head.gch\" \"$head\" || rm -f \"$head.gch\"",
+                          (const char *[]){head, "", "", ""}, "/dev/null", o);
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) { }
+    }
+    free(head);
+}
+
+static void compile(const char *head, const EmuSource *source, char **unit, char **key, const int *missing, int n, const EmuOptions *o)
 {
     const char *root = getenv("TMPDIR");
     temp = xasprintf("%s/ect-emu-XXXXXX", root && *root ? root : "/tmp");
     if (!mkdtemp(temp)) machine_error("no folder to compile in: %s: %s", temp, strerror(errno));
+    put_head(head, n > 2, o);
     Job job[MAX_JOBS];
     int jobs = 0, next = 0, done = 0;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -318,9 +350,10 @@ EmuCode *emu_load(const EmuSource *source, int n, const EmuOptions *options)
     c->kernel = xcalloc((size_t)n + 1, sizeof *c->kernel);
     char **unit = xcalloc((size_t)n + 1, sizeof *unit), **key = xcalloc((size_t)n + 1, sizeof *key);
     int *missing = xcalloc((size_t)n + 1, sizeof *missing), n_missing = 0;
+    char *head = make_head(options);
     for (int i = 0; i < n; i++) {
-        unit[i] = make_unit(&source[i], options);
-        key[i] = make_key(unit[i], options);
+        unit[i] = make_unit(&source[i]);
+        key[i] = make_key(head, unit[i], options);
         void *bytes;
         size_t len;
         if (!cache_get(key[i], strlen(key[i]), &bytes, &len)) {
@@ -333,7 +366,8 @@ EmuCode *emu_load(const EmuSource *source, int n, const EmuOptions *options)
         key[i] = xmalloc(sizeof len);
         memcpy(key[i], &len, sizeof len);
     }
-    if (n_missing) compile(source, unit, key, missing, n_missing, options);
+    if (n_missing) compile(head, source, unit, key, missing, n_missing, options);
+    free(head);
     c->compiled = n_missing;
     for (int i = 0; i < n; i++) {
         size_t len;
