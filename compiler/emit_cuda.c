@@ -1,10 +1,10 @@
 /* CUDA dialect: prints every distinct kernel once more, as CUDA C. Maps, sums and tables of rows are here, passes in emit_cuda_tile.c, contractions in
    emit_cuda_contract.c.
    Assumes the C text was printed, so that names are known. Sums are trees of a fixed shape: two runs give the same bits. */
-#include "compiler/emit_cuda.h"
+#include "compiler/emit_cuda_contract.h"
 #include <ctype.h>
 
-enum { SERIAL = 64, MANY = 1 << 16, MAX_BLOCKS = 1 << 14, SHARED_ROWS = 8192 };
+enum { FLAT = 1 << 10, SERIAL = 64, MANY = 1 << 16, MAX_BLOCKS = 1 << 14, SHARED_ROWS = 8192 };
 
 int64_t cuda_size(const Emit *e, int n, const int *loops)
 {
@@ -216,9 +216,69 @@ static void open_pieces(Emit *e, int64_t total, int64_t blocks, int64_t outermos
 
 static int64_t blocks_for(int64_t total) { return MIN((total + CUDA_THREADS - 1) / CUDA_THREADS, MAX_BLOCKS); }
 
+/* Elements of a flat map that a thread computes at once, in 16-byte accesses: 4, 8 where some have 2 bytes; 1 where not all lie side by side. */
+static int64_t map_width(const Emit *e)
+{
+    const Kernel *k = e->k;
+    const int loop = k->n_out == 1 ? k->out[0] : -1;
+    int64_t width = 4;
+    if (loop < 0 || k->loop[loop].size < FLAT || k->n_draw) return 1;
+    for (int i = 0; i < k->n_buf; i++) if (e->l->buf[k->buf[i]].type != NUM_F32) width = 8;
+    if (k->loop[loop].size % width) return 1;
+    for (int i = 0; i < k->n_store; i++) if (!aligned_index(k, k->store[i].offset, loop, width)) return 1;
+    for (int i = 1; i < k->n_expr; i++) {
+        const KExpr *x = &k->expr[i];
+        if (x->kind == K_LOAD && k->index[x->index].deps && !aligned_index(k, x->index, loop, width)) return 1;
+    }
+    return width;
+}
+
+static void flat_map(Emit *e, CudaText *t, int64_t width)
+{
+    Kernel *k = e->k;
+    const int loop = k->out[0];
+    const int64_t total = k->loop[loop].size / width, blocks = blocks_for(total);
+    const char *name = e->loop_name[loop], *first = arena_printf(k->arena, "%s_0", name), *text[16];
+    KRef values[16];
+    for (int i = 0; i < k->n_store; i++) values[i] = k->store[i].value;
+    cuda_entry_begin(e, t, "", blocks, 1, 0);
+    line(e, "/* %lld elements a thread */", (long long)width);
+    open_pieces(e, total, blocks, 0, -1);
+    line(e, "const %s %s = piece*%lld;", e->itype, first, (long long)width);
+    char **none = e->tmp;
+    e->tmp = xcalloc((size_t)k->n_expr, sizeof *e->tmp);
+    e->loop_name[loop] = first;
+    for (int i = 0; i < k->n_store; i++) vector_loads(e, values[i], loop, width, NULL);
+    e->loop_name[loop] = name;
+    for (int i = 0; i < k->n_store; i++) line(e, "float r%d[%lld];", i, (long long)width);
+    sb_puts(e->b, "#pragma unroll\n");
+    open_block(e, "for (int q = 0; q < %lld; q++)", (long long)width);
+    line(e, "const %s %s = %s + q;", e->itype, name, first);
+    char **keep = cuda_values(e, k->n_store, values);
+    for (int i = 0; i < k->n_store; i++) text[i] = expr_text(e, values[i]);
+    for (int i = 0; i < k->n_store; i++) line(e, "r%d[q] = %s;", i, text[i]);
+    cuda_values_end(e, keep);
+    close_block(e);
+    e->loop_name[loop] = first;
+    for (int i = 0; i < k->n_store; i++) {
+        const Store *s = &k->store[i];
+        const char *to = buffer_name(e, s->slot), *at = index_text(e, s->offset);
+        const Number type = e->l->buf[k->buf[s->slot]].type;
+        if (type == NUM_F32) line(e, "ect_store4(&%s[%s], r%d);", to, at, i);
+        if (type == NUM_F32 && width == 8) line(e, "ect_store4(&%s[%s + 4], r%d + 4);", to, at, i);
+        if (type != NUM_F32) line(e, type == NUM_F16 ? "ect_store8_f16(&%s[%s], r%d);" : "ect_keep8_bf16(&%s[%s], r%d);", to, at, i);
+    }
+    e->loop_name[loop] = name;
+    cuda_values_end(e, none);
+    close_block(e);
+    cuda_entry_end(e);
+}
+
 static void map(Emit *e, CudaText *t)
 {
     Kernel *k = e->k;
+    const int64_t width = map_width(e);
+    if (width > 1) { flat_map(e, t, width); return; }
     int64_t total = cuda_size(e, k->n_out, k->out), blocks = blocks_for(total);
     cuda_entry_begin(e, t, "", blocks, 1, 0);
     line(e, "/* one element a thread */");

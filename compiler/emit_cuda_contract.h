@@ -54,6 +54,10 @@ const Axis *innermost(const Axis *v, int n);         /* longer than 1, if there 
 int64_t vector_width(const Emit *e, const Shape *s, const Operand *o, Sym role, int64_t size, bool next);
 /* `value`, or value[width]: the operand's elements, 0 where the condition does not hold. loop: along which they lie, its variable being NAME_0. */
 void staged_value(Emit *e, const Operand *o, const char *condition, int loop, int64_t width, char *const *fetched);
+/* Is the index along the loop one of neighbours, and a multiple of `width` where the loop's variable is one? */
+bool aligned_index(const Kernel *k, IRef i, int loop, int64_t width);
+/* Prints loads and draws of `value` for `width` elements along the loop, whose variable is called after the first; e->tmp then has their element q. */
+void vector_loads(Emit *e, KRef value, int loop, int64_t width, char *const *fetched);
 void put_staged(Emit *e, const Shape *s, const char *at, int64_t step, int64_t width);         /* stores them from `at` on, `step` apart */
 /* Fills a stage: element (wide, deep) is the operand at row or column first + wide and summed index k0 + deep of the axes v[]; 0 outside. */
 void stage_fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, const Stage *stage, int n_k, const Axis *v);

@@ -106,7 +106,7 @@ int64_t vector_width(const Emit *e, const Shape *s, const Operand *o, Sym role, 
 }
 
 /* The index with the loop at a multiple of `width` and the others anywhere: a multiple of `width`, and steps by one along the loop? */
-static bool aligned_index(const Kernel *k, IRef i, int loop, int64_t width)
+bool aligned_index(const Kernel *k, IRef i, int loop, int64_t width)
 {
     const IndexExpr *x = &k->index[i];
     bool along = false;
@@ -143,7 +143,7 @@ static void reach_always(const Emit *e, KRef v, bool *seen)
 
 /* Prints loads and draws of `value` for all elements of a vector; their names go to e->tmp. The loop's variable is `first` meanwhile.
    fetched: per expression what holds it as it lies in memory, or NULL. */
-static void vector_loads(Emit *e, KRef value, int loop, int64_t width, char *const *fetched)
+void vector_loads(Emit *e, KRef value, int loop, int64_t width, char *const *fetched)
 {
     Kernel *k = e->k;
     bool *seen = xcalloc((size_t)k->n_expr, 1);
