@@ -49,18 +49,22 @@ asked() { grep -c "^$1" log || true; }
     for g in own lt; do "$ECTRT" run texts loss --weights w.st --in in.st --out $g.st --device cuda --gemm $g 2>/dev/null || fail "run --gemm $g"; done
 )
 same own.st lt.st
-# In bf16 weights are rounded by the runtime's own kernel; the order of sums is tensor cores'.
-"$ECTC" tiny.dsl -o half.plan --target cpu,cuda --precision bf16 >/dev/null 2>&1 || fail ectc
-grep -q '"round": "bf16"' half.plan/plan.json || fail "no operand is rounded"
-(
-    unset ECT_MOCK_KERNELS
-    for g in own lt; do
-        "$ECTRT" run half.plan loss --weights w.st --in in.st --out $g.st --device cuda --gemm $g 2>/dev/null || fail "run --gemm $g in bf16"
-        "$BUILD/tests-tools/tensor" print $g.st loss >$g.half
-    done
-)
-paste own.half lt.half | awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > 1e-3 * $1) exit 1 }' || { paste own.half lt.half; fail "losses in bf16"; }
-[ "$(asked computed)" -gt 0 ] || fail "the library computed nothing"
+# In bf16 weights come from their image in 2 bytes; in tf32 operands are rounded by the runtime's own kernel. The order of sums is tensor cores'.
+for precision in bf16 tf32; do
+    "$ECTC" tiny.dsl -o half.plan --target cpu,cuda --precision $precision >/dev/null 2>&1 || fail ectc
+    grep -q "\"round\": \"$precision\"" half.plan/plan.json && rounds=yes || rounds=no
+    [ $precision.$rounds = bf16.no ] || [ $precision.$rounds = tf32.yes ] || fail "$precision: rounds its operands: $rounds"
+    (
+        unset ECT_MOCK_KERNELS
+        for g in own lt; do
+            "$ECTRT" run half.plan loss --weights w.st --in in.st --out $g.st --device cuda --gemm $g 2>/dev/null || fail "run --gemm $g in $precision"
+            "$BUILD/tests-tools/tensor" print $g.st loss >$g.half
+        done
+    )
+    paste own.half lt.half | awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > 1e-3 * $1) exit 1 }' || { paste own.half lt.half; fail "losses in $precision"; }
+    [ "$(asked computed)" -gt 0 ] || fail "the library computed nothing"
+    rm -rf half.plan
+done
 
 # Every product of a training step, its losses within rounding of the kernels'; of the algorithms none that adds up by atomics.
 rm -rf cache; : >log
