@@ -249,14 +249,19 @@ static Touched count_launch(ExactFn *fn, EctArgs *a, const ExactRecord *record, 
     for (*says = 0; *says < 2; ++*says) fn(a);
     return (Touched){bytes_marked(record->marks[0], record->units), bytes_marked(record->marks[1], record->units)};
 }
-/* The plan's figures are for all rows: behind a kernel that makes a table of rows, its last buffer, the table becomes that of a
-   condition which always holds. */
-static void want_all_rows(const char *text, FpCell *table)
+/* The plan's figures are for all rows: behind a kernel that makes tables of rows they become those of a condition which always holds. */
+static void want_all_rows(const char *text, const FpPointer *bound)
 {
     const char *holds = strstr(text, "unsigned char holds[");
-    long rows = holds ? strtol(strchr(holds, '[') + 1, NULL, 10) : 0;
-    if (strstr(text, "\n   computes   rows_count [")) table[0].v = (Fp)rows;
-    else for (long i = 0; i < rows; i++) table[i].v = (Fp)i;
+    const long rows = holds ? strtol(strchr(holds, '[') + 1, NULL, 10) : 0;
+    static const char *const STORES[] = {"[at] = (float)row;", "[row] = (float)at;", "[0] = (float)at;"};       /* order, rank, count */
+    for (int i = 0; i < 3 && holds; i++) {
+        const char *at = strstr(holds, STORES[i]), *slot = at;
+        if (!at) continue;
+        while (slot[-1] >= '0' && slot[-1] <= '9') slot--;
+        FpCell *table = (FpCell *)bound[atoi(slot)];
+        for (long row = 0; row < (i < 2 ? rows : 1); row++) table[row].v = (Fp)(i < 2 ? row : rows);
+    }
 }
 void machine_run(Machine *m, const PlanSegment *segment, Tensors *t)
 {
@@ -302,7 +307,7 @@ void machine_run(Machine *m, const PlanSegment *segment, Tensors *t)
         else if (record) m->touched[i] = count_launch(m->fn[s->kernel], &a, record, says);
         else m->fn[s->kernel](&a);
         running = "";
-        if (record) want_all_rows(m->text[s->kernel], bound[s->n_buffers - 1]);
+        if (record) want_all_rows(m->text[s->kernel], bound);
         if (fault) {
             if (!m->finding.beside) snprintf(m->finding.text, sizeof m->finding.text, "step %d, %s (%s, %s): %s", i, k->name, s->at, s->path, fault);
             m->finding.found = m->finding.beside = true;
