@@ -125,11 +125,27 @@ static void print_loop(StrBuf *b, const char *body, const Block *v, int m, const
     sb_printf(b, "%*s}\n", (int)indent, "");
 }
 
-static bool names(const char *text, const char *word, const char *except)
+static bool names(const char *from, const char *end, const char *word)
 {
     size_t n = strlen(word);
-    for (const char *p = text; (p = strstr(p, word)); p += n)
-        if (p != except && !word_char(p[n]) && (p == text || !word_char(p[-1]))) return true;
+    for (const char *p = from; (p = strstr(p, word)) && p < end; p += n)
+        if (!word_char(p[n]) && !word_char(p[-1])) return true;
+    return false;
+}
+
+/* Is the buffer named behind its declaration, but for the loops that declare it themselves? */
+static bool named_outside(const char *text, int slot)
+{
+    char x[32], w[32], own[48];
+    snprintf(x, sizeof x, "x%d", slot);
+    snprintf(w, sizeof w, "w%d", slot);
+    snprintf(own, sizeof own, "buf[%d + segment*", slot);
+    for (const char *p = text; *p;) {
+        const bool loop = !strncmp(p + strspn(p, " "), "for (int segment", 16);
+        const char *end = loop ? p + block_at(p).n : next_line(p), *declares = loop ? strstr(p, own) : NULL;
+        if (!(declares && declares < end) && (names(p, end, x) || names(p, end, w))) return true;
+        p = end;
+    }
     return false;
 }
 
@@ -138,16 +154,8 @@ static void drop_declarations(StrBuf *b, const bool *rolled, int n)
 {
     for (int slot = 0; slot < n; slot++) {
         Text line = rolled[slot] ? declaration(b->s, slot) : (Text){NULL, 0};
-        if (!line.at) continue;
-        char x[32], w[32];
-        snprintf(x, sizeof x, "x%d", slot);
-        snprintf(w, sizeof w, "w%d", slot);
-        const char *rest = line.at + line.n, *loop = strstr(rest, "for (int segment");
-        char *between = xasprintf("%.*s", (int)(loop - rest), rest);
-        bool used = names(between, x, NULL) || names(between, w, NULL);
-        free(between);
-        if (used) continue;
-        memmove((char *)line.at, rest, strlen(rest) + 1);
+        if (!line.at || named_outside(line.at + line.n, slot)) continue;
+        memmove((char *)line.at, line.at + line.n, strlen(line.at + line.n) + 1);
         b->len -= line.n;
     }
 }

@@ -174,6 +174,14 @@ static void find_decode(Tokens *t, int i, int declared, bool small)
     else if (is(op, "+")) free_number(k, words("", &t->tok[declared], "_size"));
 }
 
+/* Loops over steps, pieces and terms, whose ends no array depends on. */
+static bool counts(const Token *k, KernelClass cls)
+{
+    static const char *const COUNTERS[] = {"k0", "turn", "piece", "term"};
+    for (size_t i = 0; i < COUNT(COUNTERS); i++) if (is(k, COUNTERS[i])) return true;
+    return cls == KERNEL_PASS && is(k, "local");
+}
+
 static void find_free(Tokens *t, const KernelText *text)
 {
     const KernelClass cls = text->k->cls;
@@ -198,8 +206,8 @@ static void find_free(Tokens *t, const KernelText *text)
         if (buffer >= 0) find_index(t, i, buffer);
         if (k->free) continue;
         if (decode && declared && !(k->n == 1 && k->at[0] <= '1')) find_decode(t, i, declared, small);
-        else if (is(op, "<") && (is(&t->tok[w], "k0") || is(&t->tok[w], "turn") || is(&t->tok[w], "piece") || is(&t->tok[w], "term") || (cls == KERNEL_PASS && is(&t->tok[w], "local")))) free_number(k, words("", &t->tok[w], "_end"));
-        else if (is(op, "=") && is(&t->tok[p - 1], "+") && is(&t->tok[p - 3], "piece")) free_number(k, xstrdup("piece_step"));
+        else if (is(op, "<") && counts(&t->tok[w], cls)) free_number(k, words("", &t->tok[w], "_end"));
+        else if (p > 2 && is(op, "=") && is(&t->tok[p - 1], "+") && is(&t->tok[p - 3], "piece")) free_number(k, xstrdup("piece_step"));
         else if (is(op, "*") && is(&t->tok[w], "wanted")) free_number(k, xstrdup("wanted_step"));
         if (k->free || !small || fixed || (k->n == 1 && k->at[0] <= '1')) continue;
         if (is(op, "<") && named) free_number(k, words("", &t->tok[w], "_end"));
@@ -218,13 +226,15 @@ static void begin_unit(Tokens *t, int first, int last, Unit u, char *name)
     free_number(&t->tok[last], name);
 }
 
-/* "value[q] = ect_bf16(...);" */
+/* "value[q] = ect_bf16(...);", where stages hold numbers of that kind: what is stored there comes out the same without it. In other stages it is part of the model. */
 static void find_rounding(Tokens *t)
 {
+    const bool bf16 = strstr(t->text, "ect_bf16_t *const a_tile") || strstr(t->text, "ect_bf16_t a_tile[");
+    const bool f16 = strstr(t->text, "ect_f16_t *const a_tile") || strstr(t->text, "ect_f16_t a_tile[");
     for (int i = 0; i + 8 < t->n; i++) {
         Token *k = &t->tok[i];
         if (!is(k, "value") || !is(k + 1, "[") || !is(k + 4, " ") || !is(k + 5, "=") || !is(k + 6, " ") || !is(k + 8, "(")) continue;
-        if (!is(k + 7, "ect_bf16") && !is(k + 7, "ect_f16")) continue;
+        if (!(bf16 && is(k + 7, "ect_bf16")) && !(f16 && is(k + 7, "ect_f16"))) continue;
         int end = i + 9;
         for (int depth = 1; end < t->n && depth; end++) depth += is(&t->tok[end], "(") - is(&t->tok[end], ")");
         if (end >= t->n || !is(&t->tok[end], ";")) continue;
