@@ -136,12 +136,14 @@ static Whole tables_of_all(Pairs *p, int i)
     return w;
 }
 
-/* The tables of all rows in place of those that count some. */
-static const Whole *whole(Pairs *p, int count)
+/* The tables of all rows in place of those that count and order some. In a graph that was read back they may be of two kernels. */
+static const Whole *whole(Pairs *p, int count, int order)
 {
-    for (int i = 0; i < p->n_whole; i++) if (p->whole[i].count == count) return &p->whole[i];
-    vec_push(p->whole, p->n_whole, p->whole_cap, tables_of_all(p, p->writer[count]));
-    return &p->whole[p->n_whole - 1];
+    int i = 0;
+    while (i < p->n_whole && p->whole[i].count != count) i++;
+    if (i == p->n_whole) vec_push(p->whole, p->n_whole, p->whole_cap, tables_of_all(p, p->writer[count]));
+    if (order >= 0 && p->whole[i].all_order < 0) p->whole[i].all_order = tables_of_all(p, p->writer[order]).all_order;
+    return &p->whole[i];
 }
 
 /* Kernel `to` in the form of its twin `from`, which takes some rows: it takes all of them. */
@@ -154,8 +156,8 @@ static void take_form(Pairs *p, int to, int from)
         int s = 0;
         while (s < all->n_buf && all->buf[s] != b->buf[t]) s++;
         if (s < all->n_buf) k->buf[t] = own->buf[s];
-        else if (t == b->bound) k->buf[t] = whole(p, b->buf[t])->all_count;
-        else k->buf[t] = whole(p, b->buf[b->bound])->all_order;
+        else if (t == b->bound) k->buf[t] = whole(p, b->buf[t], -1)->all_count;
+        else k->buf[t] = whole(p, b->buf[b->bound], b->buf[t])->all_order;
     }
     k->n_nodes = old->n_nodes;
     memcpy(k->nodes, old->nodes, sizeof k->nodes);
