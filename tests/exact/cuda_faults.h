@@ -105,6 +105,7 @@ static const Rule cuda_rules[] = {
     {"the last element is left out", "map sum", "piece < ([0-9]+); piece", ADD, NULL, -1},
     /* tables of rows */
     {"no row holds", "rows", "holds\\[n\\] = [^;]*x[^;]* \\? (1) : 0", PUT, "0", 0},
-    {"a row is counted twice", "rows", "count(\\+\\+)", PUT, " += 2", 0},
-    {"the count begins at 1", "rows", "int count = (0);", PUT, "1", 0},
+    {"a row is counted twice", "rows", "at(\\+\\+);", PUT, " += 2", 0},
+    {"the count begins at 1", "rows", "int at = (0);", PUT, "1", 0},
+    {"the order is of other rows", "rows", "\\[at()\\] = ", PUT, " ^ 1", 0},
 };
