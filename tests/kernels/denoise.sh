@@ -4,7 +4,7 @@
 # thousand is rounded the other way, and then those that come of it: what is between them is as much as what is between one and ref64.
 command -v "${CXX:-g++}" >/dev/null 2>&1 || { echo "no C++ compiler (${CXX:-g++})"; exit 77; }
 . "$SRC/tests/kernels/lib"
-export ECT_KERNEL_UNIT=-O1                             # all in one go: other tests compile such kernels as users do
+in_one_go
 for bound in tf32=1e-2 bf16=8e-2 f16=1e-2; do
     AGREE="--scaled --emu --within ${bound#*=} --only denoise"
     agree "${bound%=*}" "$SRC/models/shapes.dsl" -D channels=16 -D res=8 -D 'attn=[4]' --precision "${bound%=*}" --target cpu,cuda

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every generated kernel of every example at batch 2: cpu against the interpreters; threads, repeats and replaced draws to the byte.
 . "$SRC/tests/kernels/lib"
-export ECT_KERNEL_UNIT=-O1                             # all in one go: other tests compile such kernels as users do
+in_one_go
 ran=0
 for f in "$SRC"/examples/*.dsl; do
     [ -f "$f" ] || continue

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Axes may have any name: also one that kernels use for a buffer, an accumulator, a tile, a constant or a function of their own.
 . "$SRC/tests/kernels/lib"
-export ECT_KERNEL_UNIT=-O1                             # all in one go: other tests compile such kernels as users do
+in_one_go
 # net A B C D E F G: a convolution, norm, attention-like products, a reduction with the axes so called.
 net() {
     cat >"$work/names.dsl" <<EOF
