@@ -210,6 +210,15 @@ void join(Merge *m, Kern *c, Kern *k, const char *rule)
 }
 
 /* ---- candidates ---- */
+/* Does c read a sum over rows of k? It is there when the task ends only. */
+static bool unfinished(Merge *m, const Kern *c, const Kern *k)
+{
+    for (int i = 0; i < c->n_leaf; i++)
+        for (int j = 0; j < k->n_task; j++)
+            if (c->leaf[i] == k->task[j]) return no(m, "it reads a sum over rows that is complete when that kernel has all of them"), true;
+    return false;
+}
+
 static bool try_reduction(Merge *m, Kern *c, Kern *k)
 {
     if (k->kind != K_PASS && k->kind != K_PRODUCT) return no(m, "that kernel is of sums");
@@ -218,8 +227,8 @@ static bool try_reduction(Merge *m, Kern *c, Kern *k)
     int lo, hi;
     int64_t rows;
     if (c->n != 1) return no(m, "it ends more than one sum already");
-    if (!fits(m, k, c->member[0], &result, &row, &lo, &hi, &rows) || circular(m, c, k)) return false;
-    if (!row) { k->tiled = true; k->lo = lo; k->hi = hi; k->rows = rows; }
+    if (!fits(m, k, c->member[0], &result, &row, &lo, &hi, &rows) || unfinished(m, c, k) || circular(m, c, k)) return false;
+    if (!row) { k->tiled = true; k->lo = lo; k->hi = hi; k->rows = rows; k->task[k->n_task++] = c->member[0]; }
     k->n_red++;
     k->n_store++;
     add_place(k, &result);
@@ -256,6 +265,7 @@ static bool try_map(Merge *m, Kern *c, Kern *k)
     Place all;                                       /* r itself counts as loaded: its operands are asked */
     PlaceIs is = place_operands(&m->placer, r, &all);
     if (is == PLACE_CROSSED) return no(m, "it reads what that kernel has at other elements: a window, a sum, a change of axes");
+    if (unfinished(m, c, k)) return false;
     if (is == PLACE_FREE && k->kind == K_PASS && same_axis_set(k->n_axes, k->axes, n)) {
         all = identity(g, r);                        /* it reads nothing element by element, but runs over the same axes */
         is = PLACE_ALIGNED;
@@ -398,7 +408,7 @@ static void open_kernels(Merge *m)
                 k->n_red = 0;
                 if (!fits(m, k, red, &result, &row, &lo, &hi, &rows)) { k->kind = K_SUMS; k->n_place = 0; }
                 else {
-                    if (!row) { k->tiled = true; k->lo = lo; k->hi = hi; k->rows = rows; }
+                    if (!row) { k->tiled = true; k->lo = lo; k->hi = hi; k->rows = rows; k->task[k->n_task++] = red; }
                     add_place(k, &result);
                 }
                 k->n_red = 1;
