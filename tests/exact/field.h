@@ -2,7 +2,6 @@
    argument. A value is its representative in [0, p). Order is that of the representatives nearest to 0: -(p-1)/2 .. (p-1)/2. */
 #ifndef ECT_EXACT_FIELD_H
 #define ECT_EXACT_FIELD_H
-#include <math.h>
 #include <stdint.h>
 
 typedef uint64_t Fp;
@@ -39,7 +38,7 @@ FP_INLINE Fp fp_real(double v)
     int e = 0;
     if (v != v) return UINT64_C(0x0123456789abcdef);
     if (v - v != 0) return v > 0 ? FP_P / 2 : FP_P / 2 + 1;
-    int64_t m = (int64_t)ldexp(frexp(v, &e), 53);
+    int64_t m = (int64_t)__builtin_ldexp(__builtin_frexp(v, &e), 53);
     return fp_mul(fp_int(m), (Fp)1 << (((e - 53) % 61 + 61) % 61));
 }
 

@@ -116,7 +116,7 @@ static inline __attribute__((unused)) EctNumber ect_row_sqdev(const EctNumber *r
 }
 static inline __attribute__((unused)) EctNumber ect_row_max(const EctNumber *row, int count)
 {
-    Fp top = fp_real(-INFINITY);
+    Fp top = fp_real(-__builtin_inf());
     for (int i = 0; i < count; i++) top = fp_max(top, row[i].get());
     return ect_number(top);
 }
