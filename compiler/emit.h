@@ -3,6 +3,10 @@
 #define ECT_EMIT_H
 #include "compiler/kernel.h"
 
+/* Loops whose variables are made from one number, outermost first: where they stand in an index with the strides of neighbours, the number does itself. */
+typedef struct { const char *number; int indent, n, loop[2 * MAX_AXES]; const char *name[2 * MAX_AXES]; } FlatLoops;
+enum { MAX_FLAT = 12 };
+
 typedef struct Emit {
     StrBuf *b;
     const Lowered *l;
@@ -17,11 +21,13 @@ typedef struct Emit {
     const char *acc[8];                              /* text of the accumulators in the epilogue */
     int64_t scratch_floats, shared_floats;
     bool cuda;                                       /* the CUDA dialect */
+    int n_flat; FlatLoops flat[MAX_FLAT];            /* those in scope, the latest last */
 } Emit;
 
 void line(Emit *e, const char *fmt, ...) PRINTF(2, 3);          /* one indented line */
 void open_block(Emit *e, const char *fmt, ...) PRINTF(2, 3);    /* line + "{" , indent */
 void close_block(Emit *e);
+void close_lambda(Emit *e);                                     /* the same, "};" */
 const char *index_text(Emit *e, IRef i);             /* arena text of an index expression */
 void emit_expr(Emit *e, KRef v);                    /* appends to e->b, no newline */
 const char *expr_text(Emit *e, KRef v);

@@ -6,6 +6,8 @@
 
 enum { FLAT = 1 << 10, SERIAL = 64, MANY = 1 << 16, MAX_BLOCKS = 1 << 14, SHARED_ROWS = 8192 };
 
+static bool word_char(char c) { return isalnum((unsigned char)c) || c == '_'; }
+
 int64_t cuda_size(const Emit *e, int n, const int *loops)
 {
     int64_t p = 1;
@@ -28,6 +30,18 @@ void cuda_decode(Emit *e, const char *flat, int n, const int *loops)
         else line(e, "const %s %s = %s / %lld %% %lld;", e->itype, name, flat, (long long)inner, (long long)size);
         inner *= size;
     }
+    FlatLoops f = {.n = n};
+    for (int i = 0; i < n; i++) f.loop[i] = loops[i], f.name[i] = e->loop_name[loops[i]];
+    cuda_one_number(e, flat, &f);
+}
+
+void cuda_one_number(Emit *e, const char *number, FlatLoops *f)
+{
+    for (const char *p = number; *p; p++) if (!word_char(*p)) return;
+    if (!strcmp(e->itype, "long long") || e->n_flat == MAX_FLAT) return;
+    f->number = arena_strdup(e->k->arena, number);
+    f->indent = e->indent;
+    e->flat[e->n_flat++] = *f;
 }
 
 /* ---- entries ---- */
@@ -89,8 +103,10 @@ void cuda_entry_begin(Emit *e, CudaText *t, const char *suffix, int64_t grid_x, 
     CHECK_BUG(t->n_entries < CUDA_ENTRIES);
     t->entry[t->n_entries++] = (CudaEntry){suffix, {MAX(grid_x, 1), MAX(grid_y, 1)}, shared, CUDA_THREADS};
     e->indent = 0;
+    e->n_flat = 0;
     /* Two blocks on a multiprocessor: up to 128 registers; draws beside sums of a large tile need more. Without a number ptxas takes 64, and spills. */
-    const char *blocks = k->cls != KERNEL_CONTRACT ? "" : (k->n_draw && !t->small) || t->alone ? ", 1" : ", 2";
+    const int at_once = t->at_once ? t->at_once : k->cls != KERNEL_CONTRACT ? 0 : k->n_draw && !t->small ? 1 : 2;
+    const char *blocks = at_once ? arena_printf(k->arena, ", %d", at_once) : "";
     line(e, "extern \"C\" __global__ void __launch_bounds__(%d%s) %s%s(const __grid_constant__ %s_args args)", CUDA_THREADS, blocks, k->name, suffix, k->name);
     line(e, "{");
     e->indent = 1;
@@ -233,6 +249,15 @@ static int64_t map_width(const Emit *e)
     return width;
 }
 
+void cuda_store_vector(Emit *e, const Store *s, int64_t width, const char *from)
+{
+    const char *to = buffer_name(e, s->slot), *at = index_text(e, s->offset);
+    const Number type = e->l->buf[e->k->buf[s->slot]].type;
+    if (type == NUM_F32) line(e, "ect_store4(&%s[%s], %s);", to, at, from);
+    if (type == NUM_F32 && width == 8) line(e, "ect_store4(&%s[%s + 4], %s + 4);", to, at, from);
+    if (type != NUM_F32) line(e, type == NUM_F16 ? "ect_store8_f16(&%s[%s], %s);" : "ect_keep8_bf16(&%s[%s], %s);", to, at, from);
+}
+
 static void flat_map(Emit *e, CudaText *t, int64_t width)
 {
     Kernel *k = e->k;
@@ -260,14 +285,7 @@ static void flat_map(Emit *e, CudaText *t, int64_t width)
     cuda_values_end(e, keep);
     close_block(e);
     e->loop_name[loop] = first;
-    for (int i = 0; i < k->n_store; i++) {
-        const Store *s = &k->store[i];
-        const char *to = buffer_name(e, s->slot), *at = index_text(e, s->offset);
-        const Number type = e->l->buf[k->buf[s->slot]].type;
-        if (type == NUM_F32) line(e, "ect_store4(&%s[%s], r%d);", to, at, i);
-        if (type == NUM_F32 && width == 8) line(e, "ect_store4(&%s[%s + 4], r%d + 4);", to, at, i);
-        if (type != NUM_F32) line(e, type == NUM_F16 ? "ect_store8_f16(&%s[%s], r%d);" : "ect_keep8_bf16(&%s[%s], r%d);", to, at, i);
-    }
+    for (int i = 0; i < k->n_store; i++) cuda_store_vector(e, &k->store[i], width, arena_printf(k->arena, "r%d", i));
     e->loop_name[loop] = name;
     cuda_values_end(e, none);
     close_block(e);
@@ -467,12 +485,31 @@ static void table(Emit *e, CudaText *t)
 }
 
 /* ---- what nobody reads ---- */
-static bool word_char(char c) { return isalnum((unsigned char)c) || c == '_'; }
+/* The first line that is indented less: where a block ends. */
+static const char *block_end(const char *at, size_t indent)
+{
+    while (*at && (*at == '#' || *at == '\n' || strspn(at, " ") >= indent)) {
+        const char *nl = strchr(at, '\n');
+        if (!nl) return at + strlen(at);
+        at = nl + 1;
+    }
+    return at;
+}
 
+/* A block inside may have a variable of its own with that name. */
 static bool uses_word(const char *from, const char *end, const char *word, size_t n)
 {
-    for (const char *p = from; (p = strstr(p, word)) && p < end; p += n)
-        if (!word_char(p[n]) && (p == from || !word_char(p[-1]))) return true;
+    for (const char *p = from; (p = strstr(p, word)) && p < end; p += n) {
+        if (word_char(p[n]) || (p > from && word_char(p[-1]))) continue;
+        const char *start = p;
+        while (start > from && start[-1] != '\n') start--;
+        const size_t indent = strspn(start, " ");
+        const char *type = start + indent;
+        const size_t type_n = (size_t)(p - type);
+        const bool declared = (type_n == 10 && !memcmp(type, "const int ", 10)) || (type_n == 16 && !memcmp(type, "const long long ", 16));
+        if (!declared) return true;
+        p = block_end(start, indent) - n;
+    }
     return false;
 }
 
@@ -489,13 +526,7 @@ static bool unread(const char *at, const char *next)
     char word[128];
     if ((size_t)(eq - name) >= sizeof word) return false;
     snprintf(word, sizeof word, "%.*s", (int)(eq - name), name);
-    const char *end = next;                          /* the block ends with the first line that is indented less */
-    while (*end && (*end == '#' || *end == '\n' || strspn(end, " ") >= indent)) {
-        const char *nl = strchr(end, '\n');
-        if (!nl) { end += strlen(end); break; }
-        end = nl + 1;
-    }
-    return !uses_word(next, end, word, strlen(word));
+    return !uses_word(next, block_end(next, indent), word, strlen(word));
 }
 
 /* Index variables are declared wherever they might be used; those that are not go, from the last to the first, as one may be read by another only. */

@@ -19,7 +19,7 @@ struct CudaText {
     int64_t workspace;                               /* bytes of a launch of one instance */
     bool small;                                      /* a contraction whose sums take few registers */
     int instances;                                   /* the most of any launch */
-    bool alone;                                      /* the entry that begins next has a multiprocessor to itself */
+    int at_once;                                     /* blocks that a multiprocessor must have room for, of the entry that begins next; 0: as of its kind */
 };
 
 /* The text of one kernel, with room for `instances` in its arguments. Heap; so is its body. */
@@ -36,6 +36,8 @@ char **cuda_values(Emit *e, int n, const KRef *values);
 void cuda_values_end(Emit *e, char **before);
 /* Declares the variables of loops[] (outermost first) from a flat number; those of size 1 are 0. */
 void cuda_decode(Emit *e, const char *flat, int n, const int *loops);
+/* Notes that the loops' variables were made from a number that is in scope as long as they are; one that is no word is not noted. */
+void cuda_one_number(Emit *e, const char *number, FlatLoops *f);
 int64_t cuda_size(const Emit *e, int n, const int *loops);
 /* The whole end of a tile of rows and columns (kernel.h: inner, store). Rows are numbered row0 + local; the thread finds its columns itself.
    decode: declares the row variables from the text of a row's number. */
@@ -43,12 +45,21 @@ typedef struct {
     int n_col; const int *col;
     int64_t columns, width;                          /* of the domain; of a block: a power of two, or all columns where a row is reduced */
     const char *column0;                             /* text of the block's first column */
+    int64_t pitch;                                   /* of the lines of c_tile, of a contraction; 0: there is none */
+    bool several;                                    /* tiles of a task follow one another */
+    int64_t vector;                                  /* set by cuda_tile_begin: columns of a thread, 8 or 4 in 16-byte accesses, or 1 */
     void (*decode)(Emit *e, const char *row, void *user); void *user;
 } CudaTile;
 bool cuda_tile_has(const Emit *e, Level level);      /* is there a reduction at that level? */
-void cuda_tile_begin(Emit *e, const CudaTile *t);                                      /* accumulators over a task's rows */
+void cuda_tile_begin(Emit *e, CudaTile *t);                                            /* accumulators over a task's rows */
 void cuda_tile_rows(Emit *e, const CudaTile *t, const char *rows, const char *first);  /* rows 0 .. rows-1 of the tile; `first`: condition that it is the task's first, or NULL */
 void cuda_tile_end(Emit *e, const CudaTile *t);                                        /* sums over threads, results of the task */
+/* An element of c_tile. Where a thread has 8 columns, groups of 4 change places in pairs in every other 32, so that 8 threads' groups lie in all banks. */
+const char *cuda_tile_at(Emit *e, const CudaTile *t, const char *row, const char *col);
+/* Results of a sum that a thread has at once: 4 where they and all they are made of lie side by side in memory, else 1. loop: the innermost of the columns. */
+int64_t cuda_sum_vector(const Emit *e, int loop);
+/* Stores from[0 .. width-1] where the store says, its loop's variable being the first element's: 16 bytes at a time. */
+void cuda_store_vector(Emit *e, const Store *s, int64_t width, const char *from);
 void cuda_pass(Emit *e, CudaText *t);
 void cuda_contract(Emit *e, CudaText *t);
 #endif

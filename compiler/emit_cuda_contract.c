@@ -2,19 +2,23 @@
    prologue (emit_cuda_stage.c), sums over all K segments in registers (emit_cuda_leaf.c), then the tile in shared memory and its end (emit_cuda_tile.c). */
 #include "compiler/emit_cuda_contract.h"
 
-enum { SHARED_STATIC = 48 << 10, ROW_TILE = 64 << 10 };
-enum { MAX_RING = 4, RING_SHARED = 99 << 10 };       /* shared memory of a block: all that the smallest GPU has for one, and two blocks fit where there are 228 KB */
+enum { SHARED_STATIC = 48 << 10, ROW_TILE = 64 << 10, PITCH_GAP = 8 };
+enum { MAX_RING = 4, RING_SHARED = 91 << 10 };       /* shared memory of a block: with up to 8 KB for its end all that the smallest GPU has for one, and two blocks fit where there are 228 KB */
 
-static void put_tile(Emit *e, const Shape *s, const char *row, const char *col, const char *value)
+static void put_tile(Emit *e, const Shape *s, const char *row, const char *col, const char *value, int n)
 {
-    line(e, "c_tile[(%s)*%lld + %s%s] = %s;", row, (long long)s->CN, s->whole_rows ? "col0 + " : "", col, value);
+    line(e, "const int to_col = %s%s;", s->whole_rows ? "col0 + " : "", col);
+    line(e, "ect_store%d(&%s, %s);", n, cuda_tile_at(e, s->end, arena_printf(e->k->arena, "(%s)", row), "to_col"), value);
 }
 
-static void put_partial(Emit *e, const Shape *s, const char *row, const char *col, const char *value)
+/* Sums of neighbouring columns are stored together where all or none of them are columns of the result. */
+static void put_partial(Emit *e, const Shape *s, const char *row, const char *col, const char *value, int n)
 {
+    bool together = s->N % n == 0;
     line(e, "const int to_row = row0 + %s, to_col = col0 + %s;", row, col);
-    line(e, "if (to_row < %lld && to_col < %lld) partial[((ect_i64)batch*%lld + to_row)*%lld + to_col] = %s;", (long long)s->M, (long long)s->N, (long long)s->M,
-         (long long)s->N, value);
+    const char *to = arena_printf(e->k->arena, "partial[((ect_i64)batch*%lld + to_row)*%lld + to_col", (long long)s->M, (long long)s->N);
+    if (together) line(e, "if (to_row < %lld && to_col < %lld) ect_store%d(&%s], %s);", (long long)s->M, (long long)s->N, n, to, value);
+    else line(e, "for (int q = 0; q < %d; q++) if (to_row < %lld && to_col + q < %lld) %s + q] = (%s)[q];", n, (long long)s->M, (long long)s->N, to, value);
 }
 
 /* ---- the sum over K ---- */
@@ -62,8 +66,7 @@ static void ring_close(Emit *e, const Shape *s)
 {
     close_block(e);
     line(e, "ect_cp_async_commit();  /* a group for each turn, be it empty: their number says which are done */");
-    e->indent--;
-    line(e, "};");
+    close_lambda(e);
     line(e, "for (int ahead = 0; ahead < %d; ahead++) bring(ahead);", s->ring - 1);
 }
 
@@ -111,8 +114,7 @@ static void halo_segment(Emit *e, const Shape *s)
         e->indent++;
         line(e, "%s *const a_to = a_tile + k0 / %lld %% 2*%lld;", stage_type(s), (long long)s->BK, (long long)halo_elements(s));
         stage_fill_halo(e, s, true);
-        e->indent--;
-        line(e, "};");
+        close_lambda(e);
         line(e, "bring_lines(0);");
     }
     if (s->ring) {
@@ -332,9 +334,13 @@ static int64_t a_elements(const Emit *e, const Shape *s)
 
 static int64_t b_elements(const Shape *s) { return (s->ring ? s->ring : 2) * stage_size(s, s->BN); }
 
+/* Between lines of the tile: a warp of mma.sync has two columns of each of 8 rows for each lane, and half of it fills all banks. */
+static int64_t tile_pitch(const Shape *s) { return s->CN + (s->mma ? PITCH_GAP : 0); }
+static int64_t tile_elements(const Shape *s) { return s->BM * tile_pitch(s); }
+
 static int64_t shared_bytes(const Emit *e, const Shape *s, bool tile)
 {
-    return (a_elements(e, s) + b_elements(s)) * number_info[s->number].bytes + (tile ? s->BM * s->CN * 4 : 0);
+    return (a_elements(e, s) + b_elements(s)) * number_info[s->number].bytes + (tile ? tile_elements(s) * 4 : 0);
 }
 
 static bool is_static(int64_t bytes) { return bytes + 8192 <= SHARED_STATIC; }
@@ -343,7 +349,7 @@ static bool overlaid(const Emit *e, const Shape *s, bool tile) { return tile && 
 
 static bool ring_fits(const Emit *e, const Shape *s)
 {
-    int64_t stages = (a_elements(e, s) + b_elements(s)) * number_info[s->number].bytes, tile = 4 * s->BM * s->CN;
+    int64_t stages = (a_elements(e, s) + b_elements(s)) * number_info[s->number].bytes, tile = 4 * tile_elements(s);
     return (overlaid(e, s, true) ? MAX(stages, tile) : stages + tile) <= RING_SHARED;
 }
 
@@ -375,22 +381,22 @@ static void choose_ring(const Emit *e, Shape *s)
 /* Shared memory of an entry: stages and the tile, dynamic where it is more than an entry may declare. */
 static int64_t declare_shared(Emit *e, const Shape *s, bool tile)
 {
-    int64_t a = a_elements(e, s), b = b_elements(s), c = tile ? s->BM * s->CN : 0, stages = (a + b) * number_info[s->number].bytes, bytes = shared_bytes(e, s, tile);
+    int64_t a = a_elements(e, s), b = b_elements(s), c = tile ? tile_elements(s) : 0, stages = (a + b) * number_info[s->number].bytes, bytes = shared_bytes(e, s, tile);
     const char *type = stage_type(s);
     const char *what = arena_printf(e->k->arena, "/* stages: %lld rows and %lld columns, %lld deep */", (long long)s->BM, (long long)s->BN, (long long)s->BK);
     if (is_static(bytes)) {
         line(e, "__shared__ __align__(16) %s a_tile[%lld];  %s", type, (long long)a, what);
         line(e, "__shared__ __align__(16) %s b_tile[%lld];", type, (long long)b);
-        if (tile) line(e, "__shared__ float c_tile[%lld];  /* [%lld][%lld] */", (long long)c, (long long)s->BM, (long long)s->CN);
+        if (tile) line(e, "__shared__ __align__(16) float c_tile[%lld];  /* [%lld][%lld] */", (long long)c, (long long)s->BM, (long long)tile_pitch(s));
         return 0;
     }
     line(e, "extern __shared__ __align__(16) unsigned char shared[];");
     if (overlaid(e, s, tile)) {
         line(e, "%s *const a_tile = (%s *)shared, *const b_tile = a_tile + %lld;  %s", type, type, (long long)a, what);
-        line(e, "float *const c_tile = (float *)shared;  /* [%lld][%lld], where the stages were */", (long long)s->BM, (long long)s->CN);
+        line(e, "float *const c_tile = (float *)shared;  /* [%lld][%lld], where the stages were */", (long long)s->BM, (long long)tile_pitch(s));
         return MAX(stages, 4 * c);
     }
-    if (tile) line(e, "float *const c_tile = (float *)shared;  /* [%lld][%lld] */", (long long)s->BM, (long long)s->CN);
+    if (tile) line(e, "float *const c_tile = (float *)shared;  /* [%lld][%lld] */", (long long)s->BM, (long long)tile_pitch(s));
     line(e, "%s *const a_tile = (%s *)(shared + sizeof(float)*%lld), *const b_tile = a_tile + %lld;  %s", type, type, (long long)c, (long long)a, what);
     return bytes;
 }
@@ -399,12 +405,12 @@ static void skip_unwanted(Emit *e, const Shape *s, const char *row)
 {
     const Kernel *k = e->k;
     if (k->bound < 0) return;
-    if (k->n_m && k->m[0].role == k->bound_axis.role) line(e, "if (%s / %lld >= wanted) return;", row, (long long)(s->M / k->m[0].size));
-    else if (k->n_b && k->b[0].role == k->bound_axis.role) line(e, "if (batch / %lld >= wanted) return;", (long long)(s->B / k->b[0].size));
+    if (k->n_m && k->m[0].role == k->bound_axis.role) line(e, "if (%s >= wanted*%lld) return;", row, (long long)(s->M / k->m[0].size));
+    else if (k->n_b && k->b[0].role == k->bound_axis.role) line(e, "if (batch >= wanted*%lld) return;", (long long)(s->B / k->b[0].size));
 }
 
 /* ---- the two forms ---- */
-static void whole_sum(Emit *e, CudaText *t, const Shape *s)
+static void whole_sum(Emit *e, CudaText *t, Shape *s)
 {
     Kernel *k = e->k;
     bool chunks = s->TASK > s->BM;
@@ -412,7 +418,8 @@ static void whole_sum(Emit *e, CudaText *t, const Shape *s)
     int entry = t->n_entries;
     cuda_entry_begin(e, t, "", s->tasks * s->B, s->column_blocks, 0);
     e->b = &body;
-    CudaTile tile = {.n_col = k->n_n, .col = k->loop_n, .columns = s->N, .width = s->whole_rows ? s->N : s->BN, .column0 = "col0", .decode = decode_rows};
+    CudaTile tile = {.n_col = k->n_n, .col = k->loop_n, .columns = s->N, .width = s->whole_rows ? s->N : s->BN, .column0 = "col0", .pitch = tile_pitch(s), .several = chunks, .decode = decode_rows};
+    s->end = &tile;
     line(e, "const int batch = blockIdx.x / %lld;", (long long)s->tasks);
     line(e, "const int task = blockIdx.x %% %lld;", (long long)s->tasks);
     decode_batch(e, "batch");
@@ -422,7 +429,6 @@ static void whole_sum(Emit *e, CudaText *t, const Shape *s)
     if (!s->whole_rows) line(e, "const int col0 = blockIdx.y*%lld;", (long long)s->BN);
     skip_unwanted(e, s, "task0");
     leaf_place(e, s);
-    e->acc[0] = arena_printf(k->arena, "c_tile[local*%lld + %s]", (long long)s->CN, s->whole_rows ? "col" : arena_printf(k->arena, "threadIdx.x %% %lld", (long long)s->BN));
     line(e, "{");
     e->indent++;
     cuda_tile_begin(e, &tile);
@@ -436,8 +442,9 @@ static void whole_sum(Emit *e, CudaText *t, const Shape *s)
     if (s->whole_rows) close_block(e);
     if (!s->whole_rows) line(e, "__syncthreads();");
     line(e, "/* epilogue{{e}} */");
-    line(e, "const int rows = row_end - row0 < %lld ? row_end - row0 : %lld;", (long long)s->BM, (long long)s->BM);
-    cuda_tile_rows(e, &tile, "rows", "row0 == task0");
+    const bool full = s->M % s->TASK == 0 && s->TASK % s->BM == 0;
+    if (!full) line(e, "const int rows = row_end - row0 < %lld ? row_end - row0 : %lld;", (long long)s->BM, (long long)s->BM);
+    cuda_tile_rows(e, &tile, full ? arena_printf(k->arena, "%lld", (long long)s->BM) : "rows", "row0 == task0");
     if (chunks) {
         line(e, "__syncthreads();");
         close_block(e);
@@ -458,30 +465,71 @@ static void whole_sum(Emit *e, CudaText *t, const Shape *s)
     cuda_entry_end(e);
 }
 
+/* One result of sum_parts, or several: its epilogue. */
+static void sum_epilogue(Emit *e, int64_t width, int loop)
+{
+    Kernel *k = e->k;
+    KRef values[16];
+    for (int i = 0; i < k->n_store; i++) values[i] = k->store[i].value;
+    const char *name = loop >= 0 ? e->loop_name[loop] : NULL, *first = width > 1 ? arena_printf(k->arena, "%s_0", name) : NULL;
+    e->acc[0] = width > 1 ? "total[q]" : "total";
+    if (width > 1) e->loop_name[loop] = first;
+    cuda_decode(e, "col", k->n_n, k->loop_n);
+    char **before = cuda_values(e, 0, NULL);
+    for (int i = 0; i < k->n_store && width > 1; i++) vector_loads(e, values[i], loop, width, NULL);
+    for (int i = 0; i < k->n_store && width > 1; i++) line(e, "float r%d[%lld];", i, (long long)width);
+    if (width > 1) {
+        e->loop_name[loop] = name;
+        line(e, "#pragma unroll");
+        open_block(e, "for (int q = 0; q < %lld; q++)", (long long)width);
+        line(e, "const %s %s = %s + q;", e->itype, name, first);
+    }
+    char **keep = cuda_values(e, k->n_store, values);
+    for (int i = 0; i < k->n_store; i++)
+        if (width > 1) line(e, "r%d[q] = %s;", i, expr_text(e, values[i]));
+        else print_store(e, &k->store[i], expr_text(e, values[i]));
+    cuda_values_end(e, keep);
+    if (width > 1) {
+        close_block(e);
+        e->loop_name[loop] = first;
+        for (int i = 0; i < k->n_store; i++) cuda_store_vector(e, &k->store[i], width, arena_printf(k->arena, "r%d", i));
+        e->loop_name[loop] = name;
+    }
+    cuda_values_end(e, before);
+}
+
 void sum_parts(Emit *e, CudaText *t, const Shape *s, int64_t parts)
 {
     Kernel *k = e->k;
-    int64_t results = s->B * s->M * s->N;
+    int loop = -1;
+    for (int i = 0; i < k->n_n; i++) if (k->loop[k->loop_n[i]].size > 1) loop = k->loop_n[i];
+    const int64_t results = s->B * s->M * s->N, width = cuda_sum_vector(e, loop), pieces = results / width;
     sb_putc(e->b, '\n');
-    int64_t blocks = MIN((results + CUDA_THREADS - 1) / CUDA_THREADS, 1 << 14);
+    int64_t blocks = MIN((pieces + CUDA_THREADS - 1) / CUDA_THREADS, 1 << 14);
     cuda_entry_begin(e, t, "_sum", blocks, 1, 0);
-    line(e, "/* the parts in order; epilogue{{e}} */");
+    line(e, "/* the parts in order%s; epilogue{{e}} */", width > 1 ? ", 4 results a thread" : "");
     line(e, "const float *const partial = (const float *)args.workspace + (ect_i64)blockIdx.z*%lld;", (long long)(parts * results));
-    open_block(e, "for (ect_i64 piece = (ect_i64)blockIdx.x*%d + threadIdx.x; piece < %lld; piece += %lld)", CUDA_THREADS, (long long)results, (long long)(blocks * CUDA_THREADS));
-    line(e, "float total = partial[piece];");
-    line(e, "for (int split = 1; split < %lld; split++) total += partial[split*%lldll + piece];", (long long)parts, (long long)results);
-    line(e, "const int batch = (int)(piece / %lld);", (long long)(s->M * s->N));
-    line(e, "const int row = (int)(piece / %lld %% %lld);", (long long)s->N, (long long)s->M);
-    line(e, "const int col = (int)(piece %% %lld);", (long long)s->N);
+    open_block(e, "for (ect_i64 piece = (ect_i64)blockIdx.x*%d + threadIdx.x; piece < %lld; piece += %lld)", CUDA_THREADS, (long long)pieces, (long long)(blocks * CUDA_THREADS));
+    if (width > 1) {
+        line(e, "const ect_i64 at = piece*4;");
+        line(e, "float total[4];");
+        line(e, "ect_load4(total, &partial[at]);");
+        open_block(e, "for (int split = 1; split < %lld; split++)", (long long)parts);
+        line(e, "float more[4];");
+        line(e, "ect_load4(more, &partial[(ect_i64)split*%lld + at]);", (long long)results);
+        line(e, "for (int q = 0; q < 4; q++) total[q] += more[q];");
+        close_block(e);
+    } else {
+        line(e, "const ect_i64 at = piece;");
+        line(e, "float total = partial[at];");
+        line(e, "for (int split = 1; split < %lld; split++) total += partial[(ect_i64)split*%lld + at];", (long long)parts, (long long)results);
+    }
+    line(e, "const int batch = (int)(at / %lld);", (long long)(s->M * s->N));
+    line(e, "const int row = (int)(at / %lld %% %lld);", (long long)s->N, (long long)s->M);
+    line(e, "const int col = (int)(at %% %lld);", (long long)s->N);
     decode_batch(e, "batch");
     decode_rows(e, "row", NULL);
-    cuda_decode(e, "col", k->n_n, k->loop_n);
-    e->acc[0] = "total";
-    KRef values[16];
-    for (int i = 0; i < k->n_store; i++) values[i] = k->store[i].value;
-    char **keep = cuda_values(e, k->n_store, values);
-    for (int i = 0; i < k->n_store; i++) print_store(e, &k->store[i], expr_text(e, values[i]));
-    cuda_values_end(e, keep);
+    sum_epilogue(e, width, loop);
     close_block(e);
     cuda_entry_end(e);
 }

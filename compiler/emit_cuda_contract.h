@@ -26,6 +26,7 @@ typedef struct {
     const char *per_tap;                             /* a convolution's weight gradient: why its operand is staged for each tap, or NULL */
     int ring;                                        /* stages of what comes by asynchronous copies; 0: nothing does, two stages take turns */
     bool two_lines;                                  /* halo: two stages, one being filled with the next channels */
+    CudaTile *end;                                   /* what is done with the tile */
 } Shape;
 /* rows_inner: [depth][wide], else [wide][depth]. copy: filled by asynchronous copies */
 typedef struct { const char *name; bool rows_inner; int64_t wide, depth; bool copy; } Stage;
@@ -51,11 +52,12 @@ const char *stage_at(Emit *e, const Shape *s, const Stage *g, const char *wide, 
 void decode_axes(Emit *e, const Operand *o, const char *flat, int n, const Axis *v, Sym of_first);
 const Axis *innermost(const Axis *v, int n);         /* longer than 1, if there is one */
 /* How many elements along a role a thread stages at once. next: they are neighbours in what the operand loads. */
-int64_t vector_width(const Emit *e, const Shape *s, const Operand *o, Sym role, int64_t size, bool next);
+int64_t vector_width(const Shape *s, const Operand *o, Sym role, int64_t size, bool next);
 /* `value`, or value[width]: the operand's elements, 0 where the condition does not hold. loop: along which they lie, its variable being NAME_0. */
 void staged_value(Emit *e, const Operand *o, const char *condition, int loop, int64_t width, char *const *fetched);
 /* Is the index along the loop one of neighbours, and a multiple of `width` where the loop's variable is one? */
 bool aligned_index(const Kernel *k, IRef i, int loop, int64_t width);
+bool steady_index(const Kernel *k, IRef i, int loop, int64_t width);           /* does it stay the same there up to the next multiple? */
 /* Prints loads and draws of `value` for `width` elements along the loop, whose variable is called after the first; e->tmp then has their element q. */
 void vector_loads(Emit *e, KRef value, int loop, int64_t width, char *const *fetched);
 void put_staged(Emit *e, const Shape *s, const char *at, int64_t step, int64_t width);         /* stores them from `at` on, `step` apart */
@@ -76,6 +78,7 @@ void leaf_declare(Emit *e, const Shape *s);          /* the thread's sums, 0 */
 void leaf_place(Emit *e, const Shape *s);            /* where they lie in the tile */
 bool halo_rows_whole(const Shape *s);                /* do 16 rows of a convolution's tile lie one after another in its stage? */
 void leaf_multiply(Emit *e, const Shape *s, const Stage *a, const Stage *b);   /* a NULL: a convolution's stage, at tap_at */
-/* put: prints what is done with a sum, given its row and column in the tile. */
-void leaf_each(Emit *e, const Shape *s, void (*put)(Emit *e, const Shape *s, const char *row, const char *col, const char *value));
+/* put: prints what is done with n sums from `value` on, of neighbouring columns, given the row and the first column in the tile. */
+typedef void (*LeafPut)(Emit *e, const Shape *s, const char *row, const char *col, const char *value, int n);
+void leaf_each(Emit *e, const Shape *s, LeafPut put);
 #endif

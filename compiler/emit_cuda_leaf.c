@@ -109,8 +109,7 @@ void leaf_place(Emit *e, const Shape *s)
     }
 }
 
-/* put: "target(row, col) = value" with row and column within the tile. */
-void leaf_each(Emit *e, const Shape *s, void (*put)(Emit *e, const Shape *s, const char *row, const char *col, const char *value))
+void leaf_each(Emit *e, const Shape *s, LeafPut put)
 {
     Kernel *k = e->k;
     if (s->mma) {
@@ -120,8 +119,8 @@ void leaf_each(Emit *e, const Shape *s, void (*put)(Emit *e, const Shape *s, con
         line(e, "#pragma unroll");
         open_block(e, "for (int i_n = 0; i_n < %lld; i_n++)", (long long)fn);
         line(e, "#pragma unroll");
-        open_block(e, "for (int part_of = 0; part_of < 4; part_of++)");
-        put(e, s, "row_c + i_m*16 + lane_c / 4 + part_of / 2 * 8", "col_c + i_n*8 + lane_c % 4 * 2 + part_of % 2", "acc[i_m][i_n].x[part_of]");
+        open_block(e, "for (int half = 0; half < 2; half++)");
+        put(e, s, "row_c + i_m*16 + lane_c / 4 + half*8", "col_c + i_n*8 + lane_c % 4 * 2", "acc[i_m][i_n].x + half*2", 2);
         close_block(e);
         close_block(e);
         close_block(e);
@@ -130,9 +129,6 @@ void leaf_each(Emit *e, const Shape *s, void (*put)(Emit *e, const Shape *s, con
     int64_t tm = s->BM * s->BN / CUDA_THREADS / TN;
     line(e, "#pragma unroll");
     open_block(e, "for (int i_m = 0; i_m < %lld; i_m++)", (long long)tm);
-    line(e, "#pragma unroll");
-    open_block(e, "for (int i_n = 0; i_n < %d; i_n++)", TN);
-    put(e, s, arena_printf(k->arena, "row_c*%lld + i_m", (long long)tm), arena_printf(k->arena, "col_c*%d + i_n", TN), "acc[i_m][i_n]");
-    close_block(e);
+    put(e, s, arena_printf(k->arena, "row_c*%lld + i_m", (long long)tm), arena_printf(k->arena, "col_c*%d", TN), "acc[i_m]", TN);
     close_block(e);
 }

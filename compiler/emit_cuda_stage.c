@@ -50,6 +50,15 @@ void decode_axes(Emit *e, const Operand *o, const char *flat, int n, const Axis 
         else line(e, "const int %s = %s / %lld %% %lld;", name, flat, (long long)inner, (long long)v[i].size);
         inner *= v[i].size;
     }
+    FlatLoops f = {.n = n};
+    for (int i = 0; i < n; i++) {
+        const int a = op_axis(o, v[i].role);
+        const char *name = role_name(e, o, v[i].role);
+        if (a < 0) return;
+        f.loop[i] = o->loop[a];
+        f.name[i] = v[i].role == of_first ? arena_printf(e->k->arena, "%s_0", name) : name;
+    }
+    cuda_one_number(e, flat, &f);
 }
 
 /* Do neighbours along the innermost wide axis of v[] lie next to each other in what the operand loads? Of the largest buffer it reads. */
@@ -99,10 +108,10 @@ static void also(StrBuf *b, const char *condition) { sb_printf(b, "%s%s", b->len
 
 /* ---- several elements of a stage at once ---- */
 /* The loop along which a thread stages its elements, and how many at once: neighbours in what the operand loads. */
-int64_t vector_width(const Emit *e, const Shape *s, const Operand *o, Sym role, int64_t size, bool next)
+int64_t vector_width(const Shape *s, const Operand *o, Sym role, int64_t size, bool next)
 {
     int64_t width = stage_half(s) ? 8 : 4;
-    return next && !tap_on(o, role) && op_axis(o, role) >= 0 && size % width == 0 && s->BK % width == 0 && !e->k->n_b ? width : 1;
+    return next && !tap_on(o, role) && op_axis(o, role) >= 0 && size % width == 0 && s->BK % width == 0 ? width : 1;
 }
 
 /* The index with the loop at a multiple of `width` and the others anywhere: a multiple of `width`, and steps by one along the loop? */
@@ -122,7 +131,7 @@ bool aligned_index(const Kernel *k, IRef i, int loop, int64_t width)
 }
 
 /* Does the index stay the same while the loop goes from a multiple of `width` to the last element before the next? */
-static bool steady_index(const Kernel *k, IRef i, int loop, int64_t width)
+bool steady_index(const Kernel *k, IRef i, int loop, int64_t width)
 {
     const IndexExpr *x = &k->index[i];
     for (int t = 0; t < x->n; t++) {
@@ -139,6 +148,48 @@ static void reach_always(const Emit *e, KRef v, bool *seen)
     if (seen[v]) return;
     seen[v] = true;
     for (int i = 0; x->kind != K_SELECT && i < x->n_in; i++) reach_always(e, x->in[i], seen);
+}
+
+/* Does the choice come out the same for all elements of a vector? */
+static bool steady_choice(const Kernel *k, const KExpr *x, int loop, int64_t width)
+{
+    for (int i = 0; i < x->n_cond; i++) {
+        const Cond *c = &x->cond[i];
+        const bool whole = !c->mod && c->lo % width == 0 && c->hi % width == 0 && aligned_index(k, c->e, loop, width);
+        if ((k->index[c->e].deps >> loop & 1) && !whole && !steady_index(k, c->e, loop, width)) return false;
+    }
+    return true;
+}
+
+/* float t3[8]; if (condition) { all elements of one arm } else { all of the other }, as where a vector lies in one of two joined tensors. */
+static void vector_choice(Emit *e, KRef v, int loop, int64_t width, char *const *fetched)
+{
+    Kernel *k = e->k;
+    const KExpr *x = &k->expr[v];
+    const char *first = e->loop_name[loop], *name = arena_printf(k->arena, "%.*s", (int)strlen(first) - 2, first), *to = arena_printf(k->arena, "t%d", e->n_tmp++);
+    line(e, "float %s[%lld];", to, (long long)width);
+    for (int arm = 0; arm < 2; arm++) {
+        if (arm == 0) open_block(e, "if (%s)", cond_text(e, v));
+        else {
+            e->indent--;
+            line(e, "} else {");
+            e->indent++;
+        }
+        char **keep = cuda_values(e, 0, NULL);
+        vector_loads(e, x->in[arm], loop, width, fetched);
+        line(e, "#pragma unroll");
+        open_block(e, "for (int q = 0; q < %lld; q++)", (long long)width);
+        line(e, "const %s %s = %s + q;", e->itype, name, first);
+        e->loop_name[loop] = name;
+        char **values = cuda_values(e, 1, &x->in[arm]);
+        line(e, "%s[q] = %s;", to, expr_text(e, x->in[arm]));
+        cuda_values_end(e, values);
+        e->loop_name[loop] = first;
+        close_block(e);
+        cuda_values_end(e, keep);
+    }
+    close_block(e);
+    e->tmp[v] = arena_printf(k->arena, "%s[q]", to);
 }
 
 /* Prints loads and draws of `value` for all elements of a vector; their names go to e->tmp. The loop's variable is `first` meanwhile.
@@ -163,6 +214,12 @@ void vector_loads(Emit *e, KRef value, int loop, int64_t width, char *const *fet
             char *name = arena_printf(k->arena, "t%d", e->n_tmp++);
             line(e, "const float %s = %s;", name, expr_text(e, v));
             e->tmp[v] = name;
+        } else if (x->kind == K_LOAD && width == 8 && steady_index(k, x->index, loop, 4)) {     /* one for each half */
+            const char *first = e->loop_name[loop], *name = arena_printf(k->arena, "t%d", e->n_tmp++), *low = expr_text(e, v);
+            e->loop_name[loop] = arena_printf(k->arena, "(%s + 4)", first);
+            line(e, "const float %s[2] = {%s, %s};", name, low, expr_text(e, v));
+            e->loop_name[loop] = first;
+            e->tmp[v] = arena_printf(k->arena, "%s[q / 4]", name);
         } else if (x->kind == K_DRAW && aligned_index(k, x->index2, loop, 4) && steady_index(k, x->index, loop, width)) {
             const DrawSite *d = &e->l->draw[k->draw[x->slot]];
             const char *kind = d->kind == DRAW_NORMAL ? "NORMAL" : d->kind == DRAW_UNIFORM ? "UNIFORM" : "BERNOULLI";
@@ -171,8 +228,29 @@ void vector_loads(Emit *e, KRef value, int loop, int64_t width, char *const *fet
             line(e, "ECT_%s_ROW(%d, %s, %s, %lld, %lld, %s%s);", kind, x->slot, index_text(e, x->index), index_text(e, x->index2), (long long)width, (long long)x->value,
                  d->kind == DRAW_BERNOULLI ? arena_printf(k->arena, "threshold%d, ", x->slot) : "", name);
             e->tmp[v] = arena_printf(k->arena, "%s[q]", name);
-        }
+        } else if (x->kind == K_SELECT && x->type != T_BOOL && (x->deps >> loop & 1) && steady_choice(k, x, loop, width)) vector_choice(e, v, loop, width, fetched);
     }
+    free(seen);
+}
+
+/* Where a vector of a stage is made of much, beside 64 sums of the thread, f32 vectors would take registers that there are not: their elements are loaded where
+   they are used. Counted in registers: vectors of f32, choices, pairs of halves. */
+static void late_loads(Emit *e, KRef value, int loop)
+{
+    enum { ROOM = 26 };
+    Kernel *k = e->k;
+    bool *seen = xcalloc((size_t)k->n_expr, sizeof *seen);
+    int held = 0;
+    reach_always(e, value, seen);
+    for (int turn = 0; turn < 2; turn++)
+        for (KRef v = 1; v < (KRef)k->n_expr && (!turn || held > ROOM); v++) {
+            const KExpr *x = &k->expr[v];
+            if (!seen[v] || !(x->deps >> loop & 1)) continue;
+            const bool vector = x->kind == K_LOAD && e->l->buf[k->buf[x->slot]].type == NUM_F32 && aligned_index(k, x->index, loop, 8);
+            const bool halves = x->kind == K_LOAD && !aligned_index(k, x->index, loop, 8) && !steady_index(k, x->index, loop, 8) && steady_index(k, x->index, loop, 4);
+            if (turn && vector) e->tmp[v] = arena_printf(k->arena, "%s[%s + q]", buffer_name(e, x->slot), index_text(e, x->index));
+            else if (!turn) held += vector || (x->kind == K_SELECT && steady_choice(k, x, loop, 8)) ? 8 : halves ? 2 : 0;
+        }
     free(seen);
 }
 
@@ -189,6 +267,7 @@ void staged_value(Emit *e, const Operand *o, const char *condition, int loop, in
     if (width > 1) {
         const char *name = e->loop_name[loop], *first = arena_printf(k->arena, "%s_0", name);
         e->loop_name[loop] = first;
+        if (fetched) late_loads(e, o->value, loop);
         vector_loads(e, o->value, loop, width, fetched);
         e->loop_name[loop] = name;
         line(e, "#pragma unroll");
@@ -234,7 +313,7 @@ static Pieces pieces_of(const Emit *e, const Shape *s, const Operand *o, char si
     Pieces p = {.wide_next = stage_contiguous(e, o, wide_axes, n_wide), .width = 1, .loop = -1};
     bool deep_next = !p.wide_next && stage_contiguous(e, o, v, n_k);
     p.along = p.wide_next ? innermost(wide_axes, n_wide) : innermost(v, n_k);
-    if (p.along) p.width = vector_width(e, s, o, p.along->role, p.along->size, p.wide_next || deep_next);
+    if (p.along) p.width = vector_width(s, o, p.along->role, p.along->size, p.wide_next || deep_next);
     if (p.wide_next && (side == 'a' ? s->BM : s->BN) % p.width) p.width = 1;
     if (p.width > 1) p.loop = o->loop[op_axis(o, p.along->role)];
     return p;
@@ -246,7 +325,7 @@ static int64_t halo_width(const Emit *e, const Shape *s)
 {
     const Halo *h = &s->halo;
     const Axis *along = innermost(h->inner, h->n_inner);
-    return along ? vector_width(e, s, &e->k->seg[0].a, along->role, along->size, stage_contiguous(e, &e->k->seg[0].a, h->inner, h->n_inner)) : 1;
+    return along ? vector_width(s, &e->k->seg[0].a, along->role, along->size, stage_contiguous(e, &e->k->seg[0].a, h->inner, h->n_inner)) : 1;
 }
 
 int64_t halo_pieces(const Emit *e, const Shape *s) { return s->halo.images * s->halo.SH * s->halo.SW * (s->BK / halo_width(e, s)); }
@@ -339,6 +418,30 @@ void stage_fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, 
 }
 
 /* ---- a convolution's lines ---- */
+static bool comes_in_pieces(const Emit *e, KRef v, int loop)
+{
+    const KExpr *x = &e->k->expr[v];
+    return x->kind == K_LOAD && number_info[e->l->buf[e->k->buf[x->slot]].type].bytes == 2 && aligned_index(e->k, x->index, loop, 8);
+}
+
+/* The one load of an arm that comes in pieces; 0 where there is another number of them. */
+static KRef arm_load(const Emit *e, KRef arm, int loop)
+{
+    bool *seen = xcalloc((size_t)e->k->n_expr, sizeof *seen);
+    KRef load = 0;
+    int n = 0;
+    reach_always(e, arm, seen);
+    for (KRef v = 1; v < (KRef)e->k->n_expr; v++) if (seen[v] && comes_in_pieces(e, v, loop)) load = v, n++;
+    free(seen);
+    return n == 1 ? load : 0;
+}
+
+static void fetch_piece(Emit *e, const char *to, KRef load)
+{
+    const KExpr *x = &e->k->expr[load];
+    line(e, "%s = ect_fetch8(&%s[%s]);", to, buffer_name(e, x->slot), index_text(e, x->index));
+}
+
 /* What is done with a piece: a copy to a_to begins; loads of what it is made of begin, to the variables fetched[]; it goes to the stage. */
 typedef enum { PIECE_COPIED, PIECE_FETCHED, PIECE_STAGED } PieceStep;
 
@@ -383,8 +486,22 @@ static void halo_piece(Emit *e, const Shape *s, PieceStep what, const char *to, 
     else if (what == PIECE_STAGED) staged_value(e, o, inside.s, loop, width, fetched);
     else {
         open_block(e, "if (%s)", inside.s);
+        bool *chosen = xcalloc((size_t)k->n_expr, sizeof *chosen);
         for (KRef v = 1; v < (KRef)k->n_expr; v++)
-            if (fetched[v]) line(e, "%s = ect_fetch8(&%s[%s]);", fetched[v], buffer_name(e, k->expr[v].slot), index_text(e, k->expr[v].index));
+            for (int arm = 0; arm < 2 && fetched[v] && k->expr[v].kind == K_SELECT; arm++) chosen[arm_load(e, k->expr[v].in[arm], loop)] = true;
+        for (KRef v = 1; v < (KRef)k->n_expr; v++) {
+            if (!fetched[v] || chosen[v]) continue;
+            if (k->expr[v].kind == K_LOAD) { fetch_piece(e, fetched[v], v); continue; }
+            line(e, "if (%s)", cond_text(e, v));
+            e->indent++;
+            fetch_piece(e, fetched[v], arm_load(e, k->expr[v].in[0], loop));
+            e->indent--;
+            line(e, "else");
+            e->indent++;
+            fetch_piece(e, fetched[v], arm_load(e, k->expr[v].in[1], loop));
+            e->indent--;
+        }
+        free(chosen);
         close_block(e);
     }
     for (int i = 0; i < o->n_axes; i++) e->loop_name[o->loop[i]] = keep[i];
@@ -403,7 +520,7 @@ void stage_fill_halo(Emit *e, const Shape *s, bool copy)
     close_block(e);
 }
 
-/* What a piece is made of that comes from memory in 2 bytes: name per expression, or NULL. */
+/* What a piece is made of that comes from memory in 2 bytes: name per expression, or NULL. A choice between two such loads has their name, too. */
 static char **fetched_of(const Emit *e, const Shape *s)
 {
     Kernel *k = e->k;
@@ -414,8 +531,12 @@ static char **fetched_of(const Emit *e, const Shape *s)
     reach_always(e, o->value, seen);
     for (KRef v = 1; v < (KRef)k->n_expr; v++) {
         const KExpr *x = &k->expr[v];
-        if (seen[v] && x->kind == K_LOAD && number_info[e->l->buf[k->buf[x->slot]].type].bytes == 2 && aligned_index(k, x->index, loop, 8))
-            name[v] = arena_printf(k->arena, "%s_next%s", buffer_name(e, x->slot), n++ ? arena_printf(k->arena, "%d", n) : "");
+        if (!seen[v]) continue;
+        if (comes_in_pieces(e, v, loop)) name[v] = arena_printf(k->arena, "%s_next%s", buffer_name(e, x->slot), n++ ? arena_printf(k->arena, "%d", n) : "");
+        const KRef one = x->kind == K_SELECT && x->type != T_BOOL && steady_choice(k, x, loop, 8) ? arm_load(e, x->in[0], loop) : 0;
+        const KRef other = one ? arm_load(e, x->in[1], loop) : 0;
+        if (other && !seen[one] && !seen[other] && !name[one] && !name[other])
+            name[v] = name[one] = name[other] = arena_printf(k->arena, "%s_next%s", buffer_name(e, k->expr[one].slot), n++ ? arena_printf(k->arena, "%d", n) : "");
     }
     free(seen);
     return name;
@@ -425,21 +546,23 @@ void stage_halo_functions(Emit *e, const Shape *s)
 {
     const Halo *h = &s->halo;
     char **fetched = fetched_of(e, s);
-    for (KRef v = 1; v < (KRef)e->k->n_expr; v++) if (fetched[v]) line(e, "ect_half8 %s = {};  /* on its way */", fetched[v]);
+    for (KRef v = 1; v < (KRef)e->k->n_expr; v++) {
+        bool before = false;
+        for (KRef u = 1; u < v; u++) before |= fetched[u] && fetched[u] == fetched[v];
+        if (fetched[v] && !before) line(e, "ect_half8 %s = {};  /* on its way */", fetched[v]);
+    }
     line(e, "/* begins the loads of a piece of operand a: of channels k0 and up */");
     line(e, "const auto fetch_lines = [&](int k0, int slot) {");
     e->indent++;
     halo_piece(e, s, PIECE_FETCHED, "", fetched);
-    e->indent--;
-    line(e, "};");
+    close_lambda(e);
     line(e, "/* operand a with its prologue{{a0}}, once an element, 0 outside: [2 stages][%lld images][%lld lines][%lld pixels][%lld channels] */", (long long)h->images, (long long)h->SH,
          (long long)h->SW, (long long)s->BK);
     line(e, "const auto stage_lines = [&](int k0, int slot) {");
     e->indent++;
     line(e, "%s *const a_to = a_tile + k0 / %lld %% 2*%lld;", stage_type(s), (long long)s->BK, (long long)halo_elements(s));
     halo_piece(e, s, PIECE_STAGED, "a_to", fetched);
-    e->indent--;
-    line(e, "};");
+    close_lambda(e);
     free(fetched);
 }
 

@@ -1,7 +1,8 @@
-/* CUDA dialect: the end of a tile of rows and columns (kernel.h), and passes, which are nothing else. Where no row is reduced, a thread has one column and
-   every LANES-th row; where one is, a warp has whole rows. Sums over the rows of a task stay in registers until its end, then a tree over threads.
-   Assumes that row0 is the number of the tile's first row and acc[0] reads the tile at `local` and `col`. */
-#include "compiler/emit_cuda.h"
+/* CUDA dialect: the end of a tile of rows and columns (kernel.h), and passes, which are nothing else. Where no row is reduced, a thread has as many columns as
+   16 bytes hold, or one where they do not lie side by side, and every LANES-th row; where one is, a warp has whole rows. Sums over rows are taken in registers,
+   then a tree over threads.
+   Assumes that row0 is the number of the tile's first row and, of a contraction, that c_tile holds its products. */
+#include "compiler/emit_cuda_tile.h"
 
 enum { WARPS = CUDA_THREADS / 32, PASS_WIDTH = 32 };
 
@@ -11,25 +12,27 @@ bool cuda_tile_has(const Emit *e, Level level)
     return false;
 }
 
-static bool by_warp(const Emit *e)
+bool tile_by_warp(const Emit *e)
 {
     for (int i = 0; i < e->k->n_store; i++) if (e->k->store[i].level == AT_ROW) return true;
     return cuda_tile_has(e, AT_ROW);
 }
 
-static long long share(const CudaTile *t) { return (long long)(t->columns + 31) / 32; }          /* columns of a lane */
-static bool ragged(const CudaTile *t) { return t->columns % t->width != 0; }
+static int64_t share(const CudaTile *t) { return (t->columns + 31) / 32; }  /* columns of a lane, t->vector of them side by side */
+static int64_t turns(const CudaTile *t) { return share(t) / t->vector; }
+bool tile_ragged(const CudaTile *t) { return t->columns % t->width != 0; }
 
 /* ---- sums over the rows of a task: names with [q] where a thread has several columns ---- */
-static void declare_sums(Emit *e, const char *dims)
+void tile_declare_sums(Emit *e, const char *dims, bool shift)
 {
     for (int i = 0; i < e->k->n_inner; i++) {
         const Inner *in = &e->k->inner[i];
         const char *zero = *dims ? "{0}" : "0.0f";
         if (in->level != AT_TASK) continue;
-        if (in->op == OP_sqdev)
+        if (in->op == OP_sqdev && shift)
             line(e, "float shift%d%s = %s, dev%d%s = %s, sq%d%s = %s;  /* of x - shift: sums and squares; shift: the task's first x */", in->acc, dims, zero, in->acc, dims,
                  zero, in->acc, dims, zero);
+        else if (in->op == OP_sqdev) line(e, "float dev%d%s = %s, sq%d%s = %s;", in->acc, dims, zero, in->acc, dims, zero);
         else if (in->op == OP_rmax && *dims) {
             line(e, "float top%d%s;", in->acc, dims);
             line(e, "for (int q = 0; q < SHARE; q++) top%d[q] = -__builtin_inff();", in->acc);
@@ -38,13 +41,13 @@ static void declare_sums(Emit *e, const char *dims)
     }
 }
 
-static bool wants_first(const Emit *e)
+bool tile_wants_shift(const Emit *e)
 {
     for (int i = 0; i < e->k->n_inner; i++) if (e->k->inner[i].level == AT_TASK && e->k->inner[i].op == OP_sqdev) return true;
     return false;
 }
 
-static void first_values(Emit *e, const char *at)
+void tile_first_values(Emit *e, const char *at)
 {
     for (int i = 0; i < e->k->n_inner; i++) {
         const Inner *in = &e->k->inner[i];
@@ -55,8 +58,8 @@ static void first_values(Emit *e, const char *at)
     }
 }
 
-/* One element: its share of the task's sums, its results. */
-static void element(Emit *e, const char *at)
+/* One element: its share of the task's sums, which are at `at`; its results, to memory or to r0[q] and so on. */
+void tile_element(Emit *e, const char *at, const char *shift_at, bool keep_results)
 {
     Kernel *k = e->k;
     KRef values[24];
@@ -72,7 +75,7 @@ static void element(Emit *e, const char *at)
         if (in->level != AT_TASK) continue;
         const KExpr *x = &k->expr[in->value];
         if (in->op == OP_sqdev) {
-            line(e, "const float d%d = %s - shift%d%s;", in->acc, operand_text(e, in->value), in->acc, at);
+            line(e, "const float d%d = %s - shift%d%s;", in->acc, operand_text(e, in->value), in->acc, shift_at);
             line(e, "dev%d%s += d%d;", in->acc, at, in->acc);
             line(e, "sq%d%s = ect_fma(d%d, d%d, sq%d%s);", in->acc, at, in->acc, in->acc, in->acc, at);
         } else if (in->op == OP_rmax) line(e, "top%d%s = ect_max(top%d%s, %s);", in->acc, at, in->acc, at, expr_text(e, in->value));
@@ -80,13 +83,14 @@ static void element(Emit *e, const char *at)
             line(e, "sum%d%s = ect_fma(%s, %s, sum%d%s);", in->acc, at, expr_text(e, x->in[0]), expr_text(e, x->in[1]), in->acc, at);
         else line(e, "sum%d%s += %s;", in->acc, at, expr_text(e, in->value));
     }
-    for (int i = 0; i < k->n_store && stores > 1; i++) if (k->store[i].level == AT_ELEMENT) line(e, "const float r%d = %s;", i, text[i]);
-    for (int i = 0; i < k->n_store; i++)
+    for (int i = 0; i < k->n_store && keep_results; i++) if (k->store[i].level == AT_ELEMENT) line(e, "r%d[q] = %s;", i, text[i]);
+    for (int i = 0; i < k->n_store && stores > 1 && !keep_results; i++) if (k->store[i].level == AT_ELEMENT) line(e, "const float r%d = %s;", i, text[i]);
+    for (int i = 0; i < k->n_store && !keep_results; i++)
         if (k->store[i].level == AT_ELEMENT) print_store(e, &k->store[i], stores > 1 ? arena_printf(k->arena, "r%d", i) : text[i]);
     cuda_values_end(e, keep);
 }
 
-static void stores_at(Emit *e, Level level)
+void tile_stores(Emit *e, Level level)
 {
     Kernel *k = e->k;
     KRef values[16];
@@ -97,21 +101,41 @@ static void stores_at(Emit *e, Level level)
     cuda_values_end(e, keep);
 }
 
-static bool stores_any(const Emit *e, Level level)
+bool tile_has_stores(const Emit *e, Level level)
 {
     for (int i = 0; i < e->k->n_store; i++) if (e->k->store[i].level == level) return true;
     return false;
 }
 
 /* ---- a warp for each row ---- */
-/* Opens the loop of a lane over its columns. */
+/* Opens the loop of a lane over its columns, or over groups of columns that lie side by side. */
 static void open_columns(Emit *e, const CudaTile *t)
 {
-    line(e, "#pragma unroll");
-    open_block(e, "for (int q = 0; q < SHARE; q++)");
-    line(e, "const int col = q*32 + lane;");
-    if (t->columns % 32) line(e, "if (col >= %lld) break;", (long long)t->columns);
+    const bool many = t->vector > 1;
+    if (many && turns(t) == 1) {
+        line(e, "{");
+        e->indent++;
+        line(e, "const int col = lane*%lld;", (long long)t->vector);
+    } else {
+        line(e, "#pragma unroll");
+        if (many) open_block(e, "for (int group = 0; group < SHARE / %lld; group++)", (long long)t->vector);
+        else open_block(e, "for (int q = 0; q < SHARE; q++)");
+        if (many) line(e, "const int col = (group*32 + lane)*%lld;", (long long)t->vector);
+        else line(e, "const int col = q*32 + lane;");
+    }
+    if (!many && t->columns % 32) line(e, "if (col >= %lld) break;", (long long)t->columns);
+    const int loop = tile_last_loop(e, t);
+    const char *name = loop >= 0 ? e->loop_name[loop] : NULL;
+    if (many) e->loop_name[loop] = arena_printf(e->k->arena, "%s_0", name);
     cuda_decode(e, "col", t->n_col, t->col);
+    if (many) e->loop_name[loop] = name;
+    if (t->pitch && t->vector == 8) line(e, "const int low = col ^ (col >> 3 & 4);  /* in lines of c_tile, where groups of 4 columns are the other way round in every other 32 */");
+}
+
+/* Where a lane has the sum of the present column. */
+static const char *at_column(Emit *e, const CudaTile *t)
+{
+    return t->vector == 1 || turns(t) == 1 ? "[q]" : arena_printf(e->k->arena, "[group*%lld + q]", (long long)t->vector);
 }
 
 static void warp_tree(Emit *e, const char *name, bool rmax)
@@ -128,6 +152,11 @@ static void row_reduction(Emit *e, const CudaTile *t, const Inner *in)
         const char *sum = in->op != OP_sqdev ? name : arena_printf(e->k->arena, turn ? "row%d" : "total%d", in->acc);
         line(e, "float %s = %s;", sum, in->op == OP_rmax ? "-__builtin_inff()" : "0.0f");
         open_columns(e, t);
+        Several group = {0};
+        if (t->vector > 1) {
+            group = several_begin(e, t, 1, &in->value);
+            several_open(e, t, &group);
+        }
         char **keep = cuda_values(e, 1, &in->value);
         if (turn) {
             line(e, "const float d = %s - mean%d;", operand_text(e, in->value), in->acc);
@@ -135,6 +164,7 @@ static void row_reduction(Emit *e, const CudaTile *t, const Inner *in)
         } else if (in->op == OP_rmax) line(e, "%s = ect_max(%s, %s);", sum, sum, expr_text(e, in->value));
         else line(e, "%s += %s;", sum, expr_text(e, in->value));
         cuda_values_end(e, keep);
+        if (t->vector > 1) several_end(e, t, &group, false);
         close_block(e);
         warp_tree(e, sum, in->op == OP_rmax);
         if (in->op == OP_sqdev && !turn) line(e, "const float mean%d = total%d / %lld.0f;", in->acc, in->acc, (long long)t->columns);
@@ -144,13 +174,13 @@ static void row_reduction(Emit *e, const CudaTile *t, const Inner *in)
 
 static void warp_rows(Emit *e, const CudaTile *t, const char *rows, const char *first)
 {
-    if (first && wants_first(e)) {
+    if (first && tile_wants_shift(e)) {
         open_block(e, "if (%s)", first);
         line(e, "const int local = 0;");
         line(e, "const int row = row0 + local;");
         t->decode(e, "row", t->user);
         open_columns(e, t);
-        first_values(e, "[q]");
+        tile_first_elements(e, t, at_column(e, t));
         close_block(e);
         close_block(e);
     }
@@ -158,26 +188,27 @@ static void warp_rows(Emit *e, const CudaTile *t, const char *rows, const char *
     line(e, "const int row = row0 + local;");
     t->decode(e, "row", t->user);
     for (int i = 0; i < e->k->n_inner; i++) if (e->k->inner[i].level == AT_ROW) row_reduction(e, t, &e->k->inner[i]);
-    if (stores_any(e, AT_ELEMENT) || cuda_tile_has(e, AT_TASK)) {
+    if (tile_has_stores(e, AT_ELEMENT) || cuda_tile_has(e, AT_TASK)) {
         open_columns(e, t);
-        element(e, "[q]");
+        tile_elements(e, t, at_column(e, t), at_column(e, t));
         close_block(e);
     }
-    if (stores_any(e, AT_ROW)) {
+    if (tile_has_stores(e, AT_ROW)) {
         open_block(e, "if (lane == 0)");
-        stores_at(e, AT_ROW);
+        tile_stores(e, AT_ROW);
         close_block(e);
     }
     close_block(e);
 }
 
 /* fold<name>[column]: the warps' sums one after another. */
-static void fold(Emit *e, const char *name, bool rmax)
+static void fold(Emit *e, const CudaTile *t, const char *name, bool rmax)
 {
     line(e, "__shared__ float fold_%s[COLUMNS];", name);
     open_block(e, "for (int turn = 0; turn < %d; turn++)", WARPS);
     open_block(e, "for (int q = 0; q < SHARE && warp == turn; q++)");
-    line(e, "const int col = q*32 + lane;");
+    if (t->vector > 1) line(e, "const int col = (q / %lld*32 + lane)*%lld + q %% %lld;", (long long)t->vector, (long long)t->vector, (long long)t->vector);
+    else line(e, "const int col = q*32 + lane;");
     line(e, "if (col >= COLUMNS) break;");
     if (rmax) line(e, "fold_%s[col] = turn ? ect_max(fold_%s[col], %s[q]) : %s[q];", name, name, name, name);
     else line(e, "fold_%s[col] = turn ? fold_%s[col] + %s[q] : %s[q];", name, name, name, name);
@@ -193,12 +224,12 @@ static void warp_end(Emit *e, const CudaTile *t)
         const Inner *in = &k->inner[i];
         if (in->level != AT_TASK) continue;
         if (in->op == OP_sqdev) {
-            fold(e, arena_printf(k->arena, "dev%d", in->acc), false);
-            fold(e, arena_printf(k->arena, "sq%d", in->acc), false);
+            fold(e, t, arena_printf(k->arena, "dev%d", in->acc), false);
+            fold(e, t, arena_printf(k->arena, "sq%d", in->acc), false);
             e->acc[in->acc] = arena_printf(k->arena, "(fold_sq%d[col] - fold_dev%d[col] * fold_dev%d[col] / %lld.0f)", in->acc, in->acc, in->acc, (long long)in->count);
         } else {
             const char *name = arena_printf(k->arena, in->op == OP_rmax ? "top%d" : "sum%d", in->acc);
-            fold(e, name, in->op == OP_rmax);
+            fold(e, t, name, in->op == OP_rmax);
             e->acc[in->acc] = arena_printf(k->arena, "fold_%s[col]", name);
         }
     }
@@ -206,96 +237,35 @@ static void warp_end(Emit *e, const CudaTile *t)
     line(e, "const int row = row0;");
     t->decode(e, "row", t->user);
     cuda_decode(e, "col", t->n_col, t->col);
-    stores_at(e, AT_TASK);
-    close_block(e);
-}
-
-/* ---- a column for each thread ---- */
-static void thread_rows(Emit *e, const CudaTile *t, const char *rows, const char *first)
-{
-    if (ragged(t)) open_block(e, "if (col < COLUMNS)");
-    if (first && wants_first(e)) {
-        open_block(e, "if (%s)", first);
-        line(e, "const int local = 0;");
-        line(e, "const int row = row0 + local;");
-        t->decode(e, "row", t->user);
-        first_values(e, "");
-        close_block(e);
-    }
-    open_block(e, "for (int local = lane; local < %s; local += LANES)", rows);
-    line(e, "const int row = row0 + local;");
-    t->decode(e, "row", t->user);
-    element(e, "");
-    close_block(e);
-    if (ragged(t)) close_block(e);
-}
-
-static void thread_tree(Emit *e, const char *name, bool rmax)
-{
-    line(e, "part[threadIdx.x] = %s;", name);
-    line(e, "__syncthreads();");
-    open_block(e, "for (int half = LANES / 2; half > 0; half /= 2)");
-    if (rmax) line(e, "if (lane < half) part[threadIdx.x] = ect_max(part[threadIdx.x], part[threadIdx.x + half*WIDTH]);");
-    else line(e, "if (lane < half) part[threadIdx.x] += part[threadIdx.x + half*WIDTH];");
-    line(e, "__syncthreads();");
-    close_block(e);
-    line(e, "%s = part[threadIdx.x %% WIDTH];", name);
-    line(e, "__syncthreads();");
-}
-
-static void thread_end(Emit *e, const CudaTile *t)
-{
-    Kernel *k = e->k;
-    line(e, "__shared__ float part[%d];", CUDA_THREADS);
-    for (int i = 0; i < k->n_inner; i++) {
-        const Inner *in = &k->inner[i];
-        if (in->level != AT_TASK) continue;
-        if (in->op == OP_sqdev) {
-            thread_tree(e, arena_printf(k->arena, "dev%d", in->acc), false);
-            thread_tree(e, arena_printf(k->arena, "sq%d", in->acc), false);
-            e->acc[in->acc] = arena_printf(k->arena, "(sq%d - dev%d * dev%d / %lld.0f)", in->acc, in->acc, in->acc, (long long)in->count);
-        } else {
-            const char *name = arena_printf(k->arena, in->op == OP_rmax ? "top%d" : "sum%d", in->acc);
-            thread_tree(e, name, in->op == OP_rmax);
-            e->acc[in->acc] = name;
-        }
-    }
-    open_block(e, ragged(t) ? "if (lane == 0 && col < COLUMNS)" : "if (lane == 0)");
-    line(e, "const int row = row0;");
-    t->decode(e, "row", t->user);
-    stores_at(e, AT_TASK);
+    tile_stores(e, AT_TASK);
     close_block(e);
 }
 
 /* ---- both ---- */
-void cuda_tile_begin(Emit *e, const CudaTile *t)
+void cuda_tile_begin(Emit *e, CudaTile *t)
 {
-    if (by_warp(e)) {
-        line(e, "enum { COLUMNS = %lld, SHARE = %lld };  /* a warp for each row, SHARE columns a lane */", (long long)t->columns, share(t));
+    t->vector = tile_vector(e, t);
+    if (tile_by_warp(e)) {
+        line(e, "enum { COLUMNS = %lld, SHARE = %lld };  /* a warp for each row, SHARE columns a lane */", (long long)t->columns, (long long)share(t));
         line(e, "const int lane = threadIdx.x %% 32, warp = threadIdx.x / 32;");
-        declare_sums(e, "[SHARE]");
+        tile_declare_sums(e, "[SHARE]", true);
+        if (t->pitch && t->vector == 1) e->acc[0] = cuda_tile_at(e, t, "local", "col");
         return;
     }
-    const char *columns = ragged(t) ? arena_printf(e->k->arena, "COLUMNS = %lld, ", (long long)t->columns) : "";
-    line(e, "enum { %sWIDTH = %lld, LANES = %lld };  /* a column for each thread, LANES threads share its rows */", columns, (long long)t->width,
-         (long long)(CUDA_THREADS / t->width));
-    line(e, "const int col = %s + threadIdx.x %% WIDTH;", t->column0);
-    line(e, "const int lane = threadIdx.x / WIDTH;");
-    cuda_decode(e, ragged(t) ? "(col < COLUMNS ? col : 0)" : "col", t->n_col, t->col);
-    declare_sums(e, "");
+    columns_begin(e, t);
 }
 
 void cuda_tile_rows(Emit *e, const CudaTile *t, const char *rows, const char *first)
 {
-    if (by_warp(e)) warp_rows(e, t, rows, first);
-    else thread_rows(e, t, rows, first);
+    if (tile_by_warp(e)) warp_rows(e, t, rows, first);
+    else columns_rows(e, t, rows, first);
 }
 
 void cuda_tile_end(Emit *e, const CudaTile *t)
 {
-    if (!cuda_tile_has(e, AT_TASK) && !stores_any(e, AT_TASK)) return;
-    if (by_warp(e)) warp_end(e, t);
-    else thread_end(e, t);
+    if (!cuda_tile_has(e, AT_TASK) && !tile_has_stores(e, AT_TASK)) return;
+    if (tile_by_warp(e)) warp_end(e, t);
+    else columns_end(e, t);
 }
 
 /* ---- passes ---- */
@@ -312,12 +282,13 @@ void cuda_pass(Emit *e, CudaText *t)
     int all[2 * MAX_AXES], n = 0;
     for (int i = 0; i < k->n_task; i++) all[n++] = k->task[i];
     for (int i = 0; i < k->n_row; i++) all[n++] = k->row[i];
-    bool warps = by_warp(e), tasks = cuda_tile_has(e, AT_TASK) || stores_any(e, AT_TASK);
+    bool warps = tile_by_warp(e), tasks = cuda_tile_has(e, AT_TASK) || tile_has_stores(e, AT_TASK);
     int64_t rows = cuda_size(e, k->n_row, k->row), columns = cuda_size(e, k->n_col, k->col), width = 1;
     Rows r = {k->n_row, k->row};
-    CudaTile tile = {.n_col = k->n_col, .col = k->col, .columns = columns, .column0 = "blockIdx.y*WIDTH", .decode = decode_rows, .user = &r};
+    CudaTile tile = {.n_col = k->n_col, .col = k->col, .columns = columns, .column0 = "(int)blockIdx.y*WIDTH", .decode = decode_rows, .user = &r};
     while (width < columns && width < PASS_WIDTH) width *= 2;
     tile.width = warps ? columns : width;
+    t->at_once = pass_blocks(e, warps ? 1 : tile_vector(e, &tile));
     if (tasks) {                                     /* a block for each task, and for WIDTH of its columns */
         cuda_entry_begin(e, t, "", cuda_size(e, k->n_task, k->task), warps ? 1 : (columns + width - 1) / width, 0);
         line(e, "/* %s{{e}} */", k->reason);

@@ -133,7 +133,7 @@ static void fill(Emit *e, const Shape *s, const Wgrad *g, char side)
     const Axis *v = a ? g->row : k->nn;
     int n = a ? g->n_row : k->n_n;
     const Axis *along = innermost(v, n);
-    int64_t width = along ? vector_width(e, s, o, along->role, along->size, stage_contiguous(e, o, v, n)) : 1;
+    int64_t width = along ? vector_width(s, o, along->role, along->size, stage_contiguous(e, o, v, n)) : 1;
     int loop = width > 1 ? o->loop[op_axis(o, along->role)] : -1;
     int64_t tile = a ? s->BM : s->BN, all = a ? g->rows : s->N, lines = a ? g->PH : g->PH + g->border, pixels = a ? g->SW : g->PW, wides = tile / width;
     const char *at = a ? "row_at" : "col_at", *w = a ? "w_in" : "w_out", *h = a ? "h_in" : "h_out";
@@ -309,18 +309,22 @@ static void put_sums(Emit *e, const Shape *s, const Wgrad *g)
     unrolled(e, "kh", g->own_h, 1);
     unrolled(e, "kw", g->taps_w, 1);
     unrolled(e, "i_m", m, 1);
-    unrolled(e, "i_n", n, 1);
-    if (s->mma) unrolled(e, "part_of", 4, 1);
-    line(e, "const int row_at = row0 + %s;", s->mma ? "row_c + i_m*16 + lane_c / 4 + part_of / 2 * 8" : arena_printf(arena, "row_c*%lld + i_m", (long long)m));
-    line(e, "const int col_at = col0 + %s;", s->mma ? "col_c + i_n*8 + lane_c % 4 * 2 + part_of % 2" : arena_printf(arena, "col_c*%d + i_n", TN));
+    if (s->mma) unrolled(e, "i_n", n, 1);
+    if (s->mma) unrolled(e, "part_of", 2, 1);
+    line(e, "const int row_at = row0 + %s;", s->mma ? "row_c + i_m*16 + lane_c / 4 + part_of*8" : arena_printf(arena, "row_c*%lld + i_m", (long long)m));
+    line(e, "const int col_at = col0 + %s;", s->mma ? "col_c + i_n*8 + lane_c % 4 * 2" : arena_printf(arena, "col_c*%d", TN));
+    const int64_t many = s->mma ? 2 : TN;            /* sums of neighbouring columns */
+    const bool together = s->N % many == 0;          /* all or none of them are columns of the result */
     StrBuf inside = {0};
     if (g->rows % s->BM) also(&inside, arena_printf(arena, "row_at < %lld", (long long)g->rows));
-    if (s->N % s->BN) also(&inside, arena_printf(arena, "col_at < %lld", (long long)s->N));
-    const char *kh = g->own_h < g->taps_h ? "kernel_row" : "kh";
-    line(e, "%s%s%spartial[((%s*%lld + kw)*%lld + row_at)*%lld + col_at] = acc[kh][kw][i_m][i_n]%s;", inside.s ? "if (" : "", inside.s ? inside.s : "", inside.s ? ") " : "", kh,
-         (long long)g->taps_w, (long long)g->rows, (long long)s->N, s->mma ? ".x[part_of]" : "");
+    if (s->N % s->BN) also(&inside, arena_printf(arena, together ? "col_at < %lld" : "col_at + q < %lld", (long long)s->N));
+    const char *kh = g->own_h < g->taps_h ? "kernel_row" : "kh", *guard = inside.s ? arena_printf(arena, "if (%s) ", inside.s) : "";
+    const char *to = arena_printf(arena, "partial[((%s*%lld + kw)*%lld + row_at)*%lld + col_at", kh, (long long)g->taps_w, (long long)g->rows, (long long)s->N);
+    const char *sums = s->mma ? "acc[kh][kw][i_m][i_n].x + part_of*2" : "acc[kh][kw][i_m]";
+    if (together) line(e, "%sect_store%lld(&%s], %s);", guard, (long long)many, to, sums);
+    else line(e, "for (int q = 0; q < %lld; q++) %s%s + q] = (%s)[q];", (long long)many, guard, to, sums);
     sb_free(&inside);
-    for (int i = 0; i < (s->mma ? 5 : 4); i++) close_block(e);
+    for (int i = 0; i < (s->mma ? 5 : 3); i++) close_block(e);
 }
 
 static void print(Emit *e, CudaText *t, const Shape *s, const Wgrad *g)
@@ -329,7 +333,7 @@ static void print(Emit *e, CudaText *t, const Shape *s, const Wgrad *g)
     int64_t row_blocks = pieces(g->rows, s->BM), column_blocks = pieces(s->N, s->BN), kernel_rows = g->taps_h / g->own_h;
     int64_t parts = choose_parts(g, row_blocks * kernel_rows * column_blocks * t->instances), part = pieces(g->chunks, parts), sums = parts * g->groups, results = s->M * s->N;
     t->workspace = 4 * results * sums * t->instances;
-    t->alone = true;
+    t->at_once = 1;
     cuda_entry_begin(e, t, "", row_blocks * kernel_rows, column_blocks * parts, 2 * (g->a_size + g->b_size) * number_info[s->number].bytes);
     line(e, "/* %lld x %lld x %lld, tiles of %lld x %lld for %lld of %lld taps, the sum in %lld parts, %lld a block, %s */", (long long)s->M, (long long)s->N, (long long)s->K0,
          (long long)s->BM, (long long)s->BN, (long long)(g->own_h * g->taps_w), (long long)(g->taps_h * g->taps_w), (long long)sums, (long long)g->groups,
@@ -372,7 +376,7 @@ static void print(Emit *e, CudaText *t, const Shape *s, const Wgrad *g)
     close_block(e);
     put_sums(e, s, g);
     cuda_entry_end(e);
-    t->alone = false;
+    t->at_once = 0;
     sum_parts(e, t, s, sums);
 }
 

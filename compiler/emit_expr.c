@@ -34,7 +34,15 @@ void open_block(Emit *e, const char *fmt, ...)
     e->indent++;
 }
 
-void close_block(Emit *e) { e->indent--; line(e, "}"); }
+static void leave(Emit *e)
+{
+    e->indent--;
+    while (e->n_flat && e->flat[e->n_flat - 1].indent > e->indent) e->n_flat--;
+}
+
+void close_block(Emit *e) { leave(e); line(e, "}"); }
+
+void close_lambda(Emit *e) { leave(e); line(e, "};"); }
 
 static const char *take(Emit *e, StrBuf *b)
 {
@@ -43,10 +51,53 @@ static const char *take(Emit *e, StrBuf *b)
     return s;
 }
 
+/* The term of a loop by itself in an index, or NULL. */
+static Term *own_term(const Kernel *k, IndexExpr *x, int loop)
+{
+    for (int i = 0; i < x->n; i++)
+        if (k->atom[x->t[i].atom].kind == ATOM_LOOP && k->atom[x->t[i].atom].loop == loop) return &x->t[i];
+    return NULL;
+}
+
+/* Leaves of the loops of `f` only the innermost's term, if the number can stand for all of them: n*65536 + h*4096 + w*256 is row*256. Returns its loop, or -1. */
+static int one_number(const Emit *e, const FlatLoops *f, IndexExpr *x)
+{
+    const Kernel *k = e->k;
+    int64_t inner = 1, stride = 0;
+    int last = -1, wide = 0;
+    for (int i = f->n; i-- > 0; inner *= k->loop[f->loop[i]].size) {
+        const int loop = f->loop[i];
+        if (k->loop[loop].size == 1) continue;
+        const Term *t = own_term(k, x, loop);
+        if (!t || strcmp(e->loop_name[loop], f->name[i])) return -1;
+        if (last < 0) last = loop, stride = t->k;
+        if (t->k != stride * inner) return -1;
+        wide++;
+    }
+    if (wide < 2) return -1;
+    for (int i = 0; i < f->n; i++) {
+        Term *t = f->loop[i] == last || k->loop[f->loop[i]].size == 1 ? NULL : own_term(k, x, f->loop[i]);
+        if (t) *t = x->t[--x->n];
+    }
+    return last;
+}
+
 const char *index_text(Emit *e, IRef i)
 {
     StrBuf b = {0};
-    ix_print(&b, e->k, i, e->loop_name);
+    IndexExpr x = e->k->index[i];
+    Term terms[64];
+    int loop = -1;
+    const char *number = NULL;
+    if (x.n <= (int)COUNT(terms)) {
+        memcpy(terms, x.t, sizeof *terms * (size_t)x.n);
+        x.t = terms;
+        for (int f = e->n_flat; f-- > 0 && loop < 0;) {
+            loop = one_number(e, &e->flat[f], &x);
+            number = e->flat[f].number;
+        }
+    }
+    ix_print_flat(&b, e->k, &x, e->loop_name, loop, number);
     return take(e, &b);
 }
 
@@ -100,8 +151,8 @@ static bool kernels_own(const char *name)
 static const char *const cuda_words[] = {"alignas", "alignof", "and", "bitand", "bitor", "bool", "catch", "class", "compl", "concept", "constexpr", "decltype", "delete",
     "explicit", "export", "false", "friend", "mutable", "namespace", "new", "noexcept", "not", "nullptr", "operator", "or", "private", "protected", "public", "requires",
     "template", "this", "throw", "true", "try", "typeid", "typename", "using", "virtual", "xor"};
-static const char *const tile_words[] = {"batch", "c", "col_c", "d", "deep", "fa", "fb", "i_c", "i_m", "i_n", "image", "k", "k_begin", "k_end", "lane_c", "q", "ra", "rb", "row_c",
-    "row_end", "slot", "split", "tap", "value", "warp_c", "wide"};
+static const char *const tile_words[] = {"all", "batch", "c", "col_c", "d", "deep", "fa", "fb", "fold", "fold_max", "from", "group", "i_c", "i_m", "i_n", "image", "k", "k_begin", "k_end",
+    "lane_c", "low", "mine", "more", "product", "q", "ra", "rb", "row_c", "row_end", "slot", "split", "tap", "thread", "to_col", "to_row", "value", "warp_c", "wide"};
 static bool cuda_own(const Emit *e, const char *name)
 {
     bool tile = e->k->cls == KERNEL_CONTRACT || e->k->cls == KERNEL_PASS, own = false;

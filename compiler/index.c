@@ -201,10 +201,10 @@ static void print_division(StrBuf *b, const Kernel *k, const Atom *a, const char
     if (bias && a->kind == ATOM_DIV) sb_printf(b, " - %lld)", (long long)bias);
 }
 
-/* C text; names[loop] is each loop variable's name in the text. */
-void ix_print(StrBuf *b, const Kernel *k, IRef e, const char *const *names)
+void ix_print(StrBuf *b, const Kernel *k, IRef e, const char *const *names) { ix_print_flat(b, k, &k->index[e], names, -1, NULL); }
+
+void ix_print_flat(StrBuf *b, const Kernel *k, const IndexExpr *x, const char *const *names, int loop, const char *flat)
 {
-    const IndexExpr *x = &k->index[e];
     if (x->n == 0) { sb_printf(b, "%lld", (long long)x->c); return; }
     int order[64];                                   /* positive terms by falling stride, then negative ones: reads like nested subscripts */
     for (int i = 0; i < x->n; i++) {
@@ -216,7 +216,7 @@ void ix_print(StrBuf *b, const Kernel *k, IRef e, const char *const *names)
         Term t = x->t[order[q]];
         const Atom *a = &k->atom[t.atom];
         sb_puts(b, q == 0 ? (t.k < 0 ? "-" : "") : (t.k < 0 ? " - " : " + "));
-        if (a->kind == ATOM_LOOP) sb_puts(b, names[a->loop]);
+        if (a->kind == ATOM_LOOP) sb_puts(b, a->loop == loop ? flat : names[a->loop]);
         else if (a->kind == ATOM_TABLE) {            /* f32 holds row numbers exactly; a buffer that is only read is called x */
             sb_printf(b, "(int)x%d[", a->loop);
             ix_print(b, k, a->e, names);

@@ -148,7 +148,10 @@ IRef ix_mod(Kernel *k, IRef a, int64_t c);           /* 0 .. c-1 */
 IRef ix_table(Kernel *k, int slot, IRef a, int64_t size);            /* the number that buffer `slot` holds at a, 0 .. size-1 */
 int new_loop(Kernel *k, Sym name, int64_t size);
 bool ix_linear(const Kernel *k, IRef a, int loop, int64_t *coef);    /* coefficient of a loop; false when the loop is also inside a div or mod */
+/* C text; names[loop] is each loop variable's name in the text. */
 void ix_print(StrBuf *b, const Kernel *k, IRef a, const char *const *names);
+/* The same of an index by itself, with another name for one loop where it stands alone; loop -1: for none. */
+void ix_print_flat(StrBuf *b, const Kernel *k, const IndexExpr *x, const char *const *names, int loop, const char *flat);
 
 /* layout.c: physical order of every parameter (params_order) and a stride rank for every node's axes */
 typedef struct { double rank[MAX_AXES]; } Ranks;

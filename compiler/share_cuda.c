@@ -67,12 +67,22 @@ static void cut(Tokens *t)
 static bool is(const Token *k, const char *s) { return k->n == (int)strlen(s) && !memcmp(k->at, s, (size_t)k->n); }
 static bool is_word(const Token *k) { return k->kind == TOK_TEXT && word_char(k->at[0]); }
 
-/* x0, w1, y2: a buffer of the kernel. */
+/* x0, w1, y2: a buffer of the kernel; or the parts of its sums. */
 static bool is_buffer(const Token *k)
 {
+    if (is(k, "partial")) return true;
     if (!is_word(k) || !strchr("xwy", k->at[0]) || k->n < 2) return false;
     for (int i = 1; i < k->n; i++) if (!isdigit((unsigned char)k->at[i])) return false;
     return true;
+}
+
+/* Is `word` in the line that `at` is in? */
+static bool line_has(const char *at, const char *word)
+{
+    const char *end = strchr(at, '\n');
+    while (at[-1] != '\n') at--;
+    const char *p = strstr(at, word);
+    return p && (!end || p < end);
 }
 
 /* Lines whose numbers compilers must know. */
@@ -172,12 +182,13 @@ static void find_decode(Tokens *t, int i, int declared, bool small)
     } else if (divide || rest) free_number(k, words(divide ? "per_" : "of_", &t->tok[declared], ""));
     else if (is(op, "*")) free_number(k, words("", &t->tok[declared], "_step"));
     else if (is(op, "+")) free_number(k, words("", &t->tok[declared], "_size"));
+    else if (is(op, "<") || is(op, ":")) free_number(k, words("", &t->tok[declared], "_most"));
 }
 
 /* Loops over steps, pieces and terms, whose ends no array depends on. */
 static bool counts(const Token *k, KernelClass cls)
 {
-    static const char *const COUNTERS[] = {"k0", "turn", "piece", "term"};
+    static const char *const COUNTERS[] = {"k0", "turn", "piece", "term", "split"};
     for (size_t i = 0; i < COUNT(COUNTERS); i++) if (is(k, COUNTERS[i])) return true;
     return cls == KERNEL_PASS && is(k, "local");
 }
@@ -209,6 +220,7 @@ static void find_free(Tokens *t, const KernelText *text)
         else if (is(op, "<") && counts(&t->tok[w], cls)) free_number(k, words("", &t->tok[w], "_end"));
         else if (p > 2 && is(op, "=") && is(&t->tok[p - 1], "+") && is(&t->tok[p - 3], "piece")) free_number(k, xstrdup("piece_step"));
         else if (is(op, "*") && is(&t->tok[w], "wanted")) free_number(k, xstrdup("wanted_step"));
+        else if (is(op, "*") && is(&t->tok[w], "z") && line_has(t->tok[w].at, "workspace")) free_number(k, xstrdup("parts"));
         if (k->free || !small || fixed || (k->n == 1 && k->at[0] <= '1')) continue;
         if (is(op, "<") && named) free_number(k, words("", &t->tok[w], "_end"));
         else if (is(op, "/") && named) free_number(k, words("per_", &t->tok[w], ""));

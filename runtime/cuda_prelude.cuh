@@ -34,6 +34,18 @@ struct EctNow { ect_u64 step, sample0; float scalar[1]; };       /* scalar: all 
 /* @kernel_prelude.h@ */
 #endif
 
+/* threadIdx.x, read now: what is made of it is made again, and waits in no register from one time to the next. */
+ECT_INLINE int ect_thread()
+{
+#ifndef ECT_EMU
+    int thread;
+    asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
+    return thread;
+#else
+    return (int)threadIdx.x;
+#endif
+}
+
 /* ---- several elements at once: addresses are multiples of the access, 16 bytes at most ---- */
 #ifndef ECT_EMU_EXACT
 ECT_INLINE void ect_load4(float *to, const float *from)
@@ -41,6 +53,7 @@ ECT_INLINE void ect_load4(float *to, const float *from)
     const float4 v = *(const float4 *)from;
     to[0] = v.x; to[1] = v.y; to[2] = v.z; to[3] = v.w;
 }
+ECT_INLINE void ect_store2(float *to, const float *from) { *(float2 *)to = make_float2(from[0], from[1]); }
 ECT_INLINE void ect_store4(float *to, const float *from) { *(float4 *)to = make_float4(from[0], from[1], from[2], from[3]); }
 /* 8 elements as they lie in memory: they may be on their way while the thread does other things, until they are spread. */
 struct ect_half8 { ect_u32 pair[4]; };
@@ -83,6 +96,10 @@ ECT_INLINE void ect_store8_f16(ect_f16_t *to, const float *from)
 ECT_INLINE void ect_load4(float *to, const float *from)
 {
     for (int i = 0; i < 4; i++) to[i] = from[i];
+}
+ECT_INLINE void ect_store2(float *to, const float *from)
+{
+    for (int i = 0; i < 2; i++) to[i] = from[i];
 }
 ECT_INLINE void ect_store4(float *to, const float *from)
 {

@@ -32,7 +32,7 @@ fault conv 'stage_lines' 's/if (staging) fetch_lines(k0 + 32/if (staging) fetch_
 fault conv 'ect_cp_async_wait(2)' 's/ect_cp_async_wait(2)/ect_cp_async_wait(3)/'
 fault conv 'ect_cp_async_wait' '/ect_cp_async_wait/d'
 fault conv 'b_now = b_tile + turn' 's/b_now = b_tile + turn/b_now = b_tile + (turn + 1)/'
-fault matmul 'bring(turn + 3)' 's/bring(turn + 3)/bring(turn + 2)/'
+fault matmul 'turn = 0; turn < \([4-9]\|[0-9][0-9]\|args\)' 's/bring(turn + \([23]\))/bring(turn + \1 - 1)/'
 fault conv 'w_in < [0-9]' 's/ && w_in < \([0-9]*\)\(.*{\)/ \&\& w_in < \1 - 1\2/'
 fault conv 'ECT_BERNOULLI_ROW' 's/ECT_BERNOULLI_ROW(0, \([^,]*\),/ECT_BERNOULLI_ROW(0, (\1 + 1) % 128,/'
 fault wgrad 'ECT_BERNOULLI_ROW' 's/a_at + kw\*/a_at + (2 - kw)*/'

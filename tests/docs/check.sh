@@ -35,7 +35,7 @@ fail() {
 # What a `text` block should say about the model in work/$model.
 truth() {
     case $1 in
-    errors) (cd "$tmp/work" && "$ECTC" check "$model" 2>&1) || : ;;
+    errors) (cd "$tmp/texts" && "$ECTC" check "$model" 2>&1) || : ;;
     draws) cat "$tmp/plan/graph"/*.txt | grep -o ' path "[^"]*"' | sed 's/.*"\(.*\)"/\1/' | grep -v '^draw\.init\.' | LC_ALL=C sort -u ;;
     parameters)
         # One parameter a line: name : NAME was : OLD roles : ROLE... shape : SIZE... order ...
@@ -78,10 +78,10 @@ check_excerpt() {
 
 check_model() {
     status=0
-    (cd "$tmp/work" && "$ECTC" check "$model") >"$tmp/out" 2>&1 || status=$?
+    (cd "$tmp/texts" && "$ECTC" check "$model") >"$tmp/out" 2>&1 || status=$?
     if [ -z "$code" ] && [ "$status" = 0 ]; then
         rm -rf "$tmp/plan"
-        (cd "$tmp/work" && "$ECTC" "$model" -o "$tmp/plan") >"$tmp/out" 2>&1 || fail "no plan:" "$tmp/out"
+        (cd "$tmp/texts" && "$ECTC" "$model" -o "$tmp/plan") >"$tmp/out" 2>&1 || fail "no plan:" "$tmp/out"
     elif [ -z "$code" ]; then
         fail "exit status $status:" "$tmp/out"
     elif [ "$status" != 1 ] || [ "$(grep -c ": error $code:" "$tmp/out")" != 1 ] || [ "$(grep -c ': error ' "$tmp/out")" != 1 ]; then
@@ -90,8 +90,8 @@ check_model() {
 }
 
 for doc; do
-    rm -rf "$tmp/blocks" "$tmp/work" && mkdir -p "$tmp/blocks" "$tmp/work"
-    cp "$SRC"/models/*.dsl "$tmp/work"
+    rm -rf "$tmp/blocks" "$tmp/texts" && mkdir -p "$tmp/blocks" "$tmp/texts"
+    cp "$SRC"/models/*.dsl "$tmp/texts"
     : >"$tmp/blocks/list"
     line=0
     awk -v dir="$tmp/blocks" -f "$SRC/tests/docs/extract.awk" "$doc" >"$tmp/out" 2>&1 || fail "cannot be cut into blocks:" "$tmp/out"
@@ -101,7 +101,7 @@ for doc; do
         dsl,*)
             model=example.dsl code=
             case $word in E[0-9]*) code=$word ;; *.dsl) model=$word ;; esac
-            cp "$block" "$tmp/work/$model"
+            cp "$block" "$tmp/texts/$model"
             check_model
             ;;
         text,errors | text,draws | text,parameters | c,kernel)

@@ -12,11 +12,11 @@ script() {
 }
 
 make_folder() {
-    rm -rf "$tmp/blocks" "$tmp/work"
-    mkdir -p "$tmp/blocks" "$tmp/work/build" "$tmp/work/bench" "$tmp/bin"
-    cp -r "$SRC/models" "$tmp/work/models"
-    cp "$SRC/tests/data/real/cifar40.zip" "$tmp/work/cifar10.zip"
-    script "$tmp/work/build/ectc" <<'END'
+    rm -rf "$tmp/blocks" "$tmp/texts"
+    mkdir -p "$tmp/blocks" "$tmp/texts/build" "$tmp/texts/bench" "$tmp/bin"
+    cp -r "$SRC/models" "$tmp/texts/models"
+    cp "$SRC/tests/data/real/cifar40.zip" "$tmp/texts/cifar10.zip"
+    script "$tmp/texts/build/ectc" <<'END'
 #!/bin/sh
 case $1 in check | diff | fmt | explain) exec "$ECTC" "$@" ;; esac
 # Settings that make it small replace those of the same name.
@@ -36,7 +36,7 @@ done
 for a in $small; do words="$words -D $a"; done
 exec "$ECTC" $words
 END
-    script "$tmp/work/build/ect-rt" <<'END'
+    script "$tmp/texts/build/ect-rt" <<'END'
 #!/bin/sh
 case $1 in
 train)
@@ -47,7 +47,7 @@ sample) exec "$ECTRT" "$@" --count 2 --device ref ;;
 *) exec "$ECTRT" "$@" ;;
 esac
 END
-    script "$tmp/work/setup" <<'END'
+    script "$tmp/texts/setup" <<'END'
 #!/bin/sh
 sh "$SRC/setup" --help | grep -q "^ *\(usage: \)\{0,1\}\./setup $1 "
 END
@@ -57,7 +57,7 @@ for target; do grep -q "^$target:" "$SRC/Makefile" || { echo "Makefile: no targe
 END
     for f in "$SRC"/bench/*.sh; do
         [ -f "$f" ] || continue
-        echo 'exit 0' | script "$tmp/work/bench/${f##*/}"
+        echo 'exit 0' | script "$tmp/texts/bench/${f##*/}"
     done
 }
 
@@ -66,11 +66,11 @@ for doc in "$SRC/README.md" "$SRC/docs/writing-a-model.md" "$SRC/docs/inspection
     make_folder
     awk -v dir="$tmp/blocks" -f "$SRC/tests/docs/extract.awk" "$doc"
     while read -r line language word _; do
-        case $language,$word in dsl,*.dsl) cp "$tmp/blocks/$line.dsl" "$tmp/work/models/$word" ;; esac
+        case $language,$word in dsl,*.dsl) cp "$tmp/blocks/$line.dsl" "$tmp/texts/models/$word" ;; esac
     done <"$tmp/blocks/list"
     while read -r line language _; do
         [ "$language" = sh ] || continue
-        (cd "$tmp/work" && PATH=$tmp/bin:$PATH sh -eu "$tmp/blocks/$line.sh") >"$tmp/out" 2>&1 </dev/null || {
+        (cd "$tmp/texts" && PATH=$tmp/bin:$PATH sh -eu "$tmp/blocks/$line.sh") >"$tmp/out" 2>&1 </dev/null || {
             echo "$doc:$line: a command fails:"
             sed 's/^/    /' "$tmp/out"
             bad=1

@@ -150,18 +150,20 @@ static void choose(Blocks *b, const PlanCudaLaunch *l, int instances)
     }
 }
 /* A sum in parts: the first entry's blocks that make all parts of what a block of the second reads. A block may have some of a weight gradient's taps, whose rows
-   lie behind each other, and make several parts, `own`; others: 1. */
-static void add_parts(Blocks *first, const char *text, const PlanCudaLaunch *parts_of, const PlanCudaLaunch *sum, const unsigned at[3])
+   lie behind each other, and make several parts, `own`; others: 1. Kernels that share the text differ in K and in the number of parts, "33|32". */
+static void add_parts(Blocks *first, const char *text, const PlanCuda *cuda, const PlanCudaLaunch *sum, const unsigned at[3])
 {
-    long long M, N, K, BM, BN, taken = 1, taps = 1, own = 1, parts;
+    const PlanCudaLaunch *parts_of = &cuda->launch[0];
+    long long M, N, BM, BN, taken = 1, taps = 1, own = 1;
+    int end = 0;
     const char *c = strstr(text, "    /* ");
     for (; c; c = strstr(c + 1, "    /* ")) {
-        if (sscanf(c, " /* %lld x %lld x %lld, tiles of %lld x %lld, the sum in %lld parts", &M, &N, &K, &BM, &BN, &parts) == 6) break;
-        if (sscanf(c, " /* %lld x %lld x %lld, tiles of %lld x %lld for %lld of %lld taps, the sum in %lld parts, %lld a block", &M, &N, &K, &BM, &BN, &taken, &taps, &parts,
-                   &own) == 9) break;
+        if (sscanf(c, " /* %lld x %lld x %*[0-9|], tiles of %lld x %lld, the sum in %*[0-9|] parts%n", &M, &N, &BM, &BN, &end) == 4 && end) break;
+        if (sscanf(c, " /* %lld x %lld x %*[0-9|], tiles of %lld x %lld for %lld of %lld taps, the sum in %*[0-9|] parts, %lld a block", &M, &N, &BM, &BN, &taken, &taps, &own) == 7) break;
     }
     if (!c) die("the text does not say how its sum is split");
-    const long long rows = M / taps, tasks = (rows + BM - 1) / BM, columns = (N + BN - 1) / BN, batch = tasks * (taps / taken), results = parts_of->grid[0] / batch * M * N, block = sum->block;
+    const long long rows = M / taps, tasks = (rows + BM - 1) / BM, columns = (N + BN - 1) / BN, batch = tasks * (taps / taken), results = parts_of->grid[0] / batch * M * N;
+    const long long parts = cuda->workspace / (4 * results * cuda->instances), block = sum->block * (strstr(text, ", 4 results a thread; epilogue") ? 4 : 1);
     for (long long from = at[0] * block; from < results; from += sum->grid[0] * block)
         for (long long piece = from, next; piece < MIN(from + block, results); piece = next) {
             const long long col = piece % N, row = piece / N % M;
@@ -290,7 +292,7 @@ static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCod
     const PlanCudaLaunch *end = &cuda->launch[cuda->n_launches - 1];
     choose(last, end, s->instances);
     if (cuda->n_launches == 2)
-        for (int i = 0; i < last->n; i++) add_parts(first, j->text, &cuda->launch[0], end, last->at[i]);
+        for (int i = 0; i < last->n; i++) add_parts(first, j->text, cuda, end, last->at[i]);
     bool good = true;
     for (int l = 0; l < cuda->n_launches && good; l++) {
         const PlanCudaLaunch *launch = &cuda->launch[l];
