@@ -78,6 +78,7 @@ typedef struct {
     Touched *touched;                                /* NULL, or per step what it touched (a library made to count) */
     const Interpreter *check;                        /* NULL, or the fused graph's, with the values buffers should hold */
     Finding finding;
+    void (*at_step)(void *user, int step); void *user;         /* NULL, or called before each step */
 } Machine;
 /* Runs a segment's steps, in order, on t. Sets m->finding. */
 void machine_run(Machine *m, const PlanSegment *segment, Tensors *t);

@@ -321,6 +321,7 @@ void machine_run(Machine *m, const PlanSegment *segment, Tensors *t)
     for (int i = 0; i < segment->n_steps; i++) {
         const PlanStep *s = &segment->step[i];
         const PlanKernel *k = &plan->kernel[s->kernel];
+        if (m->at_step) m->at_step(m->user, i);
         FpPointer *bound = xcalloc((size_t)s->n_buffers + 1, sizeof *bound), draw[1] = {NULL};
         unsigned long long key[64];
         CHECK_BUG(s->n_draws <= (int)COUNT(key));

@@ -307,6 +307,55 @@ static bool report(const char *what, const char *where, const char *line, int co
     if (code == MISSED && line) printf("       %s\n", line);
     return code != MISSED;
 }
+/* One run of the segment as it is, from which processes branch off where a kernel with faults is first launched: each has one fault, and goes on to the end, or
+   until what a launch leaves is wrong. */
+typedef struct {
+    const Trial *t; const PlanSegment *segment; Machine *m;
+    const Mutant *mutant; int n, *code, first; Library *library;
+    int kernel;                                      /* in such a process: whose text is another; -1 before */
+} Sweep;
+static void sweep_step(void *user, int step)
+{
+    Sweep *w = user;
+    const Finding *f = &w->m->finding;
+    if (w->kernel >= 0) {                            /* what the launch before left was looked at */
+        if (f->found) _exit(f->beside ? BY_GUARD : strstr(f->text, w->t->plan->kernel[w->kernel].name) ? BY_PLACE : BY_VALUES);
+        return;
+    }
+    for (int i = 0; i < w->n; i++) {
+        if (w->mutant[i].kernel != w->segment->step[step].kernel || w->code[i]) continue;
+        fflush(stdout);
+        pid_t pid = fork();
+        if (pid < 0) machine_error("cannot start a process");
+        if (!pid) {
+            if (!freopen("/dev/null", "w", stdout)) _exit(EXIT_BUG);
+            alarm(SECONDS);
+            w->kernel = w->mutant[i].kernel;
+            if (w->t->emulated) emulated_use(w->t->emulated, w->kernel, w->first + i);
+            else w->t->kernels->fn[w->kernel] = library_function(w->library, w->mutant[i].name);
+            return;
+        }
+        int status = 0;
+        if (waitpid(pid, &status, 0) != pid) machine_error("a process was lost");
+        w->code[i] = WIFEXITED(status) && WEXITSTATUS(status) >= MISSED ? WEXITSTATUS(status) : BY_GUARD;
+    }
+}
+static void sweep(Sweep *w, int salt)
+{
+    const Trial *t = w->t;
+    Tensors *got = tensors_new(t->plan, t->program, (uint64_t)salt, 2);
+    Machine m = {.plan = t->plan, .library = t->kernels->library, .fn = t->kernels->fn, .emulated = t->emulated, .text = t->kernels->text, .check = t->x[salt],
+                 .at_step = sweep_step, .user = w};
+    w->m = &m;
+    w->kernel = -1;
+    tensors_scalars(got, w->segment, 0);
+    machine_run(&m, w->segment, got);
+    if (w->kernel >= 0) {                            /* behind the last launch */
+        sweep_step(w, w->segment->n_steps);
+        _exit(tensors_equal(t->want[salt], got, w->segment, NULL) ? MISSED : BY_VALUES);
+    }
+    tensors_free(got);
+}
 /* The library of all mutants of C texts; or the emulator's, behind the plan's own texts, the first of mutants being *first. */
 static Library *compile_mutants(Trial *t, const Mutant *mutant, int n, const char *dir, const char *headers, int *first)
 {
@@ -341,8 +390,11 @@ bool plant_faults(const Plan *plan, const PlanProgram *program, const Compiled *
     }
     bool sound = trial(&t, segment, -1, NULL, 0) == MISSED;          /* without a fault there is nothing to find */
     if (!sound) printf("FAIL %s: kernels and graph differ without a fault\n", program->name);
+    int codes[(COUNT(rules) + COUNT(cuda_rules)) * COUNT(kinds)] = {0};
+    if (sound) sweep(&(Sweep){.t = &t, .segment = segment, .mutant = mutant, .n = n, .code = codes, .first = first, .library = library}, 0);
     for (int i = 0; i < n && sound; i++, planted++) {
-        int code = trial(&t, segment, mutant[i].kernel, cuda ? NULL : library_function(library, mutant[i].name), first + i);
+        int code = codes[i];
+        if (!code || code == MISSED) code = trial(&t, segment, mutant[i].kernel, cuda ? NULL : library_function(library, mutant[i].name), first + i);
         found += report(mutant[i].what, plan->kernel[mutant[i].kernel].name, mutant[i].line, code);
         placed += code == BY_PLACE;
         fflush(stdout);

@@ -9,8 +9,6 @@ cp "$SRC/tests/kernels/vectors" "$work/vectors.dsl"
 for form in 'group < SHARE' 'lane\*8;' '\[q / 4\]' 'fold_sum' 'float t[0-9]*\[8\]' '8 columns for each' '4 columns for each' '_next = ect_fetch8' '4 results a thread'; do
     grep -q "$form" "$work"/plan/kernels/*.cu || { echo "no kernel has $form"; exit 1; }
 done
-AGREE='--scaled --emu --within 5e-5'                 # what adding up in another order comes to: ref itself is 6e-6 from ref64
-agree f32 "$work/vectors.dsl" --target cpu,cuda
 sed '/^fn pixels/,$d;s/, std.optim//' "$work/vectors.dsl" >"$work/forward.dsl"         # gradients: in exact/cuda_vectors.sh
 for bound in bf16=2e-2 f16=4e-3; do
     AGREE="--scaled --emu --within ${bound#*=}"
