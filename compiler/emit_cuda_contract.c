@@ -185,18 +185,55 @@ static void ring_segment(Emit *e, const Shape *s, int q)
     if (both) stage_fill(e, s, g, q, 'a', &a_to, g->n_k, g->k);
     stage_fill(e, s, g, q, 'b', &b_to, g->n_k, g->k);
     ring_close(e, s);
+    const bool ahead = !both && q == 0 && stage_fetches(e, s, g, 'a', &a_to);
+    if (ahead) {
+        stage_functions(e, s, g, q, 'a', &a_to);
+        line(e, "fetch_a(0);");
+        line(e, "stage_a(0, a_tile);");
+    }
     line(e, "#pragma unroll 1");
     open_block(e, "for (int turn = 0; turn < %lld; turn++)", (long long)turns);
     if (!both) {
-        line(e, "const int k0 = turn*%lld;", (long long)s->BK);
+        if (!ahead) line(e, "const int k0 = turn*%lld;", (long long)s->BK);
         line(e, "%s *const a_now = a_tile + turn %% 2*%lld;", stage_type(s), (long long)stage_size(s, s->BM));
-        stage_fill(e, s, g, q, 'a', &a, g->n_k, g->k);
+        if (!ahead) stage_fill(e, s, g, q, 'a', &a, g->n_k, g->k);
     }
     ring_wait(e, s);
     line(e, "bring(turn + %d);", s->ring - 1);
     if (both) ring_stage(e, s, 'a', "now");
     ring_stage(e, s, 'b', "now");
+    if (ahead) line(e, "const int next = (turn + 1)*%lld;  /* of it the rows' loads are under way during the product */", (long long)s->BK);
+    if (ahead) line(e, "if (next < %lld) fetch_a(next);", (long long)(turns * s->BK));
     leaf_multiply(e, s, &a, &b);
+    if (ahead) line(e, "if (next < %lld) stage_a(next, a_tile + (turn + 1) %% 2*%lld);", (long long)(turns * s->BK), (long long)stage_size(s, s->BM));
+    close_block(e);
+}
+
+/* A product whose operands are both filled by the threads, their loads under way during the product before. */
+static void ahead_segment(Emit *e, const Shape *s, const Stage *a, const Stage *b)
+{
+    const Segment2 *g = &e->k->seg[0];
+    const Stage to[] = {{"a_to", a->rows_inner, s->BM, s->BK, false}, {"b_to", b->rows_inner, s->BN, s->BK, false}};
+    const char *from = s->splits > 1 ? "k_begin" : "0", *end = s->splits > 1 ? "k_end" : arena_printf(e->k->arena, "%lld", (long long)axes_product(g->k, g->n_k));
+    for (int i = 0; i < 2; i++) stage_functions(e, s, g, 0, "ab"[i], &to[i]);
+    line(e, "fetch_a(%s);", from);
+    line(e, "fetch_b(%s);", from);
+    line(e, "stage_a(%s, a_tile);", from);
+    line(e, "stage_b(%s, b_tile);", from);
+    line(e, "#pragma unroll 1");
+    open_block(e, "for (int k0 = %s; k0 < %s; k0 += %lld)", from, end, (long long)s->BK);
+    take_turn(e, s, true);
+    line(e, "__syncthreads();");
+    line(e, "const int next = k0 + %lld;", (long long)s->BK);
+    open_block(e, "if (next < %s)", end);
+    line(e, "fetch_a(next);");
+    line(e, "fetch_b(next);");
+    close_block(e);
+    leaf_multiply(e, s, a, b);
+    open_block(e, "if (next < %s)", end);
+    line(e, "stage_a(next, a_tile + turn*%lld);", (long long)stage_size(s, s->BM));
+    line(e, "stage_b(next, b_tile + turn*%lld);", (long long)stage_size(s, s->BN));
+    close_block(e);
     close_block(e);
 }
 
@@ -220,6 +257,7 @@ static void segments(Emit *e, const Shape *s)
         const Segment2 *g = &k->seg[q];
         int64_t K = axes_product(g->k, g->n_k);
         Stage a = {"a_now", stage_contiguous(e, &g->a, k->m, k->n_m) || !s->mma, s->BM, s->BK, false}, b = {"b_now", stage_contiguous(e, &g->b, k->nn, k->n_n) || !s->mma, s->BN, s->BK, false};
+        if (k->n_seg == 1 && stage_fetches(e, s, g, 'a', &a) && stage_fetches(e, s, g, 'b', &b)) { ahead_segment(e, s, &a, &b); continue; }
         if (s->splits > 1) open_block(e, "for (int k0 = k_begin; k0 < k_end; k0 += %lld)", (long long)s->BK);
         else open_block(e, "for (int k0 = 0; k0 < %lld; k0 += %lld)", (long long)K, (long long)s->BK);
         take_turn(e, s, true);
@@ -462,75 +500,6 @@ static void whole_sum(Emit *e, CudaText *t, Shape *s)
     t->entry[entry].shared = declare_shared(e, s, true);
     sb_write(e->b, body.s, body.len);
     sb_free(&body);
-    cuda_entry_end(e);
-}
-
-/* One result of sum_parts, or several: its epilogue. */
-static void sum_epilogue(Emit *e, int64_t width, int loop)
-{
-    Kernel *k = e->k;
-    KRef values[16];
-    for (int i = 0; i < k->n_store; i++) values[i] = k->store[i].value;
-    const char *name = loop >= 0 ? e->loop_name[loop] : NULL, *first = width > 1 ? arena_printf(k->arena, "%s_0", name) : NULL;
-    e->acc[0] = width > 1 ? "total[q]" : "total";
-    if (width > 1) e->loop_name[loop] = first;
-    cuda_decode(e, "col", k->n_n, k->loop_n);
-    char **before = cuda_values(e, 0, NULL);
-    for (int i = 0; i < k->n_store && width > 1; i++) vector_loads(e, values[i], loop, width, NULL);
-    for (int i = 0; i < k->n_store && width > 1; i++) line(e, "float r%d[%lld];", i, (long long)width);
-    if (width > 1) {
-        e->loop_name[loop] = name;
-        line(e, "#pragma unroll");
-        open_block(e, "for (int q = 0; q < %lld; q++)", (long long)width);
-        line(e, "const %s %s = %s + q;", e->itype, name, first);
-    }
-    char **keep = cuda_values(e, k->n_store, values);
-    for (int i = 0; i < k->n_store; i++)
-        if (width > 1) line(e, "r%d[q] = %s;", i, expr_text(e, values[i]));
-        else print_store(e, &k->store[i], expr_text(e, values[i]));
-    cuda_values_end(e, keep);
-    if (width > 1) {
-        close_block(e);
-        e->loop_name[loop] = first;
-        for (int i = 0; i < k->n_store; i++) cuda_store_vector(e, &k->store[i], width, arena_printf(k->arena, "r%d", i));
-        e->loop_name[loop] = name;
-    }
-    cuda_values_end(e, before);
-}
-
-void sum_parts(Emit *e, CudaText *t, const Shape *s, int64_t parts)
-{
-    Kernel *k = e->k;
-    int loop = -1;
-    for (int i = 0; i < k->n_n; i++) if (k->loop[k->loop_n[i]].size > 1) loop = k->loop_n[i];
-    const int64_t results = s->B * s->M * s->N, width = cuda_sum_vector(e, loop), pieces = results / width;
-    sb_putc(e->b, '\n');
-    int64_t blocks = MIN((pieces + CUDA_THREADS - 1) / CUDA_THREADS, 1 << 14);
-    cuda_entry_begin(e, t, "_sum", blocks, 1, 0);
-    line(e, "/* the parts in order%s; epilogue{{e}} */", width > 1 ? ", 4 results a thread" : "");
-    line(e, "const float *const partial = (const float *)args.workspace + (ect_i64)blockIdx.z*%lld;", (long long)(parts * results));
-    open_block(e, "for (ect_i64 piece = (ect_i64)blockIdx.x*%d + threadIdx.x; piece < %lld; piece += %lld)", CUDA_THREADS, (long long)pieces, (long long)(blocks * CUDA_THREADS));
-    if (width > 1) {
-        line(e, "const ect_i64 at = piece*4;");
-        line(e, "float total[4];");
-        line(e, "ect_load4(total, &partial[at]);");
-        open_block(e, "for (int split = 1; split < %lld; split++)", (long long)parts);
-        line(e, "float more[4];");
-        line(e, "ect_load4(more, &partial[(ect_i64)split*%lld + at]);", (long long)results);
-        line(e, "for (int q = 0; q < 4; q++) total[q] += more[q];");
-        close_block(e);
-    } else {
-        line(e, "const ect_i64 at = piece;");
-        line(e, "float total = partial[at];");
-        line(e, "for (int split = 1; split < %lld; split++) total += partial[(ect_i64)split*%lld + at];", (long long)parts, (long long)results);
-    }
-    line(e, "const int batch = (int)(at / %lld);", (long long)(s->M * s->N));
-    line(e, "const int row = (int)(at / %lld %% %lld);", (long long)s->N, (long long)s->M);
-    line(e, "const int col = (int)(at %% %lld);", (long long)s->N);
-    decode_batch(e, "batch");
-    decode_rows(e, "row", NULL);
-    sum_epilogue(e, width, loop);
-    close_block(e);
     cuda_entry_end(e);
 }
 

@@ -1,4 +1,5 @@
-/* Shared by the printers of CUDA contractions: emit_cuda_contract.c (the structure), emit_cuda_stage.c (operands in shared memory), emit_cuda_leaf.c (what
+/* Shared by the printers of CUDA contractions: emit_cuda_contract.c (the structure), emit_cuda_stage.c (operands in shared memory), emit_cuda_lines.c (those of
+   convolutions), emit_cuda_leaf.c (what
    multiplies two stages), emit_cuda_wgrad.c (gradients of convolutions' weights). */
 #ifndef ECT_EMIT_CUDA_CONTRACT_H
 #define ECT_EMIT_CUDA_CONTRACT_H
@@ -31,7 +32,7 @@ typedef struct {
 /* rows_inner: [depth][wide], else [wide][depth]. copy: filled by asynchronous copies */
 typedef struct { const char *name; bool rows_inner; int64_t wide, depth; bool copy; } Stage;
 
-/* ---- emit_cuda_contract.c ---- */
+/* ---- emit_cuda_parts.c ---- */
 /* Prints the second entry of a sum in parts: adds them up in order, then the epilogue. */
 void sum_parts(Emit *e, CudaText *t, const Shape *s, int64_t parts);
 
@@ -63,8 +64,24 @@ void vector_loads(Emit *e, KRef value, int loop, int64_t width, char *const *fet
 void put_staged(Emit *e, const Shape *s, const char *at, int64_t step, int64_t width);         /* stores them from `at` on, `step` apart */
 /* Fills a stage: element (wide, deep) is the operand at row or column first + wide and summed index k0 + deep of the axes v[]; 0 outside. */
 void stage_fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, const Stage *stage, int n_k, const Axis *v);
-/* May operand `side` be copied as it lies in memory, 16 bytes at a time? halo: a convolution's lines. */
+/* May operand `side` be copied as it lies in memory, 16 bytes at a time? */
 bool stage_copies(const Emit *e, const Shape *s, const Segment2 *g, char side);
+bool as_it_lies(const Emit *e, const Shape *s, const Operand *o, int loop, int64_t width);
+const Tap *tap_on(const Operand *o, Sym role);       /* the operand's window along a role, or NULL */
+void stage_also(StrBuf *b, const char *condition);   /* && condition */
+/* Prints a copy of 16 bytes of the operand to a stage, by an asynchronous copy; of zeros where the condition does not hold. */
+void copy_piece(Emit *e, const Operand *o, const char *at, const char *condition);
+/* What is done with a piece of a stage: a copy begins; loads of what it is made of begin, to the variables fetched[]; it is put there. */
+typedef enum { PIECE_COPIED, PIECE_FETCHED, PIECE_STAGED } PieceStep;
+/* What a piece is made of that comes from memory in 2 bytes: a variable, NAME at, per expression, or NULL. A choice between two such loads has their variable, too. Heap. */
+char **pieces_fetched(const Emit *e, const Operand *o, int loop, const char *at);
+void declare_pieces(Emit *e, char *const *fetched, int64_t each);              /* each: pieces of a thread at once */
+void fetch_pieces(Emit *e, int loop, char *const *fetched);
+/* Can a stage be filled by pieces of which loads begin before a product and which are put there after it? Two functions: fetch_a(k0), stage_a(k0, stage). */
+bool stage_fetches(const Emit *e, const Shape *s, const Segment2 *g, char side, const Stage *stage);
+void stage_functions(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, const Stage *stage);
+
+/* ---- emit_cuda_lines.c ---- */
 bool stage_copies_halo(const Emit *e, const Shape *s);
 int64_t halo_elements(const Shape *s);               /* of a convolution's stage */
 int64_t halo_pieces(const Emit *e, const Shape *s);  /* it is filled in so many pieces, each by a thread */

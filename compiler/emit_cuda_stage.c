@@ -22,7 +22,7 @@ bool stage_half(const Shape *s) { return number_info[s->number].bytes == 2; }
 
 const char *stage_type(const Shape *s) { return s->number == NUM_F16 ? "ect_f16_t" : s->number == NUM_BF16 ? "ect_bf16_t" : "float"; }
 
-static const Tap *tap_on(const Operand *o, Sym role)
+const Tap *tap_on(const Operand *o, Sym role)
 {
     for (int t = 0; t < o->n_taps; t++) if (o->tap[t].axis == role) return &o->tap[t];
     return NULL;
@@ -104,7 +104,7 @@ const char *stage_at(Emit *e, const Shape *s, const Stage *g, const char *wide, 
     return arena_printf(e->k->arena, word(wide) ? "%s[%s*%lld + %s]" : "%s[(%s)*%lld + %s]", g->name, wide, (long long)(g->depth + pad), deep);
 }
 
-static void also(StrBuf *b, const char *condition) { sb_printf(b, "%s%s", b->len ? " && " : "", condition); }
+void stage_also(StrBuf *b, const char *condition) { sb_printf(b, "%s%s", b->len ? " && " : "", condition); }
 
 /* ---- several elements of a stage at once ---- */
 /* The loop along which a thread stages its elements, and how many at once: neighbours in what the operand loads. */
@@ -234,13 +234,14 @@ void vector_loads(Emit *e, KRef value, int loop, int64_t width, char *const *fet
 }
 
 /* Where a vector of a stage is made of much, beside 64 sums of the thread, f32 vectors would take registers that there are not: their elements are loaded where
-   they are used. Counted in registers: vectors of f32, choices, pairs of halves. */
-static void late_loads(Emit *e, KRef value, int loop)
+   they are used. Counted in registers: vectors of f32, choices, pairs of halves; what is fetched for several pieces of a thread at once takes its share. */
+static void late_loads(Emit *e, KRef value, int loop, char *const *fetched)
 {
-    enum { ROOM = 26 };
+    enum { ROOM = 26, SEVERAL = 12 };
     Kernel *k = e->k;
     bool *seen = xcalloc((size_t)k->n_expr, sizeof *seen);
     int held = 0;
+    for (KRef v = 1; v < (KRef)k->n_expr; v++) if (fetched[v] && strchr(fetched[v], '[')) held = SEVERAL;
     reach_always(e, value, seen);
     for (int turn = 0; turn < 2; turn++)
         for (KRef v = 1; v < (KRef)k->n_expr && (!turn || held > ROOM); v++) {
@@ -267,7 +268,7 @@ void staged_value(Emit *e, const Operand *o, const char *condition, int loop, in
     if (width > 1) {
         const char *name = e->loop_name[loop], *first = arena_printf(k->arena, "%s_0", name);
         e->loop_name[loop] = first;
-        if (fetched) late_loads(e, o->value, loop);
+        if (fetched) late_loads(e, o->value, loop, fetched);
         vector_loads(e, o->value, loop, width, fetched);
         e->loop_name[loop] = name;
         line(e, "#pragma unroll");
@@ -319,19 +320,8 @@ static Pieces pieces_of(const Emit *e, const Shape *s, const Operand *o, char si
     return p;
 }
 
-int64_t halo_elements(const Shape *s) { return (s->halo.images * s->halo.SH * s->halo.SW * (s->BK + stage_pad(s)) + 7) / 8 * 8; }
-
-static int64_t halo_width(const Emit *e, const Shape *s)
-{
-    const Halo *h = &s->halo;
-    const Axis *along = innermost(h->inner, h->n_inner);
-    return along ? vector_width(s, &e->k->seg[0].a, along->role, along->size, stage_contiguous(e, &e->k->seg[0].a, h->inner, h->n_inner)) : 1;
-}
-
-int64_t halo_pieces(const Emit *e, const Shape *s) { return s->halo.images * s->halo.SH * s->halo.SW * (s->BK / halo_width(e, s)); }
-
 /* Is the operand in memory as it is multiplied, in pieces of 16 bytes along the loop? */
-static bool as_it_lies(const Emit *e, const Shape *s, const Operand *o, int loop, int64_t width)
+bool as_it_lies(const Emit *e, const Shape *s, const Operand *o, int loop, int64_t width)
 {
     const Kernel *k = e->k;
     const KExpr *x = &k->expr[o->value];
@@ -346,78 +336,15 @@ bool stage_copies(const Emit *e, const Shape *s, const Segment2 *g, char side)
     return as_it_lies(e, s, o, p.loop, p.width);
 }
 
-bool stage_copies_halo(const Emit *e, const Shape *s)
-{
-    const Halo *h = &s->halo;
-    const Operand *o = &e->k->seg[0].a;
-    if (!s->mma || !stage_half(s) || halo_width(e, s) == 1) return false;
-    return as_it_lies(e, s, o, o->loop[op_axis(o, innermost(h->inner, h->n_inner)->role)], 8);
-}
-
 /* 16 bytes of the operand to a stage, by a copy that goes on while the thread does; 0 where the condition does not hold. */
-static void copy_piece(Emit *e, const Operand *o, const char *at, const char *condition)
+void copy_piece(Emit *e, const Operand *o, const char *at, const char *condition)
 {
     const KExpr *x = &e->k->expr[o->value];
     line(e, "ect_cp_async16(&%s, &%s[%s], %s);", at, buffer_name(e, x->slot), index_text(e, x->index),
          condition ? arena_printf(e->k->arena, strstr(condition, "&&") ? "(%s) ? 16 : 0" : "%s ? 16 : 0", condition) : "16");
 }
 
-/* Fills a stage: element (wide, deep) is the operand at row or column first + wide and summed index k0 + deep of the axes v[]; 0 outside. */
-void stage_fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, const Stage *stage, int n_k, const Axis *v)
-{
-    Kernel *k = e->k;
-    const Operand *o = side == 'a' ? &g->a : &g->b;
-    const Axis *wide_axes = side == 'a' ? k->m : k->nn;
-    int n_wide = side == 'a' ? k->n_m : k->n_n;
-    int64_t K = axes_product(v, n_k), W = side == 'a' ? s->M : s->N, tile = side == 'a' ? s->BM : s->BN;
-    Pieces p = pieces_of(e, s, o, side, n_k, v);
-    bool wide_next = p.wide_next;
-    int64_t width = p.width;
-    Sym of_first = width > 1 && !stage->copy ? p.along->role : NULL;
-    int64_t wides = wide_next ? stage->wide / width : stage->wide, deeps = wide_next ? s->BK : s->BK / width;
-    line(e, stage->copy ? "/* operand %c%s as it lies in memory{{%c%d}}, 0 outside */" : "/* operand %c%s with its prologue{{%c%d}}, 0 outside */", side, seg ? arena_printf(k->arena, " of segment %d", seg) : "", side, seg);
-    if (seg && s->ring) line(e, "#pragma unroll 1");                 /* a further segment is short, and what it keeps in registers is missing in all of the kernel */
-    open_block(e, "for (int slot = threadIdx.x; slot < %lld; slot += %d)", (long long)(wides * deeps), CUDA_THREADS);
-    const char *times = width > 1 ? arena_printf(k->arena, "*%lld", (long long)width) : "";
-    if (wide_next) line(e, "const int wide = slot %% %lld%s, deep = slot / %lld;", (long long)wides, times, (long long)wides);
-    else line(e, "const int wide = slot / %lld, deep = slot %% %lld%s;", (long long)deeps, (long long)deeps, times);
-    line(e, "const int %s = %s + wide;", side == 'a' ? "row_at" : "col_at", side == 'a' ? "row0" : "col0");
-    line(e, "const int k_at = k0 + deep;");
-    StrBuf inside = {0};
-    const char *k_end = s->splits > 1 ? "k_end" : arena_printf(k->arena, "%lld", (long long)K);
-    if (side == 'a' && s->TASK % s->BM) also(&inside, "row_at < row_end");
-    else if (W % tile) also(&inside, arena_printf(k->arena, "%s < %lld", side == 'a' ? "row_at" : "col_at", (long long)W));
-    if (s->splits > 1 || K % s->BK) also(&inside, arena_printf(k->arena, "k_at < %s", k_end));
-    const char *keep[MAX_AXES];
-    for (int i = 0; i < o->n_axes; i++) keep[i] = e->loop_name[o->loop[i]];
-    decode_axes(e, o, side == 'a' ? "row_at" : "col_at", n_wide, wide_axes, of_first);
-    decode_axes(e, o, "k_at", n_k, v, of_first);
-    for (int i = 0; i < o->n_axes; i++) {
-        const Tap *t = tap_on(o, o->outer[i]);
-        if (!t) continue;
-        const char *in = arena_printf(k->arena, "%s_in", loop_c_name(e, t->axis)), *tap = loop_c_name(e, t->kaxis);
-        StrBuf at = {0};                             /* position + tap * dil - pad */
-        sb_printf(&at, "%s_at", loop_c_name(e, t->axis));
-        if (t->pad < 0) sb_printf(&at, " + %lld", (long long)-t->pad);
-        if (llabs(t->dil) == 1) sb_printf(&at, " %c %s", t->dil < 0 ? '-' : '+', tap);
-        else sb_printf(&at, " %c %s*%lld", t->dil < 0 ? '-' : '+', tap, llabs(t->dil));
-        if (t->pad > 0) sb_printf(&at, " - %lld", (long long)t->pad);
-        line(e, "const int %s = %s;", in, at.s);
-        sb_free(&at);
-        also(&inside, arena_printf(k->arena, "%s >= 0 && %s < %lld", in, in, (long long)t->in));
-        e->loop_name[o->loop[i]] = in;
-    }
-    int64_t pad = stage_pad(s);
-    const char *at = stage_at(e, s, stage, "wide", "deep");
-    if (stage->copy) copy_piece(e, o, at, inside.s);
-    else staged_value(e, o, inside.s, p.loop, width, NULL);
-    for (int i = 0; i < o->n_axes; i++) e->loop_name[o->loop[i]] = keep[i];
-    if (!stage->copy) put_staged(e, s, at, stage->rows_inner == wide_next ? 1 : stage->rows_inner ? stage->wide + pad : stage->depth + pad, width);
-    close_block(e);
-    sb_free(&inside);
-}
-
-/* ---- a convolution's lines ---- */
+/* ---- pieces whose loads begin a turn ahead ---- */
 static bool comes_in_pieces(const Emit *e, KRef v, int loop)
 {
     const KExpr *x = &e->k->expr[v];
@@ -442,141 +369,173 @@ static void fetch_piece(Emit *e, const char *to, KRef load)
     line(e, "%s = ect_fetch8(&%s[%s]);", to, buffer_name(e, x->slot), index_text(e, x->index));
 }
 
-/* What is done with a piece: a copy to a_to begins; loads of what it is made of begin, to the variables fetched[]; it goes to the stage. */
-typedef enum { PIECE_COPIED, PIECE_FETCHED, PIECE_STAGED } PieceStep;
-
-/* Piece `slot` of the stage of channels k0 and up: [image][line][pixel][channel], the prologue once an element. */
-static void halo_piece(Emit *e, const Shape *s, PieceStep what, const char *to, char *const *fetched)
-{
-    Kernel *k = e->k;
-    const Halo *h = &s->halo;
-    const Operand *o = &k->seg[0].a;
-    const Axis *along = innermost(h->inner, h->n_inner);
-    int64_t width = halo_width(e, s);
-    int loop = width > 1 ? o->loop[op_axis(o, along->role)] : -1;
-    int64_t pitch = s->BK + stage_pad(s), deeps = s->BK / width, per_line = h->SW * deeps, per_image = per_line * h->SH;
-    int others = k->n_m - (h->h ? 2 : 1);
-    Sym of_first = width > 1 && what == PIECE_STAGED ? along->role : NULL;
-    line(e, "const int deep = slot %% %lld%s;", (long long)deeps, width > 1 ? arena_printf(k->arena, "*%lld", (long long)width) : "");
-    line(e, "const int k_at = k0 + deep;");
-    line(e, "const int w_in = slot / %lld %% %lld - %lld;", (long long)deeps, (long long)h->SW, (long long)h->left_w);
-    StrBuf inside = {0};
-    also(&inside, arena_printf(k->arena, "w_in >= 0 && w_in < %lld", (long long)h->w->in));
-    if (h->h) {
-        line(e, "const int h_in = row0 / %lld %% %lld + slot / %lld %% %lld - %lld;", (long long)h->W, (long long)h->H, (long long)per_line, (long long)h->SH, (long long)h->left_h);
-        also(&inside, arena_printf(k->arena, "h_in >= 0 && h_in < %lld", (long long)h->h->in));
-    }
-    if (others) {
-        int64_t image = h->W * (h->h ? h->H : 1), n = axes_product(k->m, others);
-        if (h->images > 1) line(e, "const int image = row0 / %lld + slot / %lld;", (long long)image, (long long)per_image);
-        else line(e, "const int image = row0 / %lld;", (long long)image);
-        if (n % h->images) also(&inside, arena_printf(k->arena, "image < %lld", (long long)n));
-        decode_axes(e, o, "image", others, k->m, NULL);
-    }
-    if (h->depth % s->BK) also(&inside, arena_printf(k->arena, "k_at < %lld", (long long)h->depth));
-    decode_axes(e, o, "k_at", h->n_inner, h->inner, of_first);
-    const char *keep[MAX_AXES];
-    for (int i = 0; i < o->n_axes; i++) {
-        const Tap *t = tap_on(o, o->outer[i]);
-        keep[i] = e->loop_name[o->loop[i]];
-        if (t) e->loop_name[o->loop[i]] = t == h->w ? "w_in" : "h_in";
-    }
-    const char *at = arena_printf(k->arena, "%s[slot / %lld*%lld + deep]", to, (long long)deeps, (long long)pitch);
-    if (what == PIECE_COPIED) copy_piece(e, o, at, inside.s);
-    else if (what == PIECE_STAGED) staged_value(e, o, inside.s, loop, width, fetched);
-    else {
-        open_block(e, "if (%s)", inside.s);
-        bool *chosen = xcalloc((size_t)k->n_expr, sizeof *chosen);
-        for (KRef v = 1; v < (KRef)k->n_expr; v++)
-            for (int arm = 0; arm < 2 && fetched[v] && k->expr[v].kind == K_SELECT; arm++) chosen[arm_load(e, k->expr[v].in[arm], loop)] = true;
-        for (KRef v = 1; v < (KRef)k->n_expr; v++) {
-            if (!fetched[v] || chosen[v]) continue;
-            if (k->expr[v].kind == K_LOAD) { fetch_piece(e, fetched[v], v); continue; }
-            line(e, "if (%s)", cond_text(e, v));
-            e->indent++;
-            fetch_piece(e, fetched[v], arm_load(e, k->expr[v].in[0], loop));
-            e->indent--;
-            line(e, "else");
-            e->indent++;
-            fetch_piece(e, fetched[v], arm_load(e, k->expr[v].in[1], loop));
-            e->indent--;
-        }
-        free(chosen);
-        close_block(e);
-    }
-    for (int i = 0; i < o->n_axes; i++) e->loop_name[o->loop[i]] = keep[i];
-    if (what == PIECE_STAGED) put_staged(e, s, at, 1, width);
-    sb_free(&inside);
-}
-
-void stage_fill_halo(Emit *e, const Shape *s, bool copy)
-{
-    const Halo *h = &s->halo;
-    line(e, "/* operand a %s, 0 outside: [%lld images][%lld lines][%lld pixels][%lld channels] */", copy ? "as it lies in memory{{a0}}" : "with its prologue{{a0}}, once an element",
-         (long long)h->images, (long long)h->SH, (long long)h->SW, (long long)s->BK);
-    if (copy) line(e, "#pragma unroll 1");           /* once in all taps: not worth registers */
-    open_block(e, "for (int slot = threadIdx.x; slot < %lld; slot += %d)", (long long)halo_pieces(e, s), CUDA_THREADS);
-    halo_piece(e, s, copy ? PIECE_COPIED : PIECE_STAGED, copy ? "a_to" : "a_tile", NULL);
-    close_block(e);
-}
-
 /* What a piece is made of that comes from memory in 2 bytes: name per expression, or NULL. A choice between two such loads has their name, too. */
-static char **fetched_of(const Emit *e, const Shape *s)
+char **pieces_fetched(const Emit *e, const Operand *o, int loop, const char *at)
 {
     Kernel *k = e->k;
-    const Operand *o = &k->seg[0].a;
-    int loop = o->loop[op_axis(o, innermost(s->halo.inner, s->halo.n_inner)->role)], n = 0;
+    int n = 0;
     char **name = xcalloc((size_t)k->n_expr, sizeof *name);
     bool *seen = xcalloc((size_t)k->n_expr, 1);
     reach_always(e, o->value, seen);
     for (KRef v = 1; v < (KRef)k->n_expr; v++) {
         const KExpr *x = &k->expr[v];
         if (!seen[v]) continue;
-        if (comes_in_pieces(e, v, loop)) name[v] = arena_printf(k->arena, "%s_next%s", buffer_name(e, x->slot), n++ ? arena_printf(k->arena, "%d", n) : "");
+        if (comes_in_pieces(e, v, loop)) name[v] = arena_printf(k->arena, "%s_next%s%s", buffer_name(e, x->slot), n++ ? arena_printf(k->arena, "%d", n) : "", at);
         const KRef one = x->kind == K_SELECT && x->type != T_BOOL && steady_choice(k, x, loop, 8) ? arm_load(e, x->in[0], loop) : 0;
         const KRef other = one ? arm_load(e, x->in[1], loop) : 0;
         if (other && !seen[one] && !seen[other] && !name[one] && !name[other])
-            name[v] = name[one] = name[other] = arena_printf(k->arena, "%s_next%s", buffer_name(e, k->expr[one].slot), n++ ? arena_printf(k->arena, "%d", n) : "");
+            name[v] = name[one] = name[other] = arena_printf(k->arena, "%s_next%s%s", buffer_name(e, k->expr[one].slot), n++ ? arena_printf(k->arena, "%d", n) : "", at);
     }
     free(seen);
     return name;
 }
 
-void stage_halo_functions(Emit *e, const Shape *s)
+/* Begins the loads. */
+void fetch_pieces(Emit *e, int loop, char *const *fetched)
 {
-    const Halo *h = &s->halo;
-    char **fetched = fetched_of(e, s);
+    Kernel *k = e->k;
+    bool *chosen = xcalloc((size_t)k->n_expr, sizeof *chosen);
+    for (KRef v = 1; v < (KRef)k->n_expr; v++)
+        for (int arm = 0; arm < 2 && fetched[v] && k->expr[v].kind == K_SELECT; arm++) chosen[arm_load(e, k->expr[v].in[arm], loop)] = true;
+    for (KRef v = 1; v < (KRef)k->n_expr; v++) {
+        if (!fetched[v] || chosen[v]) continue;
+        if (k->expr[v].kind == K_LOAD) { fetch_piece(e, fetched[v], v); continue; }
+        line(e, "if (%s)", cond_text(e, v));
+        e->indent++;
+        fetch_piece(e, fetched[v], arm_load(e, k->expr[v].in[0], loop));
+        e->indent--;
+        line(e, "else");
+        e->indent++;
+        fetch_piece(e, fetched[v], arm_load(e, k->expr[v].in[1], loop));
+        e->indent--;
+    }
+    free(chosen);
+}
+
+/* `each`: pieces of a thread, of which names say [own]. */
+void declare_pieces(Emit *e, char *const *fetched, int64_t each)
+{
     for (KRef v = 1; v < (KRef)e->k->n_expr; v++) {
         bool before = false;
         for (KRef u = 1; u < v; u++) before |= fetched[u] && fetched[u] == fetched[v];
-        if (fetched[v] && !before) line(e, "ect_half8 %s = {};  /* on its way */", fetched[v]);
+        if (!fetched[v] || before) continue;
+        if (each == 1) line(e, "ect_half8 %s = {};  /* on its way */", fetched[v]);
+        else line(e, "ect_half8 %.*s[%lld] = {};  /* on their way */", (int)strcspn(fetched[v], "["), fetched[v], (long long)each);
     }
-    line(e, "/* begins the loads of a piece of operand a: of channels k0 and up */");
-    line(e, "const auto fetch_lines = [&](int k0, int slot) {");
-    e->indent++;
-    halo_piece(e, s, PIECE_FETCHED, "", fetched);
-    close_lambda(e);
-    line(e, "/* operand a with its prologue{{a0}}, once an element, 0 outside: [2 stages][%lld images][%lld lines][%lld pixels][%lld channels] */", (long long)h->images, (long long)h->SH,
-         (long long)h->SW, (long long)s->BK);
-    line(e, "const auto stage_lines = [&](int k0, int slot) {");
-    e->indent++;
-    line(e, "%s *const a_to = a_tile + k0 / %lld %% 2*%lld;", stage_type(s), (long long)s->BK, (long long)halo_elements(s));
-    halo_piece(e, s, PIECE_STAGED, "a_to", fetched);
-    close_lambda(e);
-    free(fetched);
 }
 
-/* Where a row of the tile begins in that stage, for tap 0. */
-const char *stage_halo_row(Emit *e, const Shape *s, const char *row)
+/* ---- stages of rows or columns ---- */
+/* Piece `slot` of a stage: element (wide, deep) is the operand at row or column first + wide and summed index k0 + deep of the axes v[]; 0 outside. */
+static void fill_piece(Emit *e, const Shape *s, const Segment2 *g, char side, const Stage *stage, int n_k, const Axis *v, PieceStep what, char *const *fetched)
 {
-    const Halo *h = &s->halo;
-    int64_t pitch = s->BK + stage_pad(s);
-    StrBuf b = {0};
-    if (h->images > 1) sb_printf(&b, "(%s) / %lld*%lld + ", row, (long long)(h->lines * h->W), (long long)(h->SH * h->SW * pitch));
-    if (h->h && h->images > 1) sb_printf(&b, "(%s) / %lld %% %lld*%lld + ", row, (long long)h->W, (long long)h->lines, (long long)(h->SW * pitch));
-    else if (h->h) sb_printf(&b, "(%s) / %lld*%lld + ", row, (long long)h->W, (long long)(h->SW * pitch));
-    sb_printf(&b, "(%s) %% %lld*%lld", row, (long long)h->W, (long long)pitch);
-    const char *text = arena_strdup(e->k->arena, b.s);
-    sb_free(&b);
-    return text;
+    Kernel *k = e->k;
+    const Operand *o = side == 'a' ? &g->a : &g->b;
+    const Axis *wide_axes = side == 'a' ? k->m : k->nn;
+    int n_wide = side == 'a' ? k->n_m : k->n_n;
+    int64_t K = axes_product(v, n_k), W = side == 'a' ? s->M : s->N, tile = side == 'a' ? s->BM : s->BN;
+    Pieces p = pieces_of(e, s, o, side, n_k, v);
+    bool wide_next = p.wide_next;
+    int64_t width = p.width;
+    Sym of_first = width > 1 && what == PIECE_STAGED ? p.along->role : NULL;
+    int64_t wides = wide_next ? stage->wide / width : stage->wide, deeps = wide_next ? s->BK : s->BK / width;
+    const char *times = width > 1 ? arena_printf(k->arena, "*%lld", (long long)width) : "";
+    if (wide_next) line(e, "const int wide = slot %% %lld%s, deep = slot / %lld;", (long long)wides, times, (long long)wides);
+    else line(e, "const int wide = slot / %lld, deep = slot %% %lld%s;", (long long)deeps, (long long)deeps, times);
+    line(e, "const int %s = %s + wide;", side == 'a' ? "row_at" : "col_at", side == 'a' ? "row0" : "col0");
+    line(e, "const int k_at = k0 + deep;");
+    StrBuf inside = {0};
+    const char *k_end = s->splits > 1 ? "k_end" : arena_printf(k->arena, "%lld", (long long)K);
+    if (side == 'a' && s->TASK % s->BM) stage_also(&inside, "row_at < row_end");
+    else if (W % tile) stage_also(&inside, arena_printf(k->arena, "%s < %lld", side == 'a' ? "row_at" : "col_at", (long long)W));
+    if (s->splits > 1 || K % s->BK) stage_also(&inside, arena_printf(k->arena, "k_at < %s", k_end));
+    const char *keep[MAX_AXES];
+    for (int i = 0; i < o->n_axes; i++) keep[i] = e->loop_name[o->loop[i]];
+    decode_axes(e, o, side == 'a' ? "row_at" : "col_at", n_wide, wide_axes, of_first);
+    decode_axes(e, o, "k_at", n_k, v, of_first);
+    for (int i = 0; i < o->n_axes; i++) {
+        const Tap *t = tap_on(o, o->outer[i]);
+        if (!t) continue;
+        const char *in = arena_printf(k->arena, "%s_in", loop_c_name(e, t->axis)), *tap = loop_c_name(e, t->kaxis);
+        StrBuf at = {0};                             /* position + tap * dil - pad */
+        sb_printf(&at, "%s_at", loop_c_name(e, t->axis));
+        if (t->pad < 0) sb_printf(&at, " + %lld", (long long)-t->pad);
+        if (llabs(t->dil) == 1) sb_printf(&at, " %c %s", t->dil < 0 ? '-' : '+', tap);
+        else sb_printf(&at, " %c %s*%lld", t->dil < 0 ? '-' : '+', tap, llabs(t->dil));
+        if (t->pad > 0) sb_printf(&at, " - %lld", (long long)t->pad);
+        line(e, "const int %s = %s;", in, at.s);
+        sb_free(&at);
+        stage_also(&inside, arena_printf(k->arena, "%s >= 0 && %s < %lld", in, in, (long long)t->in));
+        e->loop_name[o->loop[i]] = in;
+    }
+    int64_t pad = stage_pad(s);
+    const char *at = stage_at(e, s, stage, "wide", "deep");
+    if (what == PIECE_COPIED) copy_piece(e, o, at, inside.s);
+    else if (what == PIECE_STAGED) staged_value(e, o, inside.s, p.loop, width, fetched);
+    else {
+        if (inside.s) open_block(e, "if (%s)", inside.s);
+        fetch_pieces(e, p.loop, fetched);
+        if (inside.s) close_block(e);
+    }
+    for (int i = 0; i < o->n_axes; i++) e->loop_name[o->loop[i]] = keep[i];
+    if (what == PIECE_STAGED) put_staged(e, s, at, stage->rows_inner == wide_next ? 1 : stage->rows_inner ? stage->wide + pad : stage->depth + pad, width);
+    sb_free(&inside);
+}
+
+static int64_t fill_pieces(const Emit *e, const Shape *s, const Segment2 *g, char side, const Stage *stage, int n_k, const Axis *v)
+{
+    return stage->wide * s->BK / pieces_of(e, s, side == 'a' ? &g->a : &g->b, side, n_k, v).width;
+}
+
+static const char *operand_name(Emit *e, char side, int seg) { return seg ? arena_printf(e->k->arena, "%c of segment %d", side, seg) : side == 'a' ? "a" : "b"; }
+
+void stage_fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, const Stage *stage, int n_k, const Axis *v)
+{
+    line(e, stage->copy ? "/* operand %s as it lies in memory{{%c%d}}, 0 outside */" : "/* operand %s with its prologue{{%c%d}}, 0 outside */", operand_name(e, side, seg), side, seg);
+    if (seg && s->ring) line(e, "#pragma unroll 1");                 /* a further segment is short, and what it keeps in registers is missing in all of the kernel */
+    open_block(e, "for (int slot = threadIdx.x; slot < %lld; slot += %d)", (long long)fill_pieces(e, s, g, side, stage, n_k, v), CUDA_THREADS);
+    fill_piece(e, s, g, side, stage, n_k, v, stage->copy ? PIECE_COPIED : PIECE_STAGED, NULL);
+    close_block(e);
+}
+
+bool stage_fetches(const Emit *e, const Shape *s, const Segment2 *g, char side, const Stage *stage)
+{
+    enum { MOST = 2 };                               /* pieces of a thread: each load waits in 4 registers for each */
+    const Operand *o = side == 'a' ? &g->a : &g->b;
+    if (!s->mma || !stage_half(s)) return false;
+    const Pieces p = pieces_of(e, s, o, side, g->n_k, g->k);
+    const int64_t pieces = fill_pieces(e, s, g, side, stage, g->n_k, g->k);
+    if (p.width != 8 || pieces % CUDA_THREADS || pieces > MOST * CUDA_THREADS) return false;
+    char **fetched = pieces_fetched(e, o, p.loop, "");
+    int n = 0;
+    for (KRef v = 1; v < (KRef)e->k->n_expr; v++) {
+        bool before = false;
+        for (KRef u = 1; u < v; u++) before |= fetched[u] && fetched[u] == fetched[v];
+        n += fetched[v] && !before;
+    }
+    free(fetched);
+    return n > 0 && n <= 2;
+}
+
+void stage_functions(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, const Stage *stage)
+{
+    const Operand *o = side == 'a' ? &g->a : &g->b;
+    const int64_t each = fill_pieces(e, s, g, side, stage, g->n_k, g->k) / CUDA_THREADS;
+    char **fetched = pieces_fetched(e, o, pieces_of(e, s, o, side, g->n_k, g->k).loop, each > 1 ? "[own]" : "");
+    declare_pieces(e, fetched, each);
+    for (int turn = 0; turn < 2; turn++) {
+        if (turn) line(e, "/* operand %s with its prologue{{%c%d}}, 0 outside, to one of two stages */", operand_name(e, side, seg), side, seg);
+        else line(e, "/* begins the loads of operand %s */", operand_name(e, side, seg));
+        if (turn) line(e, "const auto stage_%c = [&](int k0, %s *%s) {", side, stage_type(s), stage->name);
+        else line(e, "const auto fetch_%c = [&](int k0) {", side);
+        e->indent++;
+        if (each > 1) {
+            line(e, "#pragma unroll");
+            open_block(e, "for (int own = 0; own < %lld; own++)", (long long)each);
+        }
+        line(e, each > 1 ? "const int slot = threadIdx.x + own*%d;" : "const int slot = threadIdx.x;", CUDA_THREADS);
+        fill_piece(e, s, g, side, stage, g->n_k, g->k, turn ? PIECE_STAGED : PIECE_FETCHED, fetched);
+        if (each > 1) close_block(e);
+        close_lambda(e);
+    }
+    free(fetched);
 }

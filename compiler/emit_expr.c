@@ -152,7 +152,7 @@ static const char *const cuda_words[] = {"alignas", "alignof", "and", "bitand", 
     "explicit", "export", "false", "friend", "mutable", "namespace", "new", "noexcept", "not", "nullptr", "operator", "or", "private", "protected", "public", "requires",
     "template", "this", "throw", "true", "try", "typeid", "typename", "using", "virtual", "xor"};
 static const char *const tile_words[] = {"all", "batch", "c", "col_c", "d", "deep", "fa", "fb", "fold", "fold_max", "from", "group", "i_c", "i_m", "i_n", "image", "k", "k_begin", "k_end",
-    "lane_c", "low", "mine", "more", "product", "q", "ra", "rb", "row_c", "row_end", "slot", "split", "tap", "thread", "to_col", "to_row", "value", "warp_c", "wide"};
+    "lane_c", "low", "mine", "more", "next", "own", "product", "q", "ra", "rb", "row_c", "row_end", "slot", "split", "tap", "thread", "to_col", "to_row", "value", "warp_c", "wide"};
 static bool cuda_own(const Emit *e, const char *name)
 {
     bool tile = e->k->cls == KERNEL_CONTRACT || e->k->cls == KERNEL_PASS, own = false;

@@ -4,5 +4,4 @@
 [ -z "${SLOW_FACTOR-}" ] || { echo "too slow with sanitizers"; exit 77; }
 AGREE='--emu --quick'
 agree unet "$SRC/models/unet_ect.dsl" --target cpu,cuda -D res=8 -D channels=16 -D 'mult=[1]' -D blocks=1 -D 'attn=[8]'
-agree own_loss "$SRC/examples/04_own_loss.dsl" --target cpu,cuda -D batch=2
 agree gated "$SRC/examples/07_gated_blocks.dsl" --target cpu,cuda

@@ -79,6 +79,7 @@ static const struct { const char *text; double factor, power; bool exact, moves;
     {"$ * (1 + erf($ / sqrt(2))) / 2", 0.6, 1, 0, 0},
     {"$ - $ * $ / 4", 1, 1, 0, 0},
     {"stop($) * $", 1, 2, 0, 0},
+    {"precision f32 { $ * sigmoid(2 * $) }", 0.6, 1, 0, 0},
     {"abs($)", 1, 1, 1, 1},
     {"max(0, $)", 0.5, 1, 1, 1},
     {"min($, 0.25)", 0.5, 1, 1, 1},
@@ -106,6 +107,7 @@ static const struct { const char *text; char size; bool exact, moves;
     {"$ / sqrt(1 + $^2 + %^2)", 'a', 0, 0},
     {"max($, %)", 's', 1, 1},
     {"min($, %)", 's', 1, 1},
+    {"precision f32 { $ * % - 0.5 * $ }", 'p', 0, 0},
     {"where($ > %, $, 2 * %)", 's', 1, 0},
     {"max(%, $, 0)", 's', 1, 1},
     {"where($ <= % && !(% < 0.25) || $ == %, %, 0.5)", 's', 1, 1},
@@ -191,8 +193,8 @@ static void kind_linear(Ctx *k)
     char *over = other != r && how == 2 ? xasprintf("%s,%s", role_name(r), role_name(other)) : xstrdup(role_name(r));
     char *ren = back ? xasprintf("[%s as %s]", role_name(o), role_name(r)) : xstrdup("");
     double summed = other != r && how != 2 ? (double)w.a[1].size : fan;
-    value_add(sc, y, x.size * sqrt(summed / fan), false, how == 1 ? "sum[%s](%s * %s)%s" : "sum[%s](%s * %s)%s", over,
-              how == 1 ? nx : p, how == 1 ? p : nx, ren);
+    const bool region = choose(k->c, 8) == 7;        /* with --precision, a product of f32 operands among others */
+    value_add(sc, y, x.size * sqrt(summed / fan), false, region ? "precision f32 { sum[%s](%s * %s)%s }" : "sum[%s](%s * %s)%s", over, how == 1 ? nx : p, how == 1 ? p : nx, ren);
 }
 
 /* ---- reductions, products of two values ---- */
