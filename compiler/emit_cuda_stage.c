@@ -233,25 +233,43 @@ void vector_loads(Emit *e, KRef value, int loop, int64_t width, char *const *fet
     free(seen);
 }
 
-/* Where a vector of a stage is made of much, beside 64 sums of the thread, f32 vectors would take registers that there are not: their elements are loaded where
-   they are used. Counted in registers: vectors of f32, choices, pairs of halves; what is fetched for several pieces of a thread at once takes its share. */
-static void late_loads(Emit *e, KRef value, int loop, char *const *fetched)
+/* An f32 vector of 8 that a value is made of. */
+static bool wide_load(const Emit *e, const KExpr *x, int loop)
 {
-    enum { ROOM = 26, SEVERAL = 12 };
-    Kernel *k = e->k;
+    return x->kind == K_LOAD && e->l->buf[e->k->buf[x->slot]].type == NUM_F32 && aligned_index(e->k, x->index, loop, 8);
+}
+
+/* Registers that 8 elements of a value take at once beside what is fetched and made: f32 vectors, choices, pairs of halves. */
+static int held_registers(const Emit *e, KRef value, int loop)
+{
+    const Kernel *k = e->k;
     bool *seen = xcalloc((size_t)k->n_expr, sizeof *seen);
     int held = 0;
-    for (KRef v = 1; v < (KRef)k->n_expr; v++) if (fetched[v] && strchr(fetched[v], '[')) held = SEVERAL;
     reach_always(e, value, seen);
-    for (int turn = 0; turn < 2; turn++)
-        for (KRef v = 1; v < (KRef)k->n_expr && (!turn || held > ROOM); v++) {
-            const KExpr *x = &k->expr[v];
-            if (!seen[v] || !(x->deps >> loop & 1)) continue;
-            const bool vector = x->kind == K_LOAD && e->l->buf[k->buf[x->slot]].type == NUM_F32 && aligned_index(k, x->index, loop, 8);
-            const bool halves = x->kind == K_LOAD && !aligned_index(k, x->index, loop, 8) && !steady_index(k, x->index, loop, 8) && steady_index(k, x->index, loop, 4);
-            if (turn && vector) e->tmp[v] = arena_printf(k->arena, "%s[%s + q]", buffer_name(e, x->slot), index_text(e, x->index));
-            else if (!turn) held += vector || (x->kind == K_SELECT && steady_choice(k, x, loop, 8)) ? 8 : halves ? 2 : 0;
-        }
+    for (KRef v = 1; v < (KRef)k->n_expr; v++) {
+        const KExpr *x = &k->expr[v];
+        if (!seen[v] || !(x->deps >> loop & 1)) continue;
+        const bool halves = x->kind == K_LOAD && !aligned_index(k, x->index, loop, 8) && !steady_index(k, x->index, loop, 8) && steady_index(k, x->index, loop, 4);
+        held += wide_load(e, x, loop) || (x->kind == K_SELECT && steady_choice(k, x, loop, 8)) ? 8 : halves ? 2 : 0;
+    }
+    free(seen);
+    return held;
+}
+
+/* Where a vector of a stage is made of much, beside 64 sums of the thread, f32 vectors would take registers that there are not: their elements are loaded where
+   they are used. What is fetched for several pieces of a thread at once takes its share. */
+static void late_loads(Emit *e, KRef value, int loop, char *const *fetched)
+{
+    enum { ROOM = 19, SEVERAL = 4 };
+    Kernel *k = e->k;
+    int held = held_registers(e, value, loop);
+    for (KRef v = 1; v < (KRef)k->n_expr; v++) if (fetched[v] && strchr(fetched[v], '[')) { held += SEVERAL; break; }
+    if (held <= ROOM) return;
+    bool *seen = xcalloc((size_t)k->n_expr, sizeof *seen);
+    reach_always(e, value, seen);
+    for (KRef v = 1; v < (KRef)k->n_expr; v++)
+        if (seen[v] && wide_load(e, &k->expr[v], loop))
+            e->tmp[v] = arena_printf(k->arena, "%s[%s + q]", buffer_name(e, k->expr[v].slot), index_text(e, k->expr[v].index));
     free(seen);
 }
 
@@ -499,12 +517,12 @@ void stage_fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, 
 
 bool stage_fetches(const Emit *e, const Shape *s, const Segment2 *g, char side, const Stage *stage)
 {
-    enum { MOST = 2 };                               /* pieces of a thread: each load waits in 4 registers for each */
+    enum { MOST = 2, ROOM = 26 };                    /* pieces of a thread, each load waits in 4 registers for each; what else they are made of */
     const Operand *o = side == 'a' ? &g->a : &g->b;
     if (!s->mma || !stage_half(s)) return false;
     const Pieces p = pieces_of(e, s, o, side, g->n_k, g->k);
     const int64_t pieces = fill_pieces(e, s, g, side, stage, g->n_k, g->k);
-    if (p.width != 8 || pieces % CUDA_THREADS || pieces > MOST * CUDA_THREADS) return false;
+    if (p.width != 8 || pieces % CUDA_THREADS || pieces > MOST * CUDA_THREADS || held_registers(e, o->value, p.loop) > ROOM) return false;
     char **fetched = pieces_fetched(e, o, p.loop, "");
     int n = 0;
     for (KRef v = 1; v < (KRef)e->k->n_expr; v++) {
