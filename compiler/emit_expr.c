@@ -89,7 +89,7 @@ const char *index_text(Emit *e, IRef i)
     Term terms[64];
     int loop = -1;
     const char *number = NULL;
-    if (x.n <= (int)COUNT(terms)) {
+    if (x.n > 1 && x.n <= (int)COUNT(terms)) {
         memcpy(terms, x.t, sizeof *terms * (size_t)x.n);
         x.t = terms;
         for (int f = e->n_flat; f-- > 0 && loop < 0;) {

@@ -223,7 +223,7 @@ static bool pass_shape(Lower *c, const Group *group, int *lo, int *hi, int64_t *
     Place *known = c->known;
     int n_known = c->n_known;
     Place *all = arena_make(c->l->arena, Place, n_known + group->n);
-    memcpy(all, known, sizeof *all * (size_t)n_known);
+    if (n_known) memcpy(all, known, sizeof *all * (size_t)n_known);
     for (int i = 0; i < group->n; i++) {
         Ref r = group->member[i], whole;
         const Node *n = N(g, r);
