@@ -1,7 +1,7 @@
 /* CUDA dialect: prints every distinct kernel once more, as CUDA C. Maps, sums and tables of rows are here, passes in emit_cuda_tile.c, contractions in
    emit_cuda_contract.c.
    Assumes the C text was printed, so that names are known. Sums are trees of a fixed shape: two runs give the same bits. */
-#include "compiler/emit_cuda_contract.h"
+#include "compiler/emit_cuda_tile.h"
 #include <ctype.h>
 
 enum { FLAT = 1 << 10, SERIAL = 64, MANY = 1 << 16, MAX_BLOCKS = 1 << 14, SHARED_ROWS = 8192 };
@@ -249,45 +249,17 @@ static int64_t map_width(const Emit *e)
     return width;
 }
 
-void cuda_store_vector(Emit *e, const Store *s, int64_t width, const char *from)
-{
-    const char *to = buffer_name(e, s->slot), *at = index_text(e, s->offset);
-    const Number type = e->l->buf[e->k->buf[s->slot]].type;
-    if (type == NUM_F32) line(e, "ect_store4(&%s[%s], %s);", to, at, from);
-    if (type == NUM_F32 && width == 8) line(e, "ect_store4(&%s[%s + 4], %s + 4);", to, at, from);
-    if (type != NUM_F32) line(e, type == NUM_F16 ? "ect_store8_f16(&%s[%s], %s);" : "ect_keep8_bf16(&%s[%s], %s);", to, at, from);
-}
-
 static void flat_map(Emit *e, CudaText *t, int64_t width)
 {
     Kernel *k = e->k;
     const int loop = k->out[0];
     const int64_t total = k->loop[loop].size / width, blocks = blocks_for(total);
-    const char *name = e->loop_name[loop], *first = arena_printf(k->arena, "%s_0", name), *text[16];
-    KRef values[16];
-    for (int i = 0; i < k->n_store; i++) values[i] = k->store[i].value;
+    const CudaTile tile = {.n_col = 1, .col = k->out, .vector = width};
     cuda_entry_begin(e, t, "", blocks, 1, 0);
     line(e, "/* %lld elements a thread */", (long long)width);
     open_pieces(e, total, blocks, 0, -1);
-    line(e, "const %s %s = piece*%lld;", e->itype, first, (long long)width);
-    char **none = e->tmp;
-    e->tmp = xcalloc((size_t)k->n_expr, sizeof *e->tmp);
-    e->loop_name[loop] = first;
-    for (int i = 0; i < k->n_store; i++) vector_loads(e, values[i], loop, width, NULL);
-    e->loop_name[loop] = name;
-    for (int i = 0; i < k->n_store; i++) line(e, "float r%d[%lld];", i, (long long)width);
-    sb_puts(e->b, "#pragma unroll\n");
-    open_block(e, "for (int q = 0; q < %lld; q++)", (long long)width);
-    line(e, "const %s %s = %s + q;", e->itype, name, first);
-    char **keep = cuda_values(e, k->n_store, values);
-    for (int i = 0; i < k->n_store; i++) text[i] = expr_text(e, values[i]);
-    for (int i = 0; i < k->n_store; i++) line(e, "r%d[q] = %s;", i, text[i]);
-    cuda_values_end(e, keep);
-    close_block(e);
-    e->loop_name[loop] = first;
-    for (int i = 0; i < k->n_store; i++) cuda_store_vector(e, &k->store[i], width, arena_printf(k->arena, "r%d", i));
-    e->loop_name[loop] = name;
-    cuda_values_end(e, none);
+    line(e, "const %s %s_0 = piece*%lld;", e->itype, e->loop_name[loop], (long long)width);
+    tile_elements(e, &tile, "", "");
     close_block(e);
     cuda_entry_end(e);
 }

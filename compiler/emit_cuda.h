@@ -56,10 +56,6 @@ void cuda_tile_rows(Emit *e, const CudaTile *t, const char *rows, const char *fi
 void cuda_tile_end(Emit *e, const CudaTile *t);                                        /* sums over threads, results of the task */
 /* An element of c_tile. Where a thread has 8 columns, groups of 4 change places in pairs in every other 32, so that 8 threads' groups lie in all banks. */
 const char *cuda_tile_at(Emit *e, const CudaTile *t, const char *row, const char *col);
-/* Results of a sum that a thread has at once: 4 where they and all they are made of lie side by side in memory, else 1. loop: the innermost of the columns. */
-int64_t cuda_sum_vector(const Emit *e, int loop);
-/* Stores from[0 .. width-1] where the store says, its loop's variable being the first element's: 16 bytes at a time. */
-void cuda_store_vector(Emit *e, const Store *s, int64_t width, const char *from);
 void cuda_pass(Emit *e, CudaText *t);
 void cuda_contract(Emit *e, CudaText *t);
 #endif

@@ -24,7 +24,7 @@ static bool reads_product(const Emit *e, int n, const KRef *values)
 }
 
 /* The innermost loop of the columns that is longer than 1, or -1. */
-int tile_last_loop(const Emit *e, const CudaTile *t)
+static int last_loop(const Emit *e, const CudaTile *t)
 {
     int loop = -1;
     for (int i = 0; i < t->n_col; i++) if (e->k->loop[t->col[i]].size > 1) loop = t->col[i];
@@ -48,7 +48,7 @@ static bool lie_together(const Emit *e, const bool *seen, int loop, int64_t widt
 int64_t tile_vector(const Emit *e, const CudaTile *t)
 {
     const Kernel *k = e->k;
-    const int loop = tile_last_loop(e, t);
+    const int loop = last_loop(e, t);
     const bool warps = tile_by_warp(e);
     int64_t width = 4;
     if (loop < 0) return 1;
@@ -79,9 +79,10 @@ int pass_blocks(const Emit *e, int64_t vector)
     return vector < 8 ? 0 : vectors < 8 ? 3 : 2;
 }
 
-int64_t cuda_sum_vector(const Emit *e, int loop)
+int64_t sum_vector(const Emit *e, const CudaTile *t)
 {
     const Kernel *k = e->k;
+    const int loop = last_loop(e, t);
     if (loop < 0) return 1;
     bool *seen = xcalloc((size_t)k->n_expr, sizeof *seen), fits = true;
     for (int i = 0; i < k->n_store; i++) {
@@ -195,11 +196,21 @@ static void fold_all(Emit *e, const CudaTile *t)
     }
 }
 
+/* Stores from[0 .. width-1] where the store says, its loop's variable being the first element's: 16 bytes at a time. */
+static void store_vector(Emit *e, const Store *s, int64_t width, const char *from)
+{
+    const char *to = buffer_name(e, s->slot), *at = index_text(e, s->offset);
+    const Number type = e->l->buf[e->k->buf[s->slot]].type;
+    if (type == NUM_F32) line(e, "ect_store4(&%s[%s], %s);", to, at, from);
+    if (type == NUM_F32 && width == 8) line(e, "ect_store4(&%s[%s + 4], %s + 4);", to, at, from);
+    if (type != NUM_F32) line(e, type == NUM_F16 ? "ect_store8_f16(&%s[%s], %s);" : "ect_keep8_bf16(&%s[%s], %s);", to, at, from);
+}
+
 /* The elements one by one behind what they load together; the tile's sums are then the product's. */
 Several several_begin(Emit *e, const CudaTile *t, int n, const KRef *values)
 {
     Kernel *k = e->k;
-    Several s = {.tmp = e->tmp, .acc = e->acc[0], .loop = tile_last_loop(e, t)};
+    Several s = {.tmp = e->tmp, .acc = e->acc[0], .loop = last_loop(e, t)};
     s.name = e->loop_name[s.loop];
     s.first = arena_printf(k->arena, "%s_0", s.name);
     e->tmp = xcalloc((size_t)k->n_expr, sizeof *e->tmp);
@@ -229,7 +240,7 @@ void several_end(Emit *e, const CudaTile *t, const Several *s, bool results)
     close_block(e);
     e->loop_name[s->loop] = s->first;
     for (int i = 0; i < k->n_store && results; i++)
-        if (k->store[i].level == AT_ELEMENT) cuda_store_vector(e, &k->store[i], t->vector, arena_printf(k->arena, "r%d", i));
+        if (k->store[i].level == AT_ELEMENT) store_vector(e, &k->store[i], t->vector, arena_printf(k->arena, "r%d", i));
     e->loop_name[s->loop] = s->name;
     free(e->tmp);
     e->tmp = s->tmp;
@@ -263,6 +274,15 @@ void tile_first_elements(Emit *e, const CudaTile *t, const char *at)
     several_end(e, t, &s, false);
 }
 
+void tile_decode(Emit *e, const CudaTile *t, const char *number)
+{
+    const int loop = last_loop(e, t);
+    const char *name = loop >= 0 ? e->loop_name[loop] : NULL;
+    if (t->vector > 1) e->loop_name[loop] = arena_printf(e->k->arena, "%s_0", name);
+    cuda_decode(e, number, t->n_col, t->col);
+    if (t->vector > 1) e->loop_name[loop] = name;
+}
+
 /* Which columns and rows the thread has. Between tiles that follow one another it is told anew, so that no register keeps it during products. */
 static void thread_place(Emit *e, const CudaTile *t)
 {
@@ -272,11 +292,7 @@ static void thread_place(Emit *e, const CudaTile *t)
     else line(e, "const int wide = %s %% WIDTH;", thread);
     line(e, "const int lane = %s / %lld;", thread, (long long)threads_wide(t));
     line(e, "const int col = %s + wide;", t->column0);
-    const int loop = tile_last_loop(e, t);
-    const char *name = loop >= 0 ? e->loop_name[loop] : NULL;
-    if (t->vector > 1) e->loop_name[loop] = arena_printf(e->k->arena, "%s_0", name);
-    cuda_decode(e, tile_ragged(t) ? "(col < COLUMNS ? col : 0)" : "col", t->n_col, t->col);
-    if (t->vector > 1) e->loop_name[loop] = name;
+    tile_decode(e, t, tile_ragged(t) ? "(col < COLUMNS ? col : 0)" : "col");
     if (t->pitch && t->vector == 8)
         line(e, "const int low = wide ^ (wide >> 3 & 4);  /* in lines of c_tile, where groups of 4 columns are the other way round in every other 32: 8 threads read all banks */");
     if (t->pitch && t->vector == 1) e->acc[0] = cuda_tile_at(e, t, "local", "wide");

@@ -124,11 +124,7 @@ static void open_columns(Emit *e, const CudaTile *t)
         else line(e, "const int col = q*32 + lane;");
     }
     if (!many && t->columns % 32) line(e, "if (col >= %lld) break;", (long long)t->columns);
-    const int loop = tile_last_loop(e, t);
-    const char *name = loop >= 0 ? e->loop_name[loop] : NULL;
-    if (many) e->loop_name[loop] = arena_printf(e->k->arena, "%s_0", name);
-    cuda_decode(e, "col", t->n_col, t->col);
-    if (many) e->loop_name[loop] = name;
+    tile_decode(e, t, "col");
     if (t->pitch && t->vector == 8) line(e, "const int low = col ^ (col >> 3 & 4);  /* in lines of c_tile, where groups of 4 columns are the other way round in every other 32 */");
 }
 

@@ -16,7 +16,10 @@ void tile_stores(Emit *e, Level level);
 bool tile_has_stores(const Emit *e, Level level);
 
 /* ---- emit_cuda_columns.c ---- */
-int tile_last_loop(const Emit *e, const CudaTile *t);          /* the innermost loop of the columns that is longer than 1, or -1 */
+/* Declares the variables of the columns from the number of a thread's first; that of the innermost loop is called NAME_0 where the thread has several. */
+void tile_decode(Emit *e, const CudaTile *t, const char *number);
+/* Results of a sum in parts that a thread has at once: 4 where they and all they are made of lie side by side in memory, else 1. */
+int64_t sum_vector(const Emit *e, const CudaTile *t);
 /* Columns that a thread takes at once: as many as 16 bytes hold, where all that depends on the column lies side by side in memory, or is the same for them; else 1. */
 int64_t tile_vector(const Emit *e, const CudaTile *t);
 /* What several elements of a row load together, for values[]; a loop over them is opened; it is closed, and what r0 and so on hold then is stored. */
