@@ -1,10 +1,10 @@
-/* CUDA dialect: prints every distinct kernel once more, as CUDA C. Maps, sums and tables of rows are here, passes in emit_cuda_tile.c, contractions in
-   emit_cuda_contract.c.
+/* CUDA dialect: prints every distinct kernel once more, as CUDA C. Maps and tables of rows are here, sums in emit_cuda_sums.c, passes in emit_cuda_tile.c,
+   contractions in emit_cuda_contract.c.
    Assumes the C text was printed, so that names are known. Sums are trees of a fixed shape: two runs give the same bits. */
 #include "compiler/emit_cuda_tile.h"
 #include <ctype.h>
 
-enum { FLAT = 1 << 10, SERIAL = 64, MANY = 1 << 16, MAX_BLOCKS = 1 << 14, SHARED_ROWS = 8192 };
+enum { FLAT = 1 << 10, MAX_BLOCKS = 1 << 14, SHARED_ROWS = 8192 };
 
 static bool word_char(char c) { return isalnum((unsigned char)c) || c == '_'; }
 
@@ -208,7 +208,7 @@ void cuda_values_end(Emit *e, char **before)
 }
 
 /* ---- maps ---- */
-static void print_stores(Emit *e)
+void cuda_stores(Emit *e)
 {
     Kernel *k = e->k;
     KRef values[16];
@@ -221,8 +221,7 @@ static void print_stores(Emit *e)
     cuda_values_end(e, keep);
 }
 
-/* Opens the loop of a thread over `total` numbered pieces of work; rows at or past a bound are left out where they are outermost. */
-static void open_pieces(Emit *e, int64_t total, int64_t blocks, int64_t outermost, int loop)
+void cuda_open_pieces(Emit *e, int64_t total, int64_t blocks, int64_t outermost, int loop)
 {
     const char *type = total > INT32_MAX ? "long long" : "int";
     const char *end = arena_printf(e->k->arena, "%lld", (long long)total);
@@ -230,7 +229,7 @@ static void open_pieces(Emit *e, int64_t total, int64_t blocks, int64_t outermos
     open_block(e, "for (%s piece = (%s)blockIdx.x*%d + threadIdx.x; piece < %s; piece += %lld)", type, type, CUDA_THREADS, end, (long long)(blocks * CUDA_THREADS));
 }
 
-static int64_t blocks_for(int64_t total) { return MIN((total + CUDA_THREADS - 1) / CUDA_THREADS, MAX_BLOCKS); }
+int64_t cuda_blocks(int64_t total) { return MIN((total + CUDA_THREADS - 1) / CUDA_THREADS, MAX_BLOCKS); }
 
 /* Elements of a flat map that a thread computes at once, in 16-byte accesses: 4, 8 where some have 2 bytes; 1 where not all lie side by side. */
 static int64_t map_width(const Emit *e)
@@ -253,11 +252,11 @@ static void flat_map(Emit *e, CudaText *t, int64_t width)
 {
     Kernel *k = e->k;
     const int loop = k->out[0];
-    const int64_t total = k->loop[loop].size / width, blocks = blocks_for(total);
+    const int64_t total = k->loop[loop].size / width, blocks = cuda_blocks(total);
     const CudaTile tile = {.n_col = 1, .col = k->out, .vector = width};
     cuda_entry_begin(e, t, "", blocks, 1, 0);
     line(e, "/* %lld elements a thread */", (long long)width);
-    open_pieces(e, total, blocks, 0, -1);
+    cuda_open_pieces(e, total, blocks, 0, -1);
     line(e, "const %s %s_0 = piece*%lld;", e->itype, e->loop_name[loop], (long long)width);
     tile_elements(e, &tile, "", "");
     close_block(e);
@@ -269,156 +268,14 @@ static void map(Emit *e, CudaText *t)
     Kernel *k = e->k;
     const int64_t width = map_width(e);
     if (width > 1) { flat_map(e, t, width); return; }
-    int64_t total = cuda_size(e, k->n_out, k->out), blocks = blocks_for(total);
+    int64_t total = cuda_size(e, k->n_out, k->out), blocks = cuda_blocks(total);
     cuda_entry_begin(e, t, "", blocks, 1, 0);
     line(e, "/* one element a thread */");
-    open_pieces(e, total, blocks, k->n_out ? k->loop[k->out[0]].size : 0, k->n_out ? k->out[0] : -1);
+    cuda_open_pieces(e, total, blocks, k->n_out ? k->loop[k->out[0]].size : 0, k->n_out ? k->out[0] : -1);
     cuda_decode(e, "piece", k->n_out, k->out);
-    print_stores(e);
+    cuda_stores(e);
     close_block(e);
     cuda_entry_end(e);
-}
-
-/* ---- sums ---- */
-/* Loops of a REDUCE: results (out, and kept ones of the suffix), and what is summed for each. */
-typedef struct { int n_res, res[2 * MAX_AXES], n_kept, kept[MAX_AXES], n_sum, sum[2 * MAX_AXES]; } Sums;
-
-static Sums sums_of(const Kernel *k)
-{
-    Sums s = {0};
-    for (int i = 0; i < k->n_out; i++) s.res[s.n_res++] = k->out[i];
-    for (int i = 0; i < k->n_red; i++) s.sum[s.n_sum++] = k->red[i];
-    for (int i = 0; i < k->n_suf; i++) {
-        if (k->suf_red[i]) s.sum[s.n_sum++] = k->suf[i];
-        else { s.res[s.n_res++] = k->suf[i]; s.kept[s.n_kept++] = k->suf[i]; }
-    }
-    return s;
-}
-
-/* sum0 += value, or the largest, or squares around mean0. second: the turn of the squares. */
-static void accumulate(Emit *e, bool second)
-{
-    Kernel *k = e->k;
-    KRef values[8];
-    int n = 0;
-    for (int i = 0; i < k->n_acc; i++) if (!second || k->acc_op[i] == OP_sqdev) values[n++] = k->acc[i];
-    char **keep = cuda_values(e, n, values);
-    for (int i = 0; i < k->n_acc; i++) {
-        const KExpr *x = &k->expr[k->acc[i]];
-        if (second && k->acc_op[i] != OP_sqdev) continue;
-        if (second) {
-            line(e, "const float d%d = %s - mean%d;", i, operand_text(e, k->acc[i]), i);
-            line(e, "sq%d = ect_fma(d%d, d%d, sq%d);", i, i, i, i);
-        } else if (k->acc_op[i] == OP_rmax) line(e, "sum%d = ect_max(sum%d, %s);", i, i, expr_text(e, k->acc[i]));
-        else if (x->kind == K_OP && x->op == OP_mul && !e->tmp[k->acc[i]] && k->expr[x->in[0]].kind != K_CONST && k->expr[x->in[1]].kind != K_CONST)
-            line(e, "sum%d = ect_fma(%s, %s, sum%d);", i, expr_text(e, x->in[0]), expr_text(e, x->in[1]), i);
-        else line(e, "sum%d += %s;", i, expr_text(e, k->acc[i]));
-    }
-    cuda_values_end(e, keep);
-}
-
-static bool squares(const Kernel *k)
-{
-    for (int i = 0; i < k->n_acc; i++) if (k->acc_op[i] == OP_sqdev) return true;
-    return false;
-}
-
-static void begin_sums(Emit *e, bool second)
-{
-    for (int i = 0; i < e->k->n_acc; i++)
-        if (second) { if (e->k->acc_op[i] == OP_sqdev) line(e, "float sq%d = 0.0f;", i); }
-        else line(e, "float sum%d = %s;", i, e->k->acc_op[i] == OP_rmax ? "-__builtin_inff()" : "0.0f");
-}
-
-static void means(Emit *e, int64_t count)
-{
-    for (int i = 0; i < e->k->n_acc; i++)
-        if (e->k->acc_op[i] == OP_sqdev) line(e, "const float mean%d = sum%d / %lld.0f;", i, i, (long long)count);
-}
-
-static void end_sums(Emit *e)
-{
-    for (int i = 0; i < e->k->n_acc; i++) e->acc[i] = arena_printf(e->k->arena, e->k->acc_op[i] == OP_sqdev ? "sq%d" : "sum%d", i);
-}
-
-/* A thread for each result: it sums by itself. */
-static void serial_sums(Emit *e, CudaText *t, const Sums *s, int64_t results, int64_t count)
-{
-    Kernel *k = e->k;
-    int64_t blocks = blocks_for(results);
-    cuda_entry_begin(e, t, "", blocks, 1, 0);
-    line(e, "/* a result a thread: it adds up %lld values */", (long long)count);
-    open_pieces(e, results, blocks, s->n_res ? k->loop[s->res[0]].size : 0, s->n_res ? s->res[0] : -1);
-    cuda_decode(e, "piece", s->n_res, s->res);
-    for (int turn = 0; turn < (squares(k) ? 2 : 1); turn++) {
-        begin_sums(e, turn);
-        open_block(e, "for (int term = 0; term < %lld; term++)", (long long)count);
-        cuda_decode(e, "term", s->n_sum, s->sum);
-        accumulate(e, turn);
-        close_block(e);
-        if (!turn) means(e, count);
-    }
-    end_sums(e);
-    print_stores(e);
-    close_block(e);
-    cuda_entry_end(e);
-}
-
-/* Adds sum<i> (or sq<i>) over the LANES threads of a result in `part`; every thread gets the total. */
-static void tree(Emit *e, const char *name, int i, bool rmax)
-{
-    line(e, "part[threadIdx.x] = %s%d;", name, i);
-    line(e, "__syncthreads();");
-    open_block(e, "for (int half = LANES / 2; half > 0; half /= 2)");
-    if (rmax) line(e, "if (lane < half) part[threadIdx.x] = ect_max(part[threadIdx.x], part[threadIdx.x + half*KEPT]);");
-    else line(e, "if (lane < half) part[threadIdx.x] += part[threadIdx.x + half*KEPT];");
-    line(e, "__syncthreads();");
-    close_block(e);
-    line(e, "%s%d = part[kept];", name, i);
-    line(e, "__syncthreads();");
-}
-
-/* A block for some kept results of one combination of the outer loops: LANES threads add up each, then a tree. */
-static void block_sums(Emit *e, CudaText *t, const Sums *s, int64_t count)
-{
-    Kernel *k = e->k;
-    int64_t kept = cuda_size(e, s->n_kept, s->kept), width = 1, outer = cuda_size(e, k->n_out, k->out);
-    while (width < kept && width < 32) width *= kept > 8 ? 32 : 2;
-    int64_t chunks = (kept + width - 1) / width;
-    cuda_entry_begin(e, t, "", outer, chunks, 0);
-    line(e, "enum { KEPT = %lld, LANES = %lld };  /* results of a block, threads that add up each */", (long long)width, (long long)(CUDA_THREADS / width));
-    line(e, "__shared__ float part[%d];", CUDA_THREADS);
-    line(e, "const int kept = threadIdx.x %% KEPT;");
-    line(e, "const int lane = threadIdx.x / KEPT;");
-    line(e, "const int result = blockIdx.y*KEPT + kept;");
-    cuda_decode(e, "(int)blockIdx.x", k->n_out, k->out);
-    if (k->n_out && k->loop[k->out[0]].bounded) line(e, "if (%s >= wanted) return;", e->loop_name[k->out[0]]);
-    const bool ragged = width == 32 || kept % width != 0;
-    cuda_decode(e, ragged ? arena_printf(k->arena, "(result < %lld ? result : 0)", (long long)kept) : "result", s->n_kept, s->kept);
-    for (int turn = 0; turn < (squares(k) ? 2 : 1); turn++) {
-        begin_sums(e, turn);
-        open_block(e, "for (int term = lane; term < %lld; term += LANES)", (long long)count);
-        cuda_decode(e, "term", s->n_sum, s->sum);
-        accumulate(e, turn);
-        close_block(e);
-        for (int i = 0; i < k->n_acc; i++)
-            if (!turn || k->acc_op[i] == OP_sqdev) tree(e, turn ? "sq" : "sum", i, k->acc_op[i] == OP_rmax);
-        if (!turn) means(e, count);
-    }
-    end_sums(e);
-    if (ragged) open_block(e, "if (lane == 0 && result < %lld)", (long long)kept);
-    else open_block(e, "if (lane == 0)");
-    print_stores(e);
-    close_block(e);
-    cuda_entry_end(e);
-}
-
-static void reduce(Emit *e, CudaText *t)
-{
-    Sums s = sums_of(e->k);
-    int64_t results = cuda_size(e, s.n_res, s.res), count = cuda_size(e, s.n_sum, s.sum);
-    if (count <= SERIAL || results >= MANY) serial_sums(e, t, &s, results, count);
-    else block_sums(e, t, &s, count);
 }
 
 /* ---- tables of rows ---- */
@@ -535,7 +392,7 @@ CudaText *cuda_print(const Lowered *l, Kernel *k, int instances)
     for (int i = 0; i < k->n_index; i++)
         if (k->index[i].hi > INT32_MAX || k->index[i].lo < INT32_MIN) e.itype = "long long";
     if (k->cls == KERNEL_MAP) map(&e, t);
-    else if (k->cls == KERNEL_REDUCE) reduce(&e, t);
+    else if (k->cls == KERNEL_REDUCE) cuda_reduce(&e, t);
     else if (k->cls == KERNEL_PASS) cuda_pass(&e, t);
     else if (k->cls == KERNEL_TABLE) table(&e, t);
     else cuda_contract(&e, t);

@@ -1,4 +1,4 @@
-/* Shared by the printers of the CUDA dialect: emit_cuda.c (arguments, maps, sums), emit_cuda_tile.c (the end of a tile), emit_cuda_contract.c.
+/* Shared by the printers of the CUDA dialect: emit_cuda.c (arguments, maps), emit_cuda_sums.c, emit_cuda_tile.c (the end of a tile), emit_cuda_contract.c.
    A block is one-dimensional; blockIdx.z is the instance. */
 #ifndef ECT_EMIT_CUDA_H
 #define ECT_EMIT_CUDA_H
@@ -39,6 +39,11 @@ void cuda_decode(Emit *e, const char *flat, int n, const int *loops);
 /* Notes that the loops' variables were made from a number that is in scope as long as they are; one that is no word is not noted. */
 void cuda_one_number(Emit *e, const char *number, FlatLoops *f);
 int64_t cuda_size(const Emit *e, int n, const int *loops);
+/* All results of a map or a sum, to memory. */
+void cuda_stores(Emit *e);
+/* Opens the loop of a thread over `total` numbered pieces of work; rows at or past a bound are left out where they are outermost, which `loop` is then. */
+void cuda_open_pieces(Emit *e, int64_t total, int64_t blocks, int64_t outermost, int loop);
+int64_t cuda_blocks(int64_t total);                  /* that share `total` pieces, one a thread or more */
 /* The whole end of a tile of rows and columns (kernel.h: inner, store). Rows are numbered row0 + local; the thread finds its columns itself.
    decode: declares the row variables from the text of a row's number. */
 typedef struct {
@@ -56,6 +61,7 @@ void cuda_tile_rows(Emit *e, const CudaTile *t, const char *rows, const char *fi
 void cuda_tile_end(Emit *e, const CudaTile *t);                                        /* sums over threads, results of the task */
 /* An element of c_tile. Where a thread has 8 columns, groups of 4 change places in pairs in every other 32, so that 8 threads' groups lie in all banks. */
 const char *cuda_tile_at(Emit *e, const CudaTile *t, const char *row, const char *col);
+void cuda_reduce(Emit *e, CudaText *t);
 void cuda_pass(Emit *e, CudaText *t);
 void cuda_contract(Emit *e, CudaText *t);
 #endif

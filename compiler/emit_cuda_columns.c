@@ -59,6 +59,7 @@ int64_t tile_vector(const Emit *e, const CudaTile *t)
         if (e->l->buf[k->buf[k->store[i].slot]].type != NUM_F32) width = 8;
     }
     for (int i = 0; i < k->n_inner; i++) mark(e, k->inner[i].value, seen);
+    for (int i = 0; k->cls == KERNEL_REDUCE && i < k->n_acc; i++) mark(e, k->acc[i], seen);
     for (int v = 1; v < k->n_expr; v++)
         if (seen[v] && k->expr[v].kind == K_LOAD && e->l->buf[k->buf[k->expr[v].slot]].type != NUM_F32) width = 8;
     bool fits = t->width % (warps ? 32 * width : width) == 0 && lie_together(e, seen, loop, width);

@@ -41,5 +41,8 @@ fault wgrad 'ECT_BERNOULLI_ROW' 's/(2 - kh)\*/kh*/'
 fault matmul 'split < ' 's/split < \([a-z0-9_.]*\);/split < \1 - 1;/'
 fault matmul '__shfl_xor' 's/half = 16;/half = 8;/'
 fault pass 'local < ' 's/local = \(lane\|warp\); local < /local = \1 + 1; local < /'
+fault sum 'results a thread: each' 's/result = piece\*8/result = piece*8 + 8/'
+fault sum 'results a thread: each' 's/ect_keep8_bf16(&\(y[0-9]*\)\[/&8 + /'
+fault sum 'results a thread: each' 's/sum0\[q\] +\?= /&sum0[0] + /'
 fault sum 'term < ' 's/term < \([a-z0-9_.]*\);/term < \1 - 1;/'
 echo "$planted planted faults found"

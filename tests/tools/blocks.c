@@ -335,7 +335,7 @@ static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCod
 /* What kind of text it is: --some takes one of each, that with the least to do. */
 static char *signature(const Job *j, const PlanStep *s)
 {
-    static const char *const words[] = {"once an element", "fused multiply-adds", " parts,", "__shfl_xor", "ECT_BERNOULLI", "const auto fold", "ect_load_a_trans", " in a batch"};
+    static const char *const words[] = {"once an element", "fused multiply-adds", " parts,", "__shfl_xor", "ECT_BERNOULLI", "const auto fold", "ect_load_a_trans", " in a batch", "results a thread"};
     StrBuf b = {0};
     sb_printf(&b, "%.*s%s", (int)strcspn(j->kernel->name, "_"), j->kernel->name, s->instances > 1 ? " many" : "");
     for (size_t i = 0; i < COUNT(words); i++) if (strstr(j->text, words[i])) sb_printf(&b, " %s", words[i]);
