@@ -97,6 +97,18 @@ static void draws(Emit *e)
     line(e, "#endif");
 }
 
+/* Blocks on a multiprocessor that a kernel must leave registers for. Two of a contraction have 128 each, and draws beside sums of a large tile need more; four of
+   what reads many tensors have 64. 0: as many as ptxas thinks best, which spills where it would take some more than 32. */
+static int blocks_at_once(const Kernel *k, const CudaText *t)
+{
+    enum { MANY = 8 };
+    int loads = 0;
+    for (int i = 1; i < k->n_expr; i++) loads += k->expr[i].kind == K_LOAD;
+    if (t->at_once) return t->at_once;
+    if (k->cls == KERNEL_CONTRACT) return k->n_draw && !t->small ? 1 : 2;
+    return k->cls != KERNEL_PASS && loads >= MANY ? 4 : 0;
+}
+
 void cuda_entry_begin(Emit *e, CudaText *t, const char *suffix, int64_t grid_x, int64_t grid_y, int64_t shared)
 {
     Kernel *k = e->k;
@@ -104,8 +116,7 @@ void cuda_entry_begin(Emit *e, CudaText *t, const char *suffix, int64_t grid_x, 
     t->entry[t->n_entries++] = (CudaEntry){suffix, {MAX(grid_x, 1), MAX(grid_y, 1)}, shared, CUDA_THREADS};
     e->indent = 0;
     e->n_flat = 0;
-    /* Two blocks on a multiprocessor: up to 128 registers; draws beside sums of a large tile need more. Without a number ptxas takes 64, and spills. */
-    const int at_once = t->at_once ? t->at_once : k->cls != KERNEL_CONTRACT ? 0 : k->n_draw && !t->small ? 1 : 2;
+    const int at_once = blocks_at_once(k, t);
     const char *blocks = at_once ? arena_printf(k->arena, ", %d", at_once) : "";
     line(e, "extern \"C\" __global__ void __launch_bounds__(%d%s) %s%s(const __grid_constant__ %s_args args)", CUDA_THREADS, blocks, k->name, suffix, k->name);
     line(e, "{");
@@ -254,6 +265,7 @@ static void flat_map(Emit *e, CudaText *t, int64_t width)
     const int loop = k->out[0];
     const int64_t total = k->loop[loop].size / width, blocks = cuda_blocks(total);
     const CudaTile tile = {.n_col = 1, .col = k->out, .vector = width};
+    t->at_once = pass_blocks(e, width);
     cuda_entry_begin(e, t, "", blocks, 1, 0);
     line(e, "/* %lld elements a thread */", (long long)width);
     cuda_open_pieces(e, total, blocks, 0, -1);

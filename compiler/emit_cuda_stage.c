@@ -538,7 +538,9 @@ void stage_functions(Emit *e, const Shape *s, const Segment2 *g, int seg, char s
 {
     const Operand *o = side == 'a' ? &g->a : &g->b;
     const int64_t each = fill_pieces(e, s, g, side, stage, g->n_k, g->k) / CUDA_THREADS;
-    char **fetched = pieces_fetched(e, o, pieces_of(e, s, o, side, g->n_k, g->k).loop, each > 1 ? "[own]" : "");
+    /* Both operands may read one buffer. */
+    const char *at = side == 'a' ? each > 1 ? "[own]" : "" : each > 1 ? "_b[own]" : "_b";
+    char **fetched = pieces_fetched(e, o, pieces_of(e, s, o, side, g->n_k, g->k).loop, at);
     declare_pieces(e, fetched, each);
     for (int turn = 0; turn < 2; turn++) {
         if (turn) line(e, "/* operand %s with its prologue{{%c%d}}, 0 outside, to one of two stages */", operand_name(e, side, seg), side, seg);
@@ -550,7 +552,9 @@ void stage_functions(Emit *e, const Shape *s, const Segment2 *g, int seg, char s
             line(e, "#pragma unroll");
             open_block(e, "for (int own = 0; own < %lld; own++)", (long long)each);
         }
-        line(e, each > 1 ? "const int slot = threadIdx.x + own*%d;" : "const int slot = threadIdx.x;", CUDA_THREADS);
+        /* What a thread stages is told anew behind the product, so that no register keeps it meanwhile. */
+        const char *thread = turn ? "ect_thread()" : "threadIdx.x";
+        line(e, each > 1 ? "const int slot = %s + own*%d;" : "const int slot = %s;", thread, CUDA_THREADS);
         fill_piece(e, s, g, side, stage, g->n_k, g->k, turn ? PIECE_STAGED : PIECE_FETCHED, fetched);
         if (each > 1) close_block(e);
         close_lambda(e);

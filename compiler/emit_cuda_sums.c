@@ -93,6 +93,7 @@ static void vector_sums(Emit *e, CudaText *t, const CudaTile *tile, int64_t resu
 {
     Kernel *k = e->k;
     const int64_t width = tile->vector, total = results / width, blocks = cuda_blocks(total);
+    t->at_once = pass_blocks(e, width);
     cuda_entry_begin(e, t, "", blocks, 1, 0);
     line(e, "/* %lld results a thread: each adds up %lld values */", (long long)width, (long long)count);
     cuda_open_pieces(e, total, blocks, s->n_res ? k->loop[s->res[0]].size : 0, s->n_res ? s->res[0] : -1);
