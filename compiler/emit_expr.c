@@ -230,14 +230,22 @@ static const char *load_text(Emit *e, const KExpr *load)
     return arena_printf(e->k->arena, "ect_load_%s(%s[%s])", number_info[type].name, from, at);
 }
 
-/* An operation on constants alone comes from masks. One of them is marked as a number of the kernel's type: exact mode has another one than C. */
+/* A constant, or a choice between constants. */
+static bool constant(const Emit *e, KRef v)
+{
+    const KExpr *x = &e->k->expr[v];
+    if (e->tmp && e->tmp[v]) return false;
+    if (x->kind == K_OP && (x->op == OP_where || x->op == OP_rows)) return constant(e, x->in[1]) && constant(e, x->in[2]);
+    if (x->kind != K_SELECT) return x->kind == K_CONST;
+    if (e->decided && e->decided[v]) return constant(e, x->in[e->decided[v] - 1]);
+    return constant(e, x->in[0]) && constant(e, x->in[1]);
+}
+
+/* An operation on constants alone comes from masks and from gradients of conditions. Its operands are marked as numbers of the kernel's type: exact mode has
+   another one than C. */
 static bool constants(const Emit *e, const KExpr *x)
 {
-    for (int i = 0; i < x->n_in; i++) {
-        KRef v = x->in[i];
-        while (e->k->expr[v].kind == K_SELECT && e->decided && e->decided[v]) v = e->k->expr[v].in[e->decided[v] - 1];
-        if (e->k->expr[v].kind != K_CONST) return false;
-    }
+    for (int i = 0; i < x->n_in; i++) if (!constant(e, x->in[i])) return false;
     return x->n_in > 1;
 }
 
