@@ -1,6 +1,7 @@
 /* Values of single elements with their bounds (value.h): a walk down the graph. Rounding errors are taken as independent where many are added up; a bound
    on each alone, added up, would hide a term that is missing. */
 #include <math.h>
+#include "runtime/kernel_prelude.h"
 #include "tests/blocks/value.h"
 
 enum { CACHE = 1 << 18, MAX_DRAWS = 256 };
@@ -14,7 +15,8 @@ struct GraphValue {
     LoopSpace *space;                                /* per node: what its operands are read over */
     int64_t *reduced;                                /* per node: how many elements a sum adds up */
     int *users;
-    bool rounding, *network;                         /* network: per node, a contraction whose operands are rounded if any are */
+    Number rounding;
+    bool *network;                                   /* per node, a contraction whose operands are rounded if any are */
     Memory *hold, *made;
     const float *scalar;
     int n_draws; const PlanDraw *draw[MAX_DRAWS]; const float *drawn[MAX_DRAWS];
@@ -25,26 +27,22 @@ struct GraphValue {
 static GvValue eval(GraphValue *v, int k, int64_t e);
 
 /* ---- numbers ---- */
-static double bf16(double x)
+static double nearest(double x, Number type)
 {
-    float f = (float)x;
-    uint32_t u;
-    if (isnan(f)) return x;
-    memcpy(&u, &f, 4);
-    u = (u + 0x7fff + (u >> 16 & 1)) & 0xffff0000u;
-    memcpy(&f, &u, 4);
-    return (double)f;
+    const float f = (float)x;
+    if (isnan(f) || type == NUM_F32) return x;
+    return type == NUM_BF16 ? ect_bf16(f) : type == NUM_F16 ? ect_f16(f) : ect_tf32(f);
 }
-static GvValue rounded(GvValue x)
+static GvValue rounded(GvValue x, Number type)
 {
-    const double v = bf16(x.v);
-    return (GvValue){v, fmax(fabs(bf16(x.v + x.e) - v), fabs(bf16(x.v - x.e) - v))};
+    const double v = nearest(x.v, type);
+    return (GvValue){v, fmax(fabs(nearest(x.v + x.e, type) - v), fabs(nearest(x.v - x.e, type) - v))};
 }
-double gv_ulp(double v, bool half)
+double gv_ulp(double v, Number type)
 {
     int e;
     frexp(v, &e);
-    return ldexp(1, MAX(e, -100) - (half ? 8 : 24));
+    return ldexp(1, MAX(e, type == NUM_F16 ? -13 : -100) - number_info[type].bits);
 }
 static double function(const RefNode *n, double a, double b, double c)
 {
@@ -63,7 +61,7 @@ static double function(const RefNode *n, double a, double b, double c)
     case R_floor: return floor(a);
     case R_sign: return a > 0 ? 1 : a < 0 ? -1 : a;
     case R_stop: case R_f32: return a;
-    case R_bf16: return bf16(a);
+    case R_bf16: return nearest(a, NUM_BF16);
     case R_nan_to_num: return isnan(a) ? n->value : isinf(a) ? (a > 0 ? n->inf : -n->inf) : a;
     case R_isfinite: return isfinite(a);
     case R_not: return a == 0;
@@ -159,18 +157,15 @@ static int64_t place_of(const GraphValue *v, int k, const Memory *m, int64_t e)
     for (int i = s->n; i--; e /= s->size[i]) at += e % s->size[i] * m->stride[i];
     return at;
 }
-static double read_at(const GvBuffer *b, int64_t at)
+double gv_read(const GvBuffer *b, int64_t at)
 {
-    uint32_t u;
-    float f;
-    if (b->half) u = (uint32_t)((const uint16_t *)b->data)[at] << 16;
-    else u = ((const uint32_t *)b->data)[at];
-    memcpy(&f, &u, 4);
-    return (double)f;
+    if (b->type == NUM_F32) return (double)((const float *)b->data)[at];
+    const uint16_t half = ((const uint16_t *)b->data)[at];
+    return b->type == NUM_BF16 ? ect_load_bf16(half) : ect_load_f16(half);
 }
 static bool untouched(const GvBuffer *b, int64_t at)
 {
-    return b->half ? ((const uint16_t *)b->data)[at] == 0xffff : ((const uint32_t *)b->data)[at] == 0xffffffff;
+    return b->type != NUM_F32 ? ((const uint16_t *)b->data)[at] == 0xffff : ((const uint32_t *)b->data)[at] == 0xffffffff;
 }
 
 /* ---- sums ---- */
@@ -180,7 +175,7 @@ static GvValue reduce(GraphValue *v, int k, int64_t e)
     const LoopSpace *s = &v->space[k];
     int64_t index[LOOP_MAX], N = v->reduced[k];
     double sum = 0, squares = 0, errors = 0, worst = 0, top = -INFINITY, deviations = 0, far = 0, spread = 0;
-    const bool product = n->op == R_contract, round = v->rounding && v->network[k], twice = n->op == R_sqdev;
+    const bool product = n->op == R_contract, round = v->rounding != NUM_F32 && v->network[k], twice = n->op == R_sqdev;
     v->terms += (double)N;
     for (int turn = 0; turn < (twice ? 2 : 1); turn++)
         for (int64_t i = 0; i < N; i++) {
@@ -188,7 +183,7 @@ static GvValue reduce(GraphValue *v, int k, int64_t e)
             GvValue x = operand(v, k, 0, index);
             if (product) {
                 GvValue y = operand(v, k, 1, index);
-                if (round) x = rounded(x), y = rounded(y);
+                if (round) x = rounded(x, v->rounding), y = rounded(y, v->rounding);
                 x = (GvValue){x.v * y.v, fabs(x.v) * y.e + fabs(y.v) * x.e + x.e * y.e};
             }
             if (turn) {
@@ -280,14 +275,14 @@ static GvValue compute(GraphValue *v, int k, int64_t e)
             y = apply(n, x);
         }
     }
-    return v->made[k].on && v->made[k].b.half ? rounded(y) : y;
+    return v->made[k].on && v->made[k].b.type != NUM_F32 ? rounded(y, v->made[k].b.type) : y;
 }
 static GvValue eval(GraphValue *v, int k, int64_t e)
 {
-    if (v->hold[k].on) return (GvValue){read_at(&v->hold[k].b, place_of(v, k, &v->hold[k], e)), 0};
+    if (v->hold[k].on) return (GvValue){gv_read(&v->hold[k].b, place_of(v, k, &v->hold[k], e)), 0};
     if (v->made[k].on) {
         const int64_t at = place_of(v, k, &v->made[k], e);
-        if (!untouched(&v->made[k].b, at)) return (GvValue){read_at(&v->made[k].b, at), 0};
+        if (!untouched(&v->made[k].b, at)) return (GvValue){gv_read(&v->made[k].b, at), 0};
     }
     const bool keep = v->users[k] > 1 || ref_ops[v->g->node[k].op].cls == REF_R;
     const uint64_t key = ((uint64_t)k << 40 | (uint64_t)e) + 1;
@@ -370,7 +365,7 @@ static void put(GraphValue *v, Memory *m, int node, const GvBuffer *b)
 }
 void gv_hold(GraphValue *v, int node, const GvBuffer *b) { put(v, &v->hold[node], node, b); }
 void gv_made(GraphValue *v, int node, const GvBuffer *b) { put(v, &v->made[node], node, b); }
-void gv_begin(GraphValue *v, bool rounding)
+void gv_begin(GraphValue *v, Number rounding)
 {
     v->rounding = rounding;
     memset(v->hold, 0, (size_t)v->g->n * sizeof *v->hold);

@@ -6,21 +6,22 @@
 
 /* e: what the value may be off by. */
 typedef struct { double v, e; } GvValue;
-/* Memory of a node: its axes, outermost first; f32 or bf16. */
-typedef struct { int n; Sym role[PLAN_MAX_AXES]; int64_t size[PLAN_MAX_AXES]; bool half; const void *data; } GvBuffer;
+/* Memory of a node: its axes, outermost first; of numbers of 4 or 2 bytes. */
+typedef struct { int n; Sym role[PLAN_MAX_AXES]; int64_t size[PLAN_MAX_AXES]; Number type; const void *data; } GvBuffer;
 typedef struct GraphValue GraphValue;
 
 GraphValue *gv_new(RefGraph *g);
-/* Forgets all memory, draws and values. rounding: products of the network's contractions take operands in bf16, as --precision bf16 has it where they are
-   tiles. */
-void gv_begin(GraphValue *v, bool rounding);
+/* Forgets all memory, draws and values. rounding: what products of the network's contractions take their operands in, as --precision has it where they are
+   tiles; f32: as they are. */
+void gv_begin(GraphValue *v, Number rounding);
 void gv_hold(GraphValue *v, int node, const GvBuffer *b);        /* the node is read there */
-/* A kernel stores the node there: where it has (bytes other than 0xff), nodes made of it are made of what it stored. A node stored as bf16 is rounded. */
+/* A kernel stores the node there: where it has (bytes other than 0xff), nodes made of it are made of what it stored. A node stored in 2 bytes is rounded. */
 void gv_made(GraphValue *v, int node, const GvBuffer *b);
 void gv_scalars(GraphValue *v, const float *scalar);
 void gv_draw(GraphValue *v, const PlanDraw *draw, const float *values);
 /* The value of the element at place e of the buffer's memory, as the node's operands give it. */
 GvValue gv_element(GraphValue *v, int node, const GvBuffer *b, int64_t e);
-double gv_ulp(double v, bool half);                  /* of a number stored so */
+double gv_ulp(double v, Number type);                /* of a number stored so */
+double gv_read(const GvBuffer *b, int64_t at);       /* what is in memory there */
 double gv_terms(const GraphValue *v);                /* summed up to now, of all sums */
 #endif

@@ -3,6 +3,7 @@
    Assumes a plan made for cuda; each kernel runs as in the first step that launches it, its draws given. */
 #include "runtime/device.h"
 #include "runtime/emu.h"
+#include "runtime/kernel_prelude.h"
 #include "tests/blocks/value.h"
 #include "tests/tools/tool.h"
 
@@ -15,7 +16,7 @@ static double budget = 3e7;                          /* terms of sums, for one k
 
 /* ---- memory: what is read comes from two pools of random numbers, each buffer from a place of its own ---- */
 static float *pool;
-static uint16_t *half_pool;
+static uint16_t *half_pool[N_NUMBERS];
 static int64_t pool_size;
 
 static uint64_t mix(uint64_t z)
@@ -27,23 +28,18 @@ static uint64_t mix(uint64_t z)
 }
 static uint64_t seed = 1;
 static uint64_t below(uint64_t n) { return n ? mix(seed++) % n : 0; }
-static uint16_t bf16_bits(float v)
-{
-    uint32_t u;
-    memcpy(&u, &v, 4);
-    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
-}
 static void make_pools(int64_t elements)
 {
     pool_size = elements + (MAX_SLOTS + 1) * 4096;
     pool = aligned_alloc(4096, (size_t)(pool_size * 4 + 4095) / 4096 * 4096);
-    half_pool = aligned_alloc(4096, (size_t)(pool_size * 2 + 4095) / 4096 * 4096);
-    if (!pool || !half_pool) machine_error("cannot allocate %lld MB", (long long)(pool_size * 6 >> 20));
+    for (Number t = NUM_BF16; t <= NUM_F16; t++) half_pool[t] = aligned_alloc(4096, (size_t)(pool_size * 2 + 4095) / 4096 * 4096);
+    if (!pool || !half_pool[NUM_BF16] || !half_pool[NUM_F16]) machine_error("cannot allocate %lld MB", (long long)(pool_size * 8 >> 20));
     for (int64_t i = 0; i < pool_size; i++) {        /* +-(0.25 .. 1.25) */
         uint64_t h = mix((uint64_t)i);
         float v = 0.25f + (float)(h >> 40) * 0x1p-24f;
         pool[i] = h & 1 ? v : -v;
-        half_pool[i] = bf16_bits(pool[i]);
+        ect_store_bf16(&half_pool[NUM_BF16][i], pool[i]);
+        ect_store_f16(&half_pool[NUM_F16][i], pool[i]);
     }
 }
 
@@ -84,7 +80,7 @@ static bool declared(const PlanKernel *kernel, const char *text, int slot, Numbe
     const char *at = strstr(text, key), *line = at, *c = kernel->slot[slot] + 1;
     while (line && line > text && line[-1] != '\n') line--;
     *stored = line && !starts(line + strspn(line, " "), "const ");
-    b->half = type == NUM_BF16;
+    b->type = type;
     for (b->n = 0; *c && *c != ']'; b->n++) {
         char role[200];
         long long size;
@@ -174,18 +170,10 @@ static void add_parts(Blocks *first, const char *text, const PlanCuda *cuda, con
 }
 
 /* ---- comparing ---- */
-static double stored_value(const Slot *s, int64_t e)
-{
-    if (!s->b.half) return ((const float *)s->b.data)[e];
-    uint32_t u = (uint32_t)((const uint16_t *)s->b.data)[e] << 16;
-    float v;
-    memcpy(&v, &u, 4);
-    return v;
-}
 static bool was_stored(const Slot *s, int64_t e)
 {
     if (s->changed) return memcmp((const char *)s->b.data + e * 4, (const char *)(pool + 4096 * s->index) + e * 4, 4) != 0;
-    return s->b.half ? ((const uint16_t *)s->b.data)[e] != 0xffff : ((const uint32_t *)s->b.data)[e] != 0xffffffff;
+    return s->b.type != NUM_F32 ? ((const uint16_t *)s->b.data)[e] != 0xffff : ((const uint32_t *)s->b.data)[e] != 0xffffffff;
 }
 typedef struct { int64_t stored, compared, exact, nan; double worst; } Score;
 
@@ -205,10 +193,10 @@ static bool compare(GraphValue *v, const Job *j, const Slot *s, int64_t rows, Sc
         const int64_t e = i >= stored ? -1 : stored <= samples ? place[i] : i == 0 ? place[0] : i == 1 ? place[n - 1] : place[below((uint64_t)n)];
         if (e < 0) break;
         const GvValue want = s->all ? (GvValue){s->b.n ? (double)e : (double)rows, 0} : gv_element(v, s->node, &s->b, e);
-        const double got = stored_value(s, e), off = fabs(got - want.v), allowed = want.e + gv_ulp(want.v, s->b.half);
+        const double got = gv_read(&s->b, e), off = fabs(got - want.v), allowed = want.e + gv_ulp(want.v, s->b.type);
         score->compared++;
         if (isnan(got) && isnan(want.v)) { score->nan++; continue; }
-        score->exact += got == want.v || off <= gv_ulp(want.v, s->b.half) / 2;
+        score->exact += got == want.v || off <= gv_ulp(want.v, s->b.type) / 2;
         if (off <= allowed) { score->worst = fmax(score->worst, allowed > 0 ? off / allowed : 0); continue; }
         printf("FAIL %s: %%%d, element %lld of its memory [", j->kernel->name, s->node + 1, (long long)e);
         int64_t rest = e, index[PLAN_MAX_AXES];
@@ -243,7 +231,7 @@ static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCod
         for (int q = 0; q < k; q++) if (slot[q].node >= 0 && s->buffer[q] == s->buffer[k] && slot[q].stored == t->stored) t->index = slot[q].index, t->made = slot[q].made;
         int64_t elements = 1;
         for (int i = 0; i < t->b.n; i++) elements *= t->b.size[i];
-        t->bytes = elements * (t->b.half ? 2 : 4);
+        t->bytes = elements * number_info[t->b.type].bytes;
         const RefNode *n = &g->node[t->node];
         const bool table = n->op == R_rows_order || n->op == R_rows_rank || n->op == R_rows_count;
         t->changed = t->stored && (b->kind == BUF_STATE || b->kind == BUF_FLAT || b->kind == BUF_PARAM);
@@ -254,9 +242,9 @@ static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCod
                 if (!t->stored) fill_table(g, n, t->all, t->made);
             }
             t->b.data = t->made;
-        } else t->b.data = t->b.half ? (void *)(half_pool + 4096 * t->index) : (void *)(pool + 4096 * t->index);
+        } else t->b.data = t->b.type != NUM_F32 ? (void *)(half_pool[t->b.type] + 4096 * t->index) : (void *)(pool + 4096 * t->index);
     }
-    gv_begin(v, !strcmp(plan->precision, "bf16") && !strcmp(j->kernel->cls, "contract"));
+    gv_begin(v, strcmp(j->kernel->cls, "contract") != 0 ? NUM_F32 : number_named(plan->precision));
     for (int k = 0; k < s->n_buffers; k++) {
         Slot *t = &slot[k];
         if (t->node < 0) continue;
