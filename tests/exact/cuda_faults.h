@@ -17,8 +17,8 @@ static const Rule cuda_rules[] = {
     {"the next instance's buffers are one off", "conv wgrad matmul sum map pass", "args.buf \\+ blockIdx.z\\*([0-9]+)", ADD, NULL, -1},
     {"rows are looked at one fewer", "conv matmul sum map", "int wanted = (\\(int\\)x[0-9]+\\[0\\])", PUT, "0", 0},
     /* stages */
-    {"a row of the stage is the next", "conv wgrad matmul", "row_at = row0 \\+ wide()", PUT, " + 1", 0},
-    {"a column of the stage is the next", "conv wgrad matmul", "col_at = col0 \\+ wide()", PUT, " + 1", 0},
+    {"rows of the stage are those after", "conv wgrad matmul", "row_at = row0 \\+ wide()", PUT, " + 8", 0},
+    {"columns of the stage are those after", "conv wgrad matmul", "col_at = col0 \\+ wide()", PUT, " + 8", 0},
     {"the first of the stage is left out", "conv wgrad matmul", "slot = threadIdx.x(); slot <", PUT, " + 1", 0},
     {"outside is not 0", "conv wgrad", "float value = (0\\.0f);", PUT, "1.0f", 0},
     {"outside is not 0 in the first of several", "conv wgrad", "float value\\[[0-9]+\\] = (\\{\\});", PUT, "{1.0f}", 0},
@@ -41,7 +41,7 @@ static const Rule cuda_rules[] = {
     {"a copy is of the next tap", "conv", "tap = turn ()%", PUT, "+ 1 ", 0},
     {"lines go to the stage that is read", "conv", "a_to = a_tile \\+ (k0) /", PUT, "(k0 + 32)", 0},
     {"lines are of the channels after", "conv", "if \\(staging\\) stage_lines\\(k0 \\+ (32),", PUT, "64", 0},
-    {"a piece of the lines is lost", "conv", "staging = slot < ([0-9]+)", ADD, NULL, -1},
+    {"pieces of the lines are lost", "conv", "staging = slot < ([0-9]+)", ADD, NULL, -64},   /* the last are of the border */
     {"pieces are fetched of other channels", "conv", "if \\(staging\\) fetch_lines\\(k0 \\+ (32),", PUT, "0", 0},
     /* taps */
     {"a tap is lost", "conv", "tap < ([0-9]+); tap", ADD, NULL, -1},
@@ -76,7 +76,7 @@ static const Rule cuda_rules[] = {
     {"sums do not begin at 0", "conv wgrad matmul", "x\\[part_of\\] = (0\\.0f)", PUT, "1.0f", 0},
     {"the thread's part of the tile is another", "conv wgrad matmul", "row_c = ()[wt]", PUT, "8 + ", 0},
     /* the sum in parts */
-    {"a part of the sum is lost", "wgrad matmul", "split < ([0-9]+); split", ADD, NULL, -1},
+    {"parts of the sum are lost", "wgrad matmul", "split < ([0-9]+); split", ADD, NULL, -8},      /* the last of small images have no pixels */
     {"a part begins one late", "wgrad matmul", "k_begin = split\\*[0-9]+()", PUT, " + 1", 0},
     {"a part ends one early", "wgrad matmul", " \\? k_begin \\+ ([0-9]+)", ADD, NULL, -1},
     {"a part is another's", "wgrad matmul", "split = blockIdx.y / ([0-9]+)", ADD, NULL, 1},
@@ -111,7 +111,7 @@ static const Rule cuda_rules[] = {
     {"a result is its neighbour's", "sum", "= part\\[kept()\\]", PUT, " ^ 1", 0},
     {"min for max", "max matmul", "ect_(max)\\(", PUT, "min", 0},
     {"a maximum starts at the largest value", "max matmul", "(-)__builtin_inff", PUT, "", 0},
-    {"the last element is left out", "map sum", "piece < ([0-9]+); piece", ADD, NULL, -1},
+    {"the last elements are left out", "map sum", "piece < ([0-9]+); piece", ADD, NULL, -64},   /* the last parameter is a bias, which nobody reads in 2 bytes */
     /* tables of rows */
     {"no row holds", "rows", "holds\\[n\\] = [^;]*x[^;]* \\? (1) : 0", PUT, "0", 0},
     {"a row is counted twice", "rows", "at(\\+\\+);", PUT, " += 2", 0},

@@ -123,6 +123,16 @@ static char *renamed(const char *text, const char *old, const char *name)
     free(key);
     return s;
 }
+/* Is the kernel launched for several instances at once? A text that it shares may be, for another. */
+static bool several_instances(const Plan *plan, int kernel)
+{
+    for (int p = 0; p < plan->n_programs; p++)
+        for (int i = 0; i < plan->program[p].n_segments; i++) {
+            const PlanSegment *g = &plan->program[p].segment[i];
+            for (int k = 0; k < g->n_steps; k++) if (g->step[k].kernel == kernel && g->step[k].instances > 1) return true;
+        }
+    return false;
+}
 /* One mutant for a rule and a kind of kernel, or none where no kernel of that kind has such a place. */
 static bool mutate(const Plan *plan, char *const *text, const Rule *r, const char *kind, int number, bool cuda, Mutant *m)
 {
@@ -131,8 +141,9 @@ static bool mutate(const Plan *plan, char *const *text, const Rule *r, const cha
     CHECK_BUG(!bad);
     int *kernel = xcalloc((size_t)plan->n_kernels + 1, sizeof *kernel);
     regmatch_t at[256];
+    const bool instances = strstr(r->pattern, "blockIdx.z") != NULL;
     for (int k = 0; k < plan->n_kernels; k++)
-        if (text[k] && of_kind(plan->kernel[k].name, kind) && matches(&re, text[k], at, COUNT(at))) kernel[n++] = k;
+        if (text[k] && of_kind(plan->kernel[k].name, kind) && (!instances || several_instances(plan, k)) && matches(&re, text[k], at, COUNT(at))) kernel[n++] = k;
     uint64_t choice = fp_mix(fp_hash_text(r->what) ^ fp_hash_text(kind));
     if (n) {
         int k = kernel[choice % (uint64_t)n], places = matches(&re, text[k], at, COUNT(at));
