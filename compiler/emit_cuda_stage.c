@@ -509,7 +509,8 @@ static const char *operand_name(Emit *e, char side, int seg) { return seg ? aren
 void stage_fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, const Stage *stage, int n_k, const Axis *v)
 {
     line(e, stage->copy ? "/* operand %s as it lies in memory{{%c%d}}, 0 outside */" : "/* operand %s with its prologue{{%c%d}}, 0 outside */", operand_name(e, side, seg), side, seg);
-    if (seg && s->ring) line(e, "#pragma unroll 1");                 /* a further segment is short, and what it keeps in registers is missing in all of the kernel */
+    /* A further segment is short, and what it keeps in registers is missing in all of the kernel, as what copies keep is. */
+    if (s->ring && (seg || (stage->copy && e->k->n_seg > 1))) line(e, "#pragma unroll 1");
     open_block(e, "for (int slot = threadIdx.x; slot < %lld; slot += %d)", (long long)fill_pieces(e, s, g, side, stage, n_k, v), CUDA_THREADS);
     fill_piece(e, s, g, side, stage, n_k, v, stage->copy ? PIECE_COPIED : PIECE_STAGED, NULL);
     close_block(e);

@@ -372,6 +372,8 @@ static KRef elem(Lower *c, Ref r, const IRef *idx)
         e.in[i] = resolve(c, n->in[i], sub);
     }
     if (n->op == OP_stop || n->op == OP_f32) return e.in[0];
+    for (int i = 0; i < 2 && n->op == OP_add && k->n_seg > 1; i++)              /* of a product whose terms are in the first one's sum: lower_contract */
+        if (k->expr[e.in[i]].kind == K_CONST && k->expr[e.in[i]].value == 0) return e.in[1 - i];
     if (n->op == OP_pow && k->expr[e.in[1]].kind == K_CONST) {
         double p = k->expr[e.in[1]].value;
         if (p == 2 || p == 3 || p == 4) {
