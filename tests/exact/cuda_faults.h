@@ -41,7 +41,7 @@ static const Rule cuda_rules[] = {
     {"a copy is of the next tap", "conv", "tap = turn ()%", PUT, "+ 1 ", 0},
     {"lines go to the stage that is read", "conv", "a_to = a_tile \\+ (k0) /", PUT, "(k0 + 32)", 0},
     {"lines are of the channels after", "conv", "if \\(staging\\) stage_lines\\(k0 \\+ (32),", PUT, "64", 0},
-    {"pieces of the lines are lost", "conv", "staging = slot < ([0-9]+)", ADD, NULL, -64},   /* the last are of the border */
+    {"pieces of the lines are lost", "conv", "staging = ()slot <", PUT, "slot >= 160 && ", 0},  /* more than a line: the first is border */
     {"pieces are fetched of other channels", "conv", "if \\(staging\\) fetch_lines\\(k0 \\+ (32),", PUT, "0", 0},
     /* taps */
     {"a tap is lost", "conv", "tap < ([0-9]+); tap", ADD, NULL, -1},
@@ -99,13 +99,13 @@ static const Rule cuda_rules[] = {
     {"the first row is left out", "conv wgrad matmul pass", "local = (lane|warp)(); local", PUT, " + 1", 0},
     {"half of a row's columns are lost", "matmul max pass", "q < SHARE(); q", PUT, " - 1", 0},
     {"a warp's tree adds the lane's own", "matmul max pass sum", "__shfl_xor_sync\\(0xffffffffu, [a-z0-9]+, (half)", PUT, "0", 0},
-    {"a deviation is from another value", "conv matmul pass", "const float d[0-9]+ = ()", PUT, "1.0f + ", 0},
+    {"a deviation is from another value", "conv matmul pass", "const float d[0-9]+ = ()", PUT, "2.0f * ", 0},
     {"the mean's square is added", "conv matmul pass", "\\(sq[0-9]+ (-) dev", PUT, "+", 0},
     /* sums */
     {"a sum's first term is lost", "sum max", "term = [a-z0-9]+(); term", PUT, " + 1", 0},
     {"a sum's last term is lost", "sum max", "term < ([0-9]+); term", ADD, NULL, -1},
     {"a sum is subtracted", "sum pass conv", "sum[0-9]+ (\\+)= ", PUT, "-", 0},
-    {"a sum forgets what it had", "sum pass", "sum[0-9]+ (\\+)= [^s]", PUT, "", 0},
+    {"a sum forgets what it had", "sum pass", "[^_]sum[0-9]+ (\\+)= [^s]", PUT, "", 0},
     {"the tree's last turn is lost", "sum pass conv", "half > (0); half /= 2\\) \\{", PUT, "1", 0},
     {"the tree adds another result", "sum pass conv", "half\\*[A-Z]+()\\]", PUT, " + 1", 0},
     {"a result is its neighbour's", "sum", "= part\\[kept()\\]", PUT, " ^ 1", 0},

@@ -84,6 +84,14 @@ static bool declares(const char *text, const char *at)
     }
     return at[strspn(at, " ")] == '/';
 }
+/* What is taken off before squares are summed may be anything: the first row's value is looked up behind `local = 0`, up to a barrier. */
+static bool makes_shift(const char *text, const char *at)
+{
+    const char *from = NULL;
+    for (const char *c = text; (c = strstr(c, "const int local = 0;")) && c < at; c++) from = c;
+    const char *end = from ? strstr(from, "__syncthreads") : NULL;
+    return end && end > at;
+}
 /* The places of the last group of each match in the function's body. */
 static int matches(const regex_t *r, const char *text, regmatch_t *at, int cap)
 {
@@ -95,7 +103,7 @@ static int matches(const regex_t *r, const char *text, regmatch_t *at, int cap)
     for (const char *c = body; c && *c && n < cap; c += MAX(m[0].rm_eo, 1)) {
         if (regexec(r, c, COUNT(m), m, c == body ? 0 : REG_NOTBOL)) break;
         const char *place = c + m[group].rm_so;
-        if (declares(text, place) || unused(text, place)) continue;
+        if (declares(text, place) || unused(text, place) || makes_shift(text, place)) continue;
         at[n].rm_so = (regoff_t)(place - text);
         at[n++].rm_eo = (regoff_t)(c - text) + m[group].rm_eo;
     }
@@ -107,8 +115,8 @@ static char *edited(const Rule *r, const char *text, regmatch_t at)
     char old = *from, number[24] = "";
     snprintf(number, sizeof number, "%lld", r->edit == ADD ? strtoll(from, NULL, 10) + r->by : 0);
     const char *put = r->edit == ADD ? number : r->edit == DROP ? ";" : r->text;
-    if (!put) {                                      /* a hexadecimal digit */
-        snprintf(number, sizeof number, "%c", old == 'f' ? 'e' : old == '9' ? 'a' : old + 1);
+    if (!put) {                                      /* a hexadecimal digit, of six behind the point: its last bit is below an f32's */
+        snprintf(number, sizeof number, "%x", (unsigned)strtol((char[]){old, 0}, NULL, 16) ^ 2);
         put = number;
     }
     return xasprintf("%.*s%s%s", (int)at.rm_so, text, put, text + at.rm_eo);
