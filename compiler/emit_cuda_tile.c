@@ -35,7 +35,7 @@ void tile_declare_sums(Emit *e, const char *dims, bool shift)
         else if (in->op == OP_sqdev) line(e, "float dev%d%s = %s, sq%d%s = %s;", in->acc, dims, zero, in->acc, dims, zero);
         else if (in->op == OP_rmax && *dims) {
             line(e, "float top%d%s;", in->acc, dims);
-            line(e, "for (int q = 0; q < SHARE; q++) top%d[q] = -__builtin_inff();", in->acc);
+            line(e, "for (int q = 0; q < %.*s; q++) top%d[q] = -__builtin_inff();", (int)strlen(dims) - 2, dims + 1, in->acc);
         } else if (in->op == OP_rmax) line(e, "float top%d = -__builtin_inff();", in->acc);
         else line(e, "float sum%d%s = %s;", in->acc, dims, zero);
     }

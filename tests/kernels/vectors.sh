@@ -6,7 +6,7 @@ command -v "${CXX:-g++}" >/dev/null 2>&1 || { echo "no C++ compiler (${CXX:-g++}
 in_one_go
 cp "$SRC/tests/kernels/vectors" "$work/vectors.dsl"
 "$ECTC" "$work/vectors.dsl" -o "$work/plan" --precision bf16 --target cpu,cuda >"$work/compile.txt" 2>&1 || { cat "$work/compile.txt"; exit 1; }
-for form in 'group < SHARE' 'lane\*8;' '\[q / 4\]' 'fold_sum' 'float t[0-9]*\[8\]' '8 columns for each' '4 columns for each' '_next = ect_fetch8' '4 results a thread;' '[48] results a thread: each'; do
+for form in 'group < SHARE' 'lane\*8;' '\[q / 4\]' 'fold_sum' 'float t[0-9]*\[8\]' '8 columns for each' '4 columns for each' '_next = ect_fetch8' 'fold_max = \[&\](float \*mine)' '4 results a thread;' '[48] results a thread: each'; do
     grep -q "$form" "$work"/plan/kernels/*.cu || { echo "no kernel has $form"; exit 1; }
 done
 sed '/^fn pixels/,$d;s/, std.optim//' "$work/vectors.dsl" >"$work/forward.dsl"         # gradients: in exact/cuda_vectors.sh
