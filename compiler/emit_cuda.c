@@ -101,7 +101,7 @@ static void draws(Emit *e)
    what reads many tensors have 64. 0: as many as ptxas thinks best, which spills where it would take some more than 32. */
 static int blocks_at_once(const Kernel *k, const CudaText *t)
 {
-    enum { MANY = 8 };
+    enum { MANY = 3 };
     int loads = 0;
     for (int i = 1; i < k->n_expr; i++) loads += k->expr[i].kind == K_LOAD;
     if (t->at_once) return t->at_once;

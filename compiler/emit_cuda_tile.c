@@ -298,8 +298,8 @@ void cuda_pass(Emit *e, CudaText *t)
         r = (Rows){n, all};
         cuda_entry_begin(e, t, "", (total + some - 1) / some, warps ? 1 : (columns + width - 1) / width, 0);
         line(e, "/* %s{{e}} */", k->reason);
-        line(e, "const int row0 = blockIdx.x*%lld, rows = %lld - row0 < %lld ? %lld - row0 : %lld;", (long long)some, (long long)total, (long long)some, (long long)total,
-             (long long)some);
+        line(e, "const int row0 = blockIdx.x*%lld;", (long long)some);
+        line(e, "const int rows = %lld - row0 < %lld ? %lld - row0 : %lld;", (long long)total, (long long)some, (long long)total, (long long)some);
         cuda_tile_begin(e, &tile);
         cuda_tile_rows(e, &tile, "rows", NULL);
     }

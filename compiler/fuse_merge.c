@@ -94,6 +94,23 @@ bool kept_apart(const Graph *g, const Kern *c, const Kern *k)
 }
 
 /* ---- where a reduction fits ---- */
+static bool longer_than_one(const Axis *axes, int from, int to)
+{
+    for (int d = from; d < to; d++) if (axes[d].size > 1) return true;
+    return false;
+}
+
+/* The kernel takes in reduction red, as fits() found. */
+static void take(Kern *k, Ref red, bool row, int lo, int hi, int64_t rows)
+{
+    if (row) { k->rowed = true; k->row_lo = lo; return; }
+    k->tiled = true;
+    k->lo = lo;
+    k->hi = hi;
+    k->rows = rows;
+    k->task[k->n_task++] = red;
+}
+
 /* Can `red` end in kernel k, whose domain's rows and columns are as its kind says? *row: one value for each row of the tile. */
 static bool fits(Merge *m, Kern *k, Ref red, Place *result, bool *row, int *lo, int *hi, int64_t *rows)
 {
@@ -135,12 +152,18 @@ static bool fits(Merge *m, Kern *k, Ref red, Place *result, bool *row, int *lo, 
             if (axis != axes[1].role || (*rows != t && *rows > 4 * t)) return no(m, "another tile: the rows summed are far more than a tile has");
         }
     } else if (last) {
+        int64_t length = 1;
+        for (int d = *lo; d < na; d++) length *= axes[d].size;
         if (*rows != axes[*lo].size) return no(m, "a sum over part of the innermost axes");
+        if (*lo == 0 && axes[0].size > 1) return no(m, "it sums over the axis that is shared out among the threads");
+        if (length > 8192) return no(m, "rows too long for a warp, or to be kept");
+        if (k->rowed && longer_than_one(axes, MIN(k->row_lo, *lo), MAX(k->row_lo, *lo))) return no(m, "sums over more or fewer of the innermost axes are there already");
         for (int d = 0; k->tiled && d < na; d++) if (d >= k->hi && d < *lo) return no(m, "another tile: axes lie between the two sums");
         if (k->tiled && *lo < k->hi) return no(m, "another tile: it sums over axes that the tile's rows have");
     } else {
         if (*lo == 0 && axes[0].size > 1) return no(m, "it sums over the axis that is shared out among the threads");
         if (k->tiled && (k->lo != *lo || k->hi != *hi || k->rows != *rows)) return no(m, "another tile: sums over other pieces of the rows are there already");
+        if (k->rowed && longer_than_one(axes, MIN(k->row_lo, *hi), MAX(k->row_lo, *hi))) return no(m, "another tile: the rows that are summed there are not its columns");
         int64_t lanes = 1;
         for (int d = *hi; d < na; d++) lanes *= axes[d].size;
         if (lanes > 2048) return no(m, "too many columns to keep a sum for each");
@@ -228,7 +251,7 @@ static bool try_reduction(Merge *m, Kern *c, Kern *k)
     int64_t rows;
     if (c->n != 1) return no(m, "it ends more than one sum already");
     if (!fits(m, k, c->member[0], &result, &row, &lo, &hi, &rows) || unfinished(m, c, k) || circular(m, c, k)) return false;
-    if (!row) { k->tiled = true; k->lo = lo; k->hi = hi; k->rows = rows; k->task[k->n_task++] = c->member[0]; }
+    take(k, c->member[0], row, lo, hi, rows);
     k->n_red++;
     k->n_store++;
     add_place(k, &result);
@@ -408,7 +431,7 @@ static void open_kernels(Merge *m)
                 k->n_red = 0;
                 if (!fits(m, k, red, &result, &row, &lo, &hi, &rows)) { k->kind = K_SUMS; k->n_place = 0; }
                 else {
-                    if (!row) { k->tiled = true; k->lo = lo; k->hi = hi; k->rows = rows; k->task[k->n_task++] = red; }
+                    take(k, red, row, lo, hi, rows);
                     add_place(k, &result);
                 }
                 k->n_red = 1;

@@ -15,6 +15,7 @@ typedef struct {
     int n_axes; Axis axes[MAX_AXES];                 /* PASS: the domain, outermost first; SUMS: kept axes */
     int n_red, n_store;
     bool tiled; int lo, hi; int64_t rows;            /* reductions over domain axes lo..hi-1, the first in pieces of `rows` */
+    bool rowed; int row_lo;                          /* of a pass: reductions over all domain axes from row_lo on */
     int n_task; Ref task[MAX_REDUCTIONS + 1];        /* those reductions: what they add up is there when a task ends */
     int n_leaf, leaf_cap; Ref *leaf;                 /* held nodes of other kernels and inputs that it reads */
     unsigned seen;

@@ -277,7 +277,9 @@ bool lower_pass(Lower *c, const Group *group)
     if (domain == group->leader) { Place own = identity(g, domain); know(c, &own, 0); }
     int lo, hi, row_lo;
     int64_t rows;
-    if (!pass_shape(c, group, &lo, &hi, &rows, &row_lo)) {
+    /* Sums alone: one row of everything is no work to share out. */
+    const bool one_row = op_info[N(g, group->leader)->op].cls == OPC_REDUCE;
+    if (!pass_shape(c, group, &lo, &hi, &rows, &row_lo) || (one_row && lo < 0 && row_lo == 0 && c->axes[0].size > 1)) {
         c->l->n_kernel--;                            /* it has nothing yet */
         return false;
     }

@@ -1,5 +1,6 @@
 /* Values of single elements with their bounds (value.h): a walk down the graph. Rounding errors are taken as independent where many are added up; a bound
    on each alone, added up, would hide a term that is missing. */
+#include <float.h>
 #include <math.h>
 #include "runtime/kernel_prelude.h"
 #include "tests/blocks/value.h"
@@ -275,6 +276,7 @@ static GvValue compute(GraphValue *v, int k, int64_t e)
             y = apply(n, x);
         }
     }
+    if (fabs(y.v) > FLT_MAX) y.e = INFINITY;         /* infinite in f32 */
     return v->made[k].on && v->made[k].b.type != NUM_F32 ? rounded(y, v->made[k].b.type) : y;
 }
 static GvValue eval(GraphValue *v, int k, int64_t e)

@@ -4,7 +4,7 @@
 #define ECT_BLOCKS_VALUE_H
 #include "runtime/ref_access.h"
 
-/* e: what the value may be off by. */
+/* e: what the value may be off by; no number where an f32 on the way is infinite. */
 typedef struct { double v, e; } GvValue;
 /* Memory of a node: its axes, outermost first; of numbers of 4 or 2 bytes. */
 typedef struct { int n; Sym role[PLAN_MAX_AXES]; int64_t size[PLAN_MAX_AXES]; Number type; const void *data; } GvBuffer;

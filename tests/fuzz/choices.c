@@ -20,6 +20,13 @@ int choose(Choices *c, int n)
     return c->v[c->at++] % n;
 }
 
+int choose_size(Choices *c, const int *list)
+{
+    int n = 0;
+    while (list[n]) n++;
+    return list[choose(c, n)];
+}
+
 static Choices list_of(uint64_t *seed)
 {
     return (Choices){.rng = next_random(seed) | 1};

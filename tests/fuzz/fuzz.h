@@ -12,6 +12,7 @@ enum { BLOCKS = 3 };                                                         /* 
 typedef struct { BodyPlan body[BLOCKS]; Choices tail; } ProgramPlan;         /* body[0] is the network */
 
 int choose(Choices *c, int n);                       /* 0 .. n-1; the next number of the list modulo n */
+int choose_size(Choices *c, const int *list);
 ProgramPlan *plan_of_seed(uint64_t seed);
 ProgramPlan *plan_copy(const ProgramPlan *p);
 void plan_drop(ProgramPlan *p);
@@ -22,7 +23,10 @@ int plan_statements(const ProgramPlan *p);
 ProgramPlan *reduce(ProgramPlan *p, bool fails(const char *text, void *ctx), void *ctx, double seconds);
 
 /* ---- tensors of the text being made ---- */
-enum { MAX_ROLES = 6, MAX_ELEMENTS = 3000, MAX_WORK = 300000 };
+enum { MAX_ROLES = 6 };
+/* How large tensors are, and how many terms a sum has: small ones are computed whole by every device; large ones have the sizes of layers. */
+typedef struct { int64_t elements, work; const int *rows, *axis, *side, *size, *channels; } Sizes;   /* lists end with 0 */
+extern const Sizes small_sizes, large_sizes, *sizes;
 typedef struct { int role, size; } RoleSize;
 typedef struct { int n; RoleSize a[MAX_ROLES]; } Shape;
 typedef struct {

@@ -93,15 +93,22 @@ void block_make(Gen *g, int block, const Shape *in)
     g->block[block] = xasprintf("block Block%d()(x: [%s]) -> [%s] {\n%s}\n", block, type, out, b.s);
 }
 
+const Sizes small_sizes = {
+    3000, 300000, (const int[]){2, 1, 3, 2, 0}, (const int[]){4, 8, 3, 5, 16, 6, 1, 12, 7, 9, 2, 33, 0}, (const int[]){4, 5, 6, 3, 8, 7, 1, 9, 2, 0},
+    (const int[]){4, 3, 8, 2, 5, 1, 6, 16, 7, 9, 12, 17, 33, 0}, (const int[]){8, 4, 5, 16, 7, 9, 0},
+};
+const Sizes large_sizes = {
+    1 << 21, 1 << 30, (const int[]){8, 2, 32, 5, 0}, (const int[]){64, 32, 128, 3, 48, 256, 16, 96, 100, 8, 192, 40, 0}, (const int[]){16, 8, 32, 12, 24, 1, 7, 0},
+    (const int[]){64, 32, 128, 16, 3, 48, 8, 256, 72, 1, 96, 200, 0}, (const int[]){64, 32, 128, 96, 16, 48, 3, 256, 0},
+}, *sizes = &small_sizes;
+
 static Shape input_shape(Choices *c)
 {
-    static const int small[] = {2, 1, 3, 2}, any[] = {4, 8, 3, 5, 16, 6, 1, 12, 7, 9, 2, 33},
-                     side[] = {4, 5, 6, 3, 8, 7, 1, 9, 2};
-    Shape s = {1, {{0, small[choose(c, COUNT(small))]}}};
+    Shape s = {1, {{0, choose_size(c, sizes->rows)}}};
     int axes = choose(c, 6);                         /* mostly an image */
-    s.a[s.n++] = (RoleSize){1, any[choose(c, COUNT(any))]};
-    if (axes != 1) s.a[s.n++] = (RoleSize){2, side[choose(c, COUNT(side))]};
-    if (axes != 1 && axes != 2) s.a[s.n++] = (RoleSize){3, side[choose(c, COUNT(side))]};
+    s.a[s.n++] = (RoleSize){1, choose_size(c, sizes->axis)};
+    if (axes != 1) s.a[s.n++] = (RoleSize){2, choose_size(c, sizes->side)};
+    if (axes != 1 && axes != 2) s.a[s.n++] = (RoleSize){3, choose_size(c, sizes->side)};
     return s;
 }
 

@@ -4,14 +4,15 @@
 #include "tests/tools/tool.h"
 #include "tests/fuzz/fuzz.h"
 
-typedef enum { GOOD, REFUSED, COMPILER, STOPPED, DIFFERENT, INEXACT } Verdict;
+typedef enum { GOOD, REFUSED, COMPILER, STOPPED, DIFFERENT, INEXACT, CUBINS } Verdict;
 static const char *const verdict_text[] = {
     [GOOD] = "agrees", [REFUSED] = "ectc refuses the text", [COMPILER] = "ectc fails", [STOPPED] = "a program does not run",
-    [DIFFERENT] = "values differ", [INEXACT] = "values differ in exact mode",
+    [DIFFERENT] = "values differ", [INEXACT] = "values differ in exact mode", [CUBINS] = "NVRTC warns, refuses or spills",
 };
 typedef struct {
     const char *ectc, *keep, *seconds, *level, *exact;
     bool cuda, emu;                                  /* the CUDA texts in exact mode; on cuda-emu within tolerances; instead of the C kernels */
+    const char *arch;                                /* of large programs: what NVRTC compiles for, too */
     int n_extra;
     char **extra;                                    /* more options of ectc */
 } Settings;
@@ -34,9 +35,33 @@ static int compile(const char *model, const char *fusion, const char *plan, StrB
     Args a = {0};
     const char *fixed[] = {"/usr/bin/env", "timeout", "60", set.ectc, model, "--fusion", fusion, "-o", plan};
     for (size_t i = 0; i < COUNT(fixed); i++) add(&a, fixed[i]);
-    if (set.cuda || set.emu) { add(&a, "--target"); add(&a, "cpu,cuda"); }
+    if (set.cuda || set.emu || sizes == &large_sizes) { add(&a, "--target"); add(&a, "cpu,cuda"); }
     for (int i = 0; i < set.n_extra; i++) add(&a, set.extra[i]);
     return step(&a, log);
+}
+
+/* Runs a program of the build on the plan; what it printed is the log. */
+static int run_tool(const char *name, const char *const *args, size_t n, const char *plan, StrBuf *b)
+{
+    Args a = {0};
+    add(&a, "/usr/bin/env");
+    add(&a, "timeout");
+    add(&a, "300");
+    add(&a, xasprintf("%s/%s", bin_dir, name));
+    for (size_t i = 0; i < n; i++) add(&a, args[i]);
+    add(&a, plan);
+    sb_free(b);
+    *b = (StrBuf){0};
+    return step(&a, b);
+}
+/* A large program: blocks of all kernels of its training step against the graph, and what NVRTC makes of them. */
+static Verdict check_large(const char *plan, StrBuf *b)
+{
+    static const char *const blocks[] = {"--blocks", "3", "--samples", "64", "--terms", "1e6"};
+    int status = run_tool("tests-tools/blocks", blocks, COUNT(blocks), plan, b);
+    if (status) return status == EXIT_USER && strstr(b->s, "FAIL") ? DIFFERENT : STOPPED;
+    const char *cubins[] = {"cubins", "--arch", set.arch};
+    return set.arch && run_tool("ect-rt", cubins, COUNT(cubins), plan, b) ? CUBINS : GOOD;
 }
 
 /* log: heap, what the failing step printed. */
@@ -48,7 +73,8 @@ static Verdict check(const char *model, char **log)
     setenv("ECT_CACHE", cache, 1);
     setenv("ECT_KERNEL_UNIT", set.level, 1);
     setenv("TMPDIR", tmp_dir, 1);
-    for (int i = 0; i < 2 && v == GOOD; i++) {
+    const bool large = sizes == &large_sizes;
+    for (int i = 0; i < (large ? 1 : 2) && v == GOOD; i++) {
         sb_free(&b);
         b = (StrBuf){0};
         int status = compile(model, i ? "none" : "full", i ? none : full, &b);
@@ -57,7 +83,8 @@ static Verdict check(const char *model, char **log)
             sb_printf(&b, "exit status %d%s\n", status, i ? " with --fusion none" : "");
         }
     }
-    if (v == GOOD && !compile_only && (set.emu || !set.cuda)) {
+    if (large && v == GOOD && !compile_only) v = check_large(full, &b);
+    if (v == GOOD && !compile_only && !large && (set.emu || !set.cuda)) {
         Args a = {0};
         char *agree = xasprintf("%s/tests-tools/agree", bin_dir);
         const char *fixed[] = {"/usr/bin/env", "timeout", "300", agree, "--scaled", set.emu ? "--emu" : "--scaled", "--bin", bin_dir, full, none};
@@ -68,7 +95,7 @@ static Verdict check(const char *model, char **log)
         if (status) v = status != EXIT_USER || strstr(b.s, "does not run") || strstr(b.s, "killed by") ? STOPPED : DIFFERENT;
         if (status && status != EXIT_USER) sb_printf(&b, "exit status %d\n", status);
     }
-    for (int i = 0; i < 2 && v == GOOD && !compile_only && (set.emu ? NULL : set.exact); i++) {
+    for (int i = 0; i < 2 && v == GOOD && !compile_only && !large && (set.emu ? NULL : set.exact); i++) {
         Args a = {0};
         char *exact = xasprintf("%s/tests-tools/exact", bin_dir);
         const char *fixed[] = {"/usr/bin/env", "timeout", "300", exact, "--headers", set.exact};
@@ -164,6 +191,8 @@ static void usage(FILE *to)
           "  --exact DIR      in exact mode too, with the headers in DIR (tests/exact)\n"
           "  --cuda           with --exact: only that, of the kernels' CUDA texts\n"
           "  --emu            the CUDA texts on cuda-emu, every access checked, instead of the C kernels; without exact mode\n"
+          "  --large          programs with the sizes of layers: blocks of their kernels' CUDA texts against the graph, nothing else\n"
+          "  --arch SM        with --large: NVRTC compiles them for it, without a warning or a spill\n"
           "  --stop           end at the first that fails\n"
           "  --verbose        print every comparison\n"
           "  --keep DIR       write failing texts there, reduced\n"
@@ -204,6 +233,8 @@ int main(int argc, char **argv)
         else if (!strcmp(a, "--exact")) set.exact = value(argc, argv, &i);
         else if (!strcmp(a, "--cuda")) set.cuda = true;
         else if (!strcmp(a, "--emu")) set.emu = true;
+        else if (!strcmp(a, "--large")) sizes = &large_sizes;
+        else if (!strcmp(a, "--arch")) set.arch = value(argc, argv, &i);
         else if (!strcmp(a, "--keep")) set.keep = value(argc, argv, &i);
         else if (!strcmp(a, "--reduce")) set.seconds = value(argc, argv, &i);
         else if (!strcmp(a, "--stop")) stop = true;

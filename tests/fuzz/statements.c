@@ -22,11 +22,7 @@ int partner(Ctx *k, bool exact)
 
 int role_choose(Ctx *k) { return choose(k->c, k->sc->v[k->x].s.n); }
 
-int size_choose(Ctx *k)
-{
-    static const int sizes[] = {4, 3, 8, 2, 5, 1, 6, 16, 7, 9, 12, 17, 33};
-    return sizes[choose(k->c, COUNT(sizes))];
-}
+int size_choose(Ctx *k) { return choose_size(k->c, sizes->size); }
 
 /* "sum, a, b" of some of x's axes: how many they are, what is left, the product of their sizes. At least one; `but` stays. */
 static char *some_roles(Ctx *k, Shape *left, int64_t *product, int but)
@@ -183,7 +179,7 @@ static void kind_linear(Ctx *k)
     if (other != r && how == 2) y = shape_without(&y, other);
     if (other != r) w.a[w.n++] = x.s.a[shape_find(&x.s, other)];
     bool back = choose(k->c, 2) == 0;
-    if (y.n == MAX_ROLES || shape_count(&y) * size > MAX_ELEMENTS || shape_count(&x.s) * size > MAX_WORK) {
+    if (y.n == MAX_ROLES || shape_count(&y) * size > sizes->elements || shape_count(&x.s) * size > sizes->work) {
         kind_element(k);
         return;
     }
@@ -269,7 +265,7 @@ static void kind_contract(Ctx *k)
         left = shape_without(&left, r.role);
         summed *= r.size;
     }
-    if (!n || work > MAX_WORK || shape_count(&left) > MAX_ELEMENTS) { kind_element(k); return; }
+    if (!n || work > sizes->work || shape_count(&left) > sizes->elements) { kind_element(k); return; }
     const char *nx = value_use(sc, k->x), *ny = value_use(sc, y);
     value_add(sc, left, a.size * b.size * pow((double)summed, 0.8), false, "sum[%s](%s * %s%s)", over.s, nx, ny, ren);
 }
@@ -282,7 +278,7 @@ static void kind_attention(Ctx *k)
     int pi = role_choose(k), ci = role_choose(k);
     if (ci == pi) ci = (pi + 1) % x.s.n;
     int p = x.s.a[pi].role, c = x.s.a[ci].role, q = role_fresh(&x.s, NULL, 0);
-    if (shape_count(&x.s) * x.s.a[pi].size > MAX_WORK || shape_count(&x.s) / x.s.a[ci].size * x.s.a[pi].size > MAX_ELEMENTS) {
+    if (shape_count(&x.s) * x.s.a[pi].size > sizes->work || shape_count(&x.s) / x.s.a[ci].size * x.s.a[pi].size > sizes->elements) {
         kind_element(k);
         return;
     }
@@ -376,7 +372,7 @@ static void kind_iota(Ctx *k)
     Val x = sc->v[k->x];
     const char *nx = value_use(sc, k->x);
     int r = role_choose(k), size = size_choose(k), f = role_fresh(&x.s, NULL, 0);
-    if (choose(k->c, 2) && x.s.n < MAX_ROLES && shape_count(&x.s) * size <= MAX_ELEMENTS)
+    if (choose(k->c, 2) && x.s.n < MAX_ROLES && shape_count(&x.s) * size <= sizes->elements)
         value_add(sc, shape_with(&x.s, f, size), 0.7, false, "sin(%s * (iota[%s: %d] + 1) / 2)", nx, role_name(f), size);
     else
         value_add(sc, x.s, hypot(x.size, 0.2), false, "%s + iota[%s: %d] / %d", nx, role_name(x.s.a[r].role), x.s.a[r].size,

@@ -49,7 +49,7 @@ bool shape_join(const Shape *a, const Shape *b, Shape *out)
         s.a[s.n++] = b->a[i];
     }
     *out = s;
-    return shape_count(&s) <= MAX(MAX_ELEMENTS, MAX(shape_count(a), shape_count(b)));
+    return shape_count(&s) <= MAX(sizes->elements, MAX(shape_count(a), shape_count(b)));
 }
 
 Shape shape_without(const Shape *s, int role)

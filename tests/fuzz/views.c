@@ -31,7 +31,7 @@ void kind_window(Ctx *k)
     char *options = xasprintf("pad = %d%s%s", pad, stride > 1 ? xasprintf(", stride = %d", stride) : "",
                               dil > 1 ? xasprintf(", dilation = %d", dil) : "");
     int64_t count = shape_count(&y);
-    if (count > MAX_ELEMENTS || count * area > MAX_WORK) { kind_element(k); return; }
+    if (count > sizes->elements || count * area > sizes->work) { kind_element(k); return; }
     Shape w = {0};
     if (how <= 2) {                                  /* a convolution over an axis that has no window */
         int c = -1, size = size_choose(k);
@@ -40,7 +40,7 @@ void kind_window(Ctx *k)
             for (int t = 0; t < taps; t++) tapped |= (first + t) % x.s.n == i;
             if (!tapped && (c < 0 || (x.s.a[c].role == 0 && how != 2))) c = i;       /* over the batch only when it must be */
         }
-        if (c < 0 || count / x.s.a[c].size * size > MAX_ELEMENTS || count * size * area > MAX_WORK) how = 3;
+        if (c < 0 || count / x.s.a[c].size * size > sizes->elements || count * size * area > sizes->work) how = 3;
         else {
             int cr = x.s.a[c].role, o = role_fresh(&x.s, NULL, tap[taps - 1].role), in = role_fresh(&x.s, NULL, o);
             bool renamed = how != 1;                 /* x[c as i], as std.nn writes it; or summed under its own name */
@@ -64,7 +64,7 @@ void kind_window(Ctx *k)
                   p);
     } else if (how == 4) value_add(sc, y, x.size * 0.7, false, "mean[%s](window(%s; %s; %s))", over.s, nx, by.s, options);
     else if (how == 5) value_add(sc, y, x.size, false, "stop(max[%s](window(%s; %s; %s)))", over.s, nx, by.s, options);
-    else if (choose(k->c, 2) || y.n + taps > MAX_ROLES || count * area > MAX_ELEMENTS) {
+    else if (choose(k->c, 2) || y.n + taps > MAX_ROLES || count * area > sizes->elements) {
         StrBuf pick = {0};
         for (int t = 0; t < taps; t++) sb_printf(&pick, "%s%s = %d", t ? ", " : "", role_name(tap[t].role), choose(k->c, width));
         value_add(sc, y, x.size, x.exact, "window(%s; %s; %s)[%s]", nx, by.s, options, pick.s);
@@ -77,10 +77,10 @@ void kind_window(Ctx *k)
 /* A convolution as networks have them, large enough for a matrix product: all channels, two axes, the size kept, a bias. */
 void kind_conv(Ctx *k)
 {
-    static const int channels[] = {8, 4, 5, 16, 7, 9}, widths[] = {3, 1, 5};
+    static const int widths[] = {3, 1, 5};
     Scope *sc = k->sc;
     Val x = sc->v[k->x];
-    int size = channels[choose(k->c, COUNT(channels))], width = widths[choose(k->c, COUNT(widths))], at[3], n = 0,
+    int size = choose_size(k->c, sizes->channels), width = widths[choose(k->c, COUNT(widths))], at[3], n = 0,
         turn = choose(k->c, 2);
     for (int i = 0; i < x.s.n && n < 3; i++)
         if (x.s.a[i].role) at[n++] = i;              /* channels, height, width: the first axes that are not n */
@@ -88,7 +88,7 @@ void kind_conv(Ctx *k)
     if (turn && x.s.a[at[2]].size > x.s.a[at[0]].size) { int a = at[0]; at[0] = at[2]; at[2] = a; }
     RoleSize c = x.s.a[at[0]], h = x.s.a[at[1]], v = x.s.a[at[2]];
     int64_t count = shape_count(&x.s) / c.size * size;
-    if (count > MAX_ELEMENTS || count * c.size * width * width > 2 * MAX_WORK) { kind_element(k); return; }
+    if (count > sizes->elements || count * c.size * width * width > 2 * sizes->work) { kind_element(k); return; }
     int o = role_fresh(&x.s, NULL, 0), i = role_fresh(&x.s, NULL, o), kh = role_fresh(&x.s, NULL, i),
         kw = role_fresh(&x.s, NULL, kh);
     Shape w = {4, {{o, size}, {i, c.size}, {kh, width}, {kw, width}}}, b = {1, {{c.role, size}}};
@@ -206,7 +206,7 @@ void kind_index(Ctx *k)
         value_add(sc, shape_without(&x.s, r), x.size, false, "%s[%s = 0] - 0.5 * %s[%s = %d]", nx, nr, nx, nr, cut);
     } else {
         int times = 2 + choose(k->c, 2);
-        if (shape_count(&x.s) * times > MAX_ELEMENTS) { value_add(sc, x.s, x.size, false, "sin(%s)", nx); return; }
+        if (shape_count(&x.s) * times > sizes->elements) { value_add(sc, x.s, x.size, false, "sin(%s)", nx); return; }
         value_add(sc, shape_with(&x.s, r, size * times), x.size, x.exact, "repeat(%s; %s by %d)", nx, nr, times);
     }
 }
@@ -225,7 +225,7 @@ void kind_concat(Ctx *k)
         int has = shape_find(&sc->v[j].s, r);
         Shape other = shape_without(&sc->v[j].s, r);
         if (has < 0 || !shape_join(&rest, &other, &all) || all.n == MAX_ROLES ||
-            shape_count(&all) * (size + sc->v[j].s.a[has].size) > MAX_ELEMENTS)
+            shape_count(&all) * (size + sc->v[j].s.a[has].size) > sizes->elements)
             continue;
         y = j;
         size += sc->v[j].s.a[has].size;
@@ -234,12 +234,12 @@ void kind_concat(Ctx *k)
         bool exact = x.exact && sc->v[y].exact;
         double both = MAX(x.size, sc->v[y].size);
         const char *ny = value_use(sc, y);
-        bool third = how == 1 && shape_count(&all) * (size + 1) <= MAX_ELEMENTS;
+        bool third = how == 1 && shape_count(&all) * (size + 1) <= sizes->elements;
         char *more = third ? xasprintf(", sin(%s[%s = 0:1])", nx, nr) : xstrdup("");
         value_add(sc, shape_with(&all, r, size + third), both, exact && !third, "concat[%s](%s, %s%s)", nr, nx, ny, more);
         return;
     }
-    if (2 * shape_count(&x.s) > MAX_ELEMENTS || size < 2) { kind_element(k); return; }
+    if (2 * shape_count(&x.s) > sizes->elements || size < 2) { kind_element(k); return; }
     int cut = 1 + choose(k->c, size - 1);
     if (how == 3)
         value_add(sc, x.s, x.size, x.exact, "concat[%s](%s[%s = %d:%d], %s[%s = 0:%d])", nr, nx, nr, cut, size, nx, nr, cut);

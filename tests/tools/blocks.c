@@ -175,7 +175,7 @@ static bool was_stored(const Slot *s, int64_t e)
     if (s->changed) return memcmp((const char *)s->b.data + e * 4, (const char *)(pool + 4096 * s->index) + e * 4, 4) != 0;
     return s->b.type != NUM_F32 ? ((const uint16_t *)s->b.data)[e] != 0xffff : ((const uint32_t *)s->b.data)[e] != 0xffffffff;
 }
-typedef struct { int64_t stored, compared, exact, nan; double worst; } Score;
+typedef struct { int64_t stored, compared, exact, nan, infinite; double worst; } Score;
 
 /* Compares some of what a slot got. False: the first that differs is printed. */
 static bool compare(GraphValue *v, const Job *j, const Slot *s, int64_t rows, Score *score, double allowance)
@@ -194,6 +194,7 @@ static bool compare(GraphValue *v, const Job *j, const Slot *s, int64_t rows, Sc
         if (e < 0) break;
         const GvValue want = s->all ? (GvValue){s->b.n ? (double)e : (double)rows, 0} : gv_element(v, s->node, &s->b, e);
         const double got = gv_read(&s->b, e), off = fabs(got - want.v), allowed = want.e + gv_ulp(want.v, s->b.type);
+        if (!isfinite(want.e) && !isnan(want.v)) { score->infinite++; continue; }
         score->compared++;
         if (isnan(got) && isnan(want.v)) { score->nan++; continue; }
         score->exact += got == want.v || off <= gv_ulp(want.v, s->b.type) / 2;
@@ -307,7 +308,7 @@ static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCod
     if (good && !score.stored) good = false, printf("FAIL %s: nothing was stored\n", j->kernel->name);
     if (good)
         printf("ok   %-24s %7lld stored, %4lld compared, %4lld of them to the last bit, %.0f%% of the bound%s  %.1f + %.1f s\n", j->kernel->name, (long long)score.stored,
-               (long long)score.compared, (long long)score.exact, 100 * score.worst, score.nan ? ", NaN among them" : "", ran - began, now_seconds() - ran);
+               (long long)score.compared, (long long)score.exact, 100 * score.worst, score.infinite ? ", others are infinite" : score.nan ? ", NaN among them" : "", ran - began, now_seconds() - ran);
     for (int i = 0; i < s->n_draws; i++) free((void *)(uintptr_t)args[2 + s->n_draws + i]);
     for (int k = 0; k < s->n_buffers; k++) {
         bool again = false;
