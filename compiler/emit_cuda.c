@@ -337,11 +337,21 @@ static const char *block_end(const char *at, size_t indent)
     return at;
 }
 
+/* Is it in a comment? None goes on in another line. */
+static bool in_comment(const char *from, const char *at)
+{
+    for (; at > from && at[-1] != '\n'; at--) {
+        if (at[0] == '*' && at[1] == '/') return false;
+        if (at[0] == '/' && at[1] == '*') return true;
+    }
+    return at[0] == '/' && at[1] == '*';
+}
+
 /* A block inside may have a variable of its own with that name. */
 static bool uses_word(const char *from, const char *end, const char *word, size_t n)
 {
     for (const char *p = from; (p = strstr(p, word)) && p < end; p += n) {
-        if (word_char(p[n]) || (p > from && word_char(p[-1]))) continue;
+        if (word_char(p[n]) || (p > from && word_char(p[-1])) || in_comment(from, p)) continue;
         const char *start = p;
         while (start > from && start[-1] != '\n') start--;
         const size_t indent = strspn(start, " ");

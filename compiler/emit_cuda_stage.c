@@ -516,6 +516,29 @@ void stage_fill(Emit *e, const Shape *s, const Segment2 *g, int seg, char side, 
     close_block(e);
 }
 
+/* Different loads that a piece is made of. */
+static int loads_of_piece(const Emit *e, char *const *fetched)
+{
+    int n = 0;
+    for (KRef v = 1; v < (KRef)e->k->n_expr; v++) {
+        bool before = false;
+        for (KRef u = 1; u < v; u++) before |= fetched[u] && fetched[u] == fetched[v];
+        n += fetched[v] && !before;
+    }
+    return n;
+}
+
+/* Indices of rows or columns that take divisions: some inner axis is no power of two. */
+static bool divides(const Emit *e, char side)
+{
+    const int *loop = side == 'a' ? e->k->loop_m : e->k->loop_n, n = side == 'a' ? e->k->n_m : e->k->n_n;
+    for (int i = 1; i < n; i++) {
+        const int64_t size = e->k->loop[loop[i]].size;
+        if (size & (size - 1)) return true;
+    }
+    return false;
+}
+
 bool stage_fetches(const Emit *e, const Shape *s, const Segment2 *g, char side, const Stage *stage)
 {
     enum { MOST = 2, ROOM = 26 };                    /* pieces of a thread, each load waits in 4 registers for each; what else they are made of */
@@ -525,12 +548,7 @@ bool stage_fetches(const Emit *e, const Shape *s, const Segment2 *g, char side, 
     const int64_t pieces = fill_pieces(e, s, g, side, stage, g->n_k, g->k);
     if (p.width != 8 || pieces % CUDA_THREADS || pieces > MOST * CUDA_THREADS || held_registers(e, o->value, p.loop) > ROOM) return false;
     char **fetched = pieces_fetched(e, o, p.loop, "");
-    int n = 0;
-    for (KRef v = 1; v < (KRef)e->k->n_expr; v++) {
-        bool before = false;
-        for (KRef u = 1; u < v; u++) before |= fetched[u] && fetched[u] == fetched[v];
-        n += fetched[v] && !before;
-    }
+    const int n = loads_of_piece(e, fetched);
     free(fetched);
     return n > 0 && n <= 2;
 }
@@ -553,8 +571,8 @@ void stage_functions(Emit *e, const Shape *s, const Segment2 *g, int seg, char s
             line(e, "#pragma unroll");
             open_block(e, "for (int own = 0; own < %lld; own++)", (long long)each);
         }
-        /* What a thread stages is told anew behind the product, so that no register keeps it meanwhile. */
-        const char *thread = turn ? "ect_thread()" : "threadIdx.x";
+        /* What a thread stages is told anew behind the product, so that no register keeps it meanwhile; before it, too, where much waits. */
+        const char *thread = turn || (loads_of_piece(e, fetched) * each > 2 && divides(e, side)) ? "ect_thread()" : "threadIdx.x";
         line(e, each > 1 ? "const int slot = %s + own*%d;" : "const int slot = %s;", thread, CUDA_THREADS);
         fill_piece(e, s, g, side, stage, g->n_k, g->k, turn ? PIECE_STAGED : PIECE_FETCHED, fetched);
         if (each > 1) close_block(e);

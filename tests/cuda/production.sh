@@ -5,7 +5,7 @@
 blocks() { "$BUILD/tests-tools/blocks" --terms 2e6 --blocks 2 "$@" "$work/full"; }
 blocks --some >"$work/out" || { cat "$work/out"; exit 1; }
 cat "$work/out"
-! grep -q infinite "$work/out" || { echo "values that cannot be compared"; exit 1; }
+! grep -q 'infinite\|^skip' "$work/out" || { echo "values that cannot be compared"; exit 1; }
 [ "$(grep -c '^ok' "$work/out")" -ge 20 ] || { echo "few kinds of kernels"; exit 1; }
 
 # fault KIND PATTERN EDIT: the first kernel of the kind among those above whose text has the pattern, edited, must fail

@@ -211,6 +211,20 @@ static bool compare(GraphValue *v, const Job *j, const Slot *s, int64_t rows, Sc
 }
 
 /* ---- a kernel ---- */
+/* The plan has the axes of a kernel's slots once; another layer that it serves may have other names for them. */
+static bool named_alike(const RefNode *n, const GvBuffer *b)
+{
+    if (n->shape.n == 1 && b->n == 1) return true;
+    for (int i = 0; i < b->n; i++) if (b->size[i] > 1 && shape_axis(&n->shape, b->role[i]) < 0) return false;
+    return true;
+}
+/* What a product takes its operands in: of its region, if the text says so, else of the plan. */
+static Number precision_of(const Plan *plan, const Job *j)
+{
+    char name[8];
+    const char *own = strstr(j->text, "\n   precision  ");
+    return own && sscanf(own, " precision %7[a-z0-9]:", name) == 1 ? number_named(name) : number_named(plan->precision);
+}
 static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCode *code, RefGraph *g, GraphValue *v)
 {
     const PlanSegment *segment = &p->segment[j->segment];
@@ -229,6 +243,7 @@ static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCod
         t->index = 1 + k % MAX_SLOTS;
         t->all = starts(b->name, "all.");
         if (t->node < 0) { printf("FAIL %s: buffer %d `%s` is no node\n", j->kernel->name, k, b->name); return false; }
+        if (!named_alike(&g->node[t->node], &t->b)) { printf("skip %s: buffer %d has another layer's names of axes\n", j->kernel->name, k); free(slot); return true; }
         for (int q = 0; q < k; q++) if (slot[q].node >= 0 && s->buffer[q] == s->buffer[k] && slot[q].stored == t->stored) t->index = slot[q].index, t->made = slot[q].made;
         int64_t elements = 1;
         for (int i = 0; i < t->b.n; i++) elements *= t->b.size[i];
@@ -245,7 +260,7 @@ static bool run_job(const Plan *plan, const PlanProgram *p, const Job *j, EmuCod
             t->b.data = t->made;
         } else t->b.data = t->b.type != NUM_F32 ? (void *)(half_pool[t->b.type] + 4096 * t->index) : (void *)(pool + 4096 * t->index);
     }
-    gv_begin(v, strcmp(j->kernel->cls, "contract") != 0 ? NUM_F32 : number_named(plan->precision));
+    gv_begin(v, strcmp(j->kernel->cls, "contract") != 0 ? NUM_F32 : precision_of(plan, j));
     for (int k = 0; k < s->n_buffers; k++) {
         Slot *t = &slot[k];
         if (t->node < 0) continue;
