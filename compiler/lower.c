@@ -485,7 +485,13 @@ Kernel *kernel_new(Lowered *l, KernelClass cls, Ref root)
     return k;
 }
 
-#define DUPLICATE(p, n) ((p) = memcpy(xmalloc(sizeof *(p) * (size_t)((n) + 1)), (p), sizeof *(p) * (size_t)(n)))
+static void *duplicate(const void *from, size_t bytes, size_t room)
+{
+    void *to = xmalloc(room);
+    if (bytes) memcpy(to, from, bytes);
+    return to;
+}
+#define DUPLICATE(p, n) ((p) = duplicate(p, sizeof *(p) * (size_t)(n), sizeof *(p) * (size_t)((n) + 1)))
 Kernel *kernel_copy(Lowered *l, const Kernel *from)
 {
     Kernel *k = arena_make(l->arena, Kernel, 1);

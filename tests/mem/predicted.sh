@@ -2,6 +2,7 @@
 # alone
 # Training's peak: what was said before against how the process grew, within 1 % or 16 MB, whichever is larger; `explain` says the same.
 # Assumes ECTC, ECTRT and SRC from the runner.
+[ -z "${SLOW_FACTOR-}" ] || { echo "sanitizers have memory of their own"; exit 77; }
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
