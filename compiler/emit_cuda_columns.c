@@ -70,14 +70,15 @@ int64_t tile_vector(const Emit *e, const CudaTile *t)
     return fits && some ? width : 1;
 }
 
-/* Blocks of a pass that a multiprocessor is to hold: 3 have 80 registers a thread, 2 have 128. A vector of 8 takes 8 of them: each load's, sum's and result's. */
+/* Blocks of a pass that a multiprocessor is to hold: 4 have 64 registers a thread, 3 have 80, 2 have 128. A vector takes as many as it is wide: each load's, sum's
+   and result's. */
 int pass_blocks(const Emit *e, int64_t vector)
 {
     const Kernel *k = e->k;
     int vectors = k->n_store;
     for (int i = 0; i < k->n_inner; i++) vectors += k->inner[i].level == AT_TASK ? k->inner[i].op == OP_sqdev ? 2 : 1 : 0;
     for (int v = 1; v < k->n_expr; v++) vectors += k->expr[v].kind == K_LOAD;
-    return vector < 8 ? 0 : vectors < 8 ? 3 : 2;
+    return vectors * vector < 32 ? 4 : vectors * vector < 64 ? 3 : 2;
 }
 
 int64_t sum_vector(const Emit *e, const CudaTile *t)

@@ -18,7 +18,7 @@ void sum_parts(Emit *e, CudaText *t, const Shape *s, int64_t parts)
         line(e, "const ect_i64 at = piece*4;");
         line(e, "float total[4];");
         line(e, "ect_load4(total, &partial[at]);");
-        if (parts > 8) line(e, "#pragma unroll 8");    /* loads at once; of more there are no registers */
+        line(e, "#pragma unroll 8");                 /* of more loads at once there are no registers */
         open_block(e, "for (int split = 1; split < %lld; split++)", (long long)parts);
         line(e, "float more[4];");
         line(e, "ect_load4(more, &partial[(ect_i64)split*%lld + at]);", (long long)results);

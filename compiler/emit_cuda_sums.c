@@ -65,6 +65,13 @@ static void end_sums(Emit *e)
     for (int i = 0; i < e->k->n_acc; i++) e->acc[i] = arena_printf(e->k->arena, e->k->acc_op[i] == OP_sqdev ? "sq%d" : "sum%d", i);
 }
 
+/* Opens the loop over a thread's terms: some of them at once, as many as there are registers for. */
+static void open_terms(Emit *e, int64_t count)
+{
+    if (count > 4) line(e, e->k->n_draw ? "#pragma unroll 2" : "#pragma unroll 8");
+    open_block(e, "for (int term = 0; term < %lld; term++)", (long long)count);
+}
+
 /* A thread for each result: it sums by itself. */
 static void serial_sums(Emit *e, CudaText *t, const Sums *s, int64_t results, int64_t count)
 {
@@ -76,7 +83,7 @@ static void serial_sums(Emit *e, CudaText *t, const Sums *s, int64_t results, in
     cuda_decode(e, "piece", s->n_res, s->res);
     for (int turn = 0; turn < (squares(k) ? 2 : 1); turn++) {
         begin_sums(e, turn);
-        open_block(e, "for (int term = 0; term < %lld; term++)", (long long)count);
+        open_terms(e, count);
         cuda_decode(e, "term", s->n_sum, s->sum);
         accumulate(e, turn, "");
         close_block(e);
@@ -103,7 +110,7 @@ static void vector_sums(Emit *e, CudaText *t, const CudaTile *tile, int64_t resu
         line(e, "float sum%d[%lld];", i, (long long)width);
         line(e, "for (int q = 0; q < %lld; q++) sum%d[q] = %s;", (long long)width, i, k->acc_op[i] == OP_rmax ? "-__builtin_inff()" : "0.0f");
     }
-    open_block(e, "for (int term = 0; term < %lld; term++)", (long long)count);
+    open_terms(e, count);
     cuda_decode(e, "term", s->n_sum, s->sum);
     const Several several = several_begin(e, tile, k->n_acc, k->acc);
     several_open(e, tile, &several);

@@ -30,7 +30,7 @@ void several_end(Emit *e, const CudaTile *t, const Several *s, bool results);
 /* The elements of a thread in a row, one or several: their share of the task's sums, at `at`, and their results; or what is taken off before squares are summed. */
 void tile_elements(Emit *e, const CudaTile *t, const char *at, const char *shift_at);
 void tile_first_elements(Emit *e, const CudaTile *t, const char *at);
-int pass_blocks(const Emit *e, int64_t vector);      /* blocks of a pass that a multiprocessor is to hold; 0: as of its kind */
+int pass_blocks(const Emit *e, int64_t vector);      /* blocks of a pass that a multiprocessor is to hold */
 void columns_begin(Emit *e, const CudaTile *t);
 void columns_rows(Emit *e, const CudaTile *t, const char *rows, const char *first);
 void columns_end(Emit *e, const CudaTile *t);

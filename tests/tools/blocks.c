@@ -183,10 +183,12 @@ static bool compare(GraphValue *v, const Job *j, const Slot *s, int64_t rows, Sc
     int64_t elements = 1, stored = 0;
     for (int i = 0; i < s->b.n; i++) elements *= s->b.size[i];
     for (int64_t e = 0; e < elements; e++) stored += was_stored(s, e);
+    const bool as_before = s->changed && !stored;    /* an update that is left out: the graph must say so */
+    if (as_before) stored = elements;
     score->stored += stored;
     if (!stored) return true;
     int64_t *place = xmalloc((size_t)stored * sizeof *place), n = 0;
-    for (int64_t e = 0; e < elements; e++) if (was_stored(s, e)) place[n++] = e;
+    for (int64_t e = 0; e < elements; e++) if (as_before || was_stored(s, e)) place[n++] = e;
     const double began = gv_terms(v);
     bool good = true;
     for (int i = 0; i < samples && good && (i < 4 || gv_terms(v) - began < allowance); i++) {
