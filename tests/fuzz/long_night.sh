@@ -15,10 +15,11 @@ half() {
         level=-O1
         [ $((at / batch % 10)) != 0 ] || level=-O3
         fuzz "$at" "$n" --level "$level" || failed=1
-        # of each batch three programs on CUDA texts
+        # of each batch three programs on CUDA texts, and two large ones
         [ -z "$exact" ] || fuzz "$at" 1 --cuda || failed=1
         [ -z "$exact" ] || FUZZ_OPTIONS="--precision bf16" fuzz $((at + 1)) 1 --cuda || failed=1
         [ -z "$exact" ] || fuzz $((at + 2)) 1 --emu || failed=1
+        [ -z "$exact" ] || FUZZ_OPTIONS="--precision bf16" fuzz "$at" 2 --large || failed=1
         at=$((at + 2 * batch))
     done
     return $failed
