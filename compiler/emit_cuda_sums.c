@@ -68,7 +68,7 @@ static void end_sums(Emit *e)
 /* Opens the loop over a thread's terms: some of them at once, as many as there are registers for. */
 static void open_terms(Emit *e, int64_t count)
 {
-    if (count > 4) line(e, e->k->n_draw ? "#pragma unroll 2" : "#pragma unroll 8");
+    if (count > 4) line(e, e->k->n_draw ? "#pragma unroll 1" : "#pragma unroll 8");
     open_block(e, "for (int term = 0; term < %lld; term++)", (long long)count);
 }
 

@@ -143,12 +143,12 @@ static void fill(Emit *e, const Shape *s, const Wgrad *g, char side)
     line(e, "const int wide = slot %% %lld%s;", (long long)wides, width > 1 ? arena_printf(k->arena, "*%lld", (long long)width) : "");
     line(e, "const int %s = %s + wide;", at, a ? "row0" : "col0");
     StrBuf inside = {0};
-    line(e, "const int %s = w0 + slot / %lld %% %lld%s;", w, (long long)wides, (long long)pixels, a ? minus(e, g->left) : "");
+    line(e, "const int %s = pixel0 + slot / %lld %% %lld%s;", w, (long long)wides, (long long)pixels, a ? minus(e, g->left) : "");
     if (a) also(&inside, arena_printf(k->arena, "w_in >= 0 && w_in < %lld", (long long)g->w->in));
     else if (g->W % g->PW) also(&inside, arena_printf(k->arena, "w_out < %lld", (long long)g->W));
     if (g->h) {
         const char *from = a ? "" : g->own_h < g->taps_h ? " - back" : minus(e, g->back);
-        line(e, "const int %s = h0 + slot / %lld%s;", h, (long long)(wides * pixels), from);
+        line(e, "const int %s = line0 + slot / %lld%s;", h, (long long)(wides * pixels), from);
         if (!a) also(&inside, arena_printf(k->arena, "h_out >= 0 && h_out < %lld", (long long)g->h->out));
         else if (g->H % g->PH) also(&inside, arena_printf(k->arena, "h_in < %lld", (long long)g->H));
     }
@@ -174,8 +174,8 @@ static void fill_next(Emit *e, const Shape *s, const Wgrad *g)
     int64_t tiles_w = pieces(g->W, g->PW), tiles = tiles_w * pieces(g->H, g->PH);
     line(e, "%s *const a_next = a_tile + next %% 2*%lld, *const b_next = b_tile + next %% 2*%lld;", type, (long long)g->a_size, (long long)g->b_size);
     line(e, "const int image = next%s;", over(e, tiles));
-    if (g->h) line(e, "const int h0 = %s;", one_of(e, arena_printf(e->k->arena, "next%s", over(e, tiles_w)), tiles / tiles_w, g->PH));
-    line(e, "const int w0 = %s;", one_of(e, "next", tiles_w, g->PW));
+    if (g->h) line(e, "const int line0 = %s;", one_of(e, arena_printf(e->k->arena, "next%s", over(e, tiles_w)), tiles / tiles_w, g->PH));
+    line(e, "const int pixel0 = %s;", one_of(e, "next", tiles_w, g->PW));
     fill(e, s, g, 'a');
     fill(e, s, g, 'b');
 }
