@@ -75,7 +75,7 @@ int64_t tile_vector(const Emit *e, const CudaTile *t)
 int pass_blocks(const Emit *e, int64_t vector)
 {
     const Kernel *k = e->k;
-    int vectors = k->n_store;
+    int vectors = k->n_store + k->n_acc;
     for (int i = 0; i < k->n_inner; i++) vectors += k->inner[i].level == AT_TASK ? k->inner[i].op == OP_sqdev ? 2 : 1 : 0;
     for (int v = 1; v < k->n_expr; v++) vectors += k->expr[v].kind == K_LOAD;
     return vectors * vector < 32 ? 4 : vectors * vector < 64 ? 3 : 2;

@@ -65,10 +65,11 @@ static void end_sums(Emit *e)
     for (int i = 0; i < e->k->n_acc; i++) e->acc[i] = arena_printf(e->k->arena, e->k->acc_op[i] == OP_sqdev ? "sq%d" : "sum%d", i);
 }
 
-/* Opens the loop over a thread's terms: some of them at once, as many as there are registers for. */
-static void open_terms(Emit *e, int64_t count)
+/* Opens the loop over a thread's terms, each for `width` results: some of them at once, as many as there are registers for. */
+static void open_terms(Emit *e, int64_t count, int64_t width)
 {
-    if (count > 4) line(e, e->k->n_draw ? "#pragma unroll 1" : "#pragma unroll 8");
+    const int64_t at_once = e->k->n_draw ? 1 : width == 1 ? 8 : 16 / width;
+    if (count > 4) line(e, "#pragma unroll %lld", (long long)at_once);
     open_block(e, "for (int term = 0; term < %lld; term++)", (long long)count);
 }
 
@@ -83,7 +84,7 @@ static void serial_sums(Emit *e, CudaText *t, const Sums *s, int64_t results, in
     cuda_decode(e, "piece", s->n_res, s->res);
     for (int turn = 0; turn < (squares(k) ? 2 : 1); turn++) {
         begin_sums(e, turn);
-        open_terms(e, count);
+        open_terms(e, count, 1);
         cuda_decode(e, "term", s->n_sum, s->sum);
         accumulate(e, turn, "");
         close_block(e);
@@ -110,7 +111,7 @@ static void vector_sums(Emit *e, CudaText *t, const CudaTile *tile, int64_t resu
         line(e, "float sum%d[%lld];", i, (long long)width);
         line(e, "for (int q = 0; q < %lld; q++) sum%d[q] = %s;", (long long)width, i, k->acc_op[i] == OP_rmax ? "-__builtin_inff()" : "0.0f");
     }
-    open_terms(e, count);
+    open_terms(e, count, width);
     cuda_decode(e, "term", s->n_sum, s->sum);
     const Several several = several_begin(e, tile, k->n_acc, k->acc);
     several_open(e, tile, &several);

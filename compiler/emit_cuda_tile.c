@@ -284,7 +284,7 @@ void cuda_pass(Emit *e, CudaText *t)
     CudaTile tile = {.n_col = k->n_col, .col = k->col, .columns = columns, .column0 = "(int)blockIdx.y*WIDTH", .decode = decode_rows, .user = &r};
     while (width < columns && width < PASS_WIDTH) width *= 2;
     tile.width = warps ? columns : width;
-    t->at_once = warps ? 0 : pass_blocks(e, tile_vector(e, &tile));
+    t->at_once = warps ? 2 : pass_blocks(e, tile_vector(e, &tile));
     if (tasks) {                                     /* a block for each task, and for WIDTH of its columns */
         cuda_entry_begin(e, t, "", cuda_size(e, k->n_task, k->task), warps ? 1 : (columns + width - 1) / width, 0);
         line(e, "/* %s{{e}} */", k->reason);

@@ -29,6 +29,7 @@ Ref summed_node(const Graph *g, Ref red);             /* the node under the rena
 bool place_operand(Placer *p, Ref red, Place *at, Ref *operand);
 /* How reduction n, the axes of its operand x lying at `at`, cuts the domain axes[]: a block *lo .. *hi-1 is summed, its first axis in pieces of *rows. */
 bool place_cut(const Node *n, const Node *x, const Place *at, int n_axes, const Axis *axes, int *lo, int *hi, int64_t *rows);
+bool only_ones(const Axis *axes, int x, int y);      /* each of the axes between x and y, in either order, has one element */
 
 /* The node whose elements output r is, in some order: under renames, changes of order and axes of size 1 put in. */
 Ref output_base(const Graph *g, Ref r);

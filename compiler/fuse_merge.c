@@ -94,12 +94,6 @@ bool kept_apart(const Graph *g, const Kern *c, const Kern *k)
 }
 
 /* ---- where a reduction fits ---- */
-static bool longer_than_one(const Axis *axes, int from, int to)
-{
-    for (int d = from; d < to; d++) if (axes[d].size > 1) return true;
-    return false;
-}
-
 /* The kernel takes in reduction red, as fits() found. */
 static void take(Kern *k, Ref red, bool row, int lo, int hi, int64_t rows)
 {
@@ -157,13 +151,13 @@ static bool fits(Merge *m, Kern *k, Ref red, Place *result, bool *row, int *lo, 
         if (*rows != axes[*lo].size) return no(m, "a sum over part of the innermost axes");
         if (*lo == 0 && axes[0].size > 1) return no(m, "it sums over the axis that is shared out among the threads");
         if (length > 8192) return no(m, "rows too long for a warp, or to be kept");
-        if (k->rowed && longer_than_one(axes, MIN(k->row_lo, *lo), MAX(k->row_lo, *lo))) return no(m, "sums over more or fewer of the innermost axes are there already");
+        if (k->rowed && !only_ones(axes, k->row_lo, *lo)) return no(m, "sums over more or fewer of the innermost axes are there already");
         for (int d = 0; k->tiled && d < na; d++) if (d >= k->hi && d < *lo) return no(m, "another tile: axes lie between the two sums");
         if (k->tiled && *lo < k->hi) return no(m, "another tile: it sums over axes that the tile's rows have");
     } else {
         if (*lo == 0 && axes[0].size > 1) return no(m, "it sums over the axis that is shared out among the threads");
         if (k->tiled && (k->lo != *lo || k->hi != *hi || k->rows != *rows)) return no(m, "another tile: sums over other pieces of the rows are there already");
-        if (k->rowed && longer_than_one(axes, MIN(k->row_lo, *hi), MAX(k->row_lo, *hi))) return no(m, "another tile: the rows that are summed there are not its columns");
+        if (k->rowed && !only_ones(axes, k->row_lo, *hi)) return no(m, "another tile: the rows that are summed there are not its columns");
         int64_t lanes = 1;
         for (int d = *hi; d < na; d++) lanes *= axes[d].size;
         if (lanes > 2048) return no(m, "too many columns to keep a sum for each");

@@ -214,13 +214,6 @@ static void inner_member(Lower *c, Ref r, int64_t elements)
     know(c, &at, v);
 }
 
-/* Do the domain's axes between x and y, in either order, have one element? */
-static bool only_ones(const Lower *c, int x, int y)
-{
-    for (int d = MIN(x, y); d < MAX(x, y); d++) if (c->axes[d].size > 1) return false;
-    return true;
-}
-
 /* How the reductions of a pass cut its domain, before there are loops; false where they do not go together. */
 static bool pass_shape(Lower *c, const Group *group, int *lo, int *hi, int64_t *rows, int *row_lo)
 {
@@ -250,11 +243,11 @@ static bool pass_shape(Lower *c, const Group *group, int *lo, int *hi, int64_t *
             if (!place_cut(n, x, &at, c->n_domain, c->axes, &l, &h, &t)) return false;
             bool row = true;
             for (int d = h; d < c->n_domain; d++) row &= c->axes[d].size == 1;
-            if (row && (t != c->axes[l].size || (*row_lo >= 0 && !only_ones(c, *row_lo, l)))) return false;      /* over part of what would be a row; of other rows */
+            if (row && (t != c->axes[l].size || (*row_lo >= 0 && !only_ones(c->axes, *row_lo, l)))) return false;      /* over part of what would be a row; of other rows */
             if (!row && *lo >= 0 && (*lo != l || *hi != h || *rows != t)) return false;                          /* of another tile */
             if (row) *row_lo = l;
             else { *lo = l; *hi = h; *rows = t; }
-            if (*lo >= 0 && *row_lo >= 0 && !only_ones(c, *row_lo, *hi)) return false;                           /* rows that are not the tile's columns */
+            if (*lo >= 0 && *row_lo >= 0 && !only_ones(c->axes, *row_lo, *hi)) return false;                           /* rows that are not the tile's columns */
             for (int a = 0; a < x->n_axes; a++)
                 for (int b = 0; b < n->n_axes; b++)
                     if (n->axes[b].role == x->axes[a].role) to->at[b] = at.at[a];

@@ -234,6 +234,12 @@ bool place_cut(const Node *n, const Node *x, const Place *at, int n_axes, const 
     return *lo >= 0;
 }
 
+bool only_ones(const Axis *axes, int x, int y)
+{
+    for (int d = MIN(x, y); d < MAX(x, y); d++) if (axes[d].size > 1) return false;
+    return true;
+}
+
 Ref output_base(const Graph *g, Ref r)
 {
     for (;; r = N(g, r)->in[0]) {
