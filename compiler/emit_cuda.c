@@ -98,12 +98,12 @@ static void draws(Emit *e)
 }
 
 /* Blocks on a multiprocessor that a kernel must leave registers for. Two of a contraction have 128 each, and draws beside sums of a large tile need more; four of
-   a map or a sum have 64. 0: as many as ptxas thinks best, which spills where it would take some more than 32. */
+   a map or a sum have 64; a pass says itself. 0, of tables: as many as ptxas thinks best. In others it has spilled for want of a few more than 32 or 64. */
 static int blocks_at_once(const Kernel *k, const CudaText *t)
 {
     if (t->at_once) return t->at_once;
     if (k->cls == KERNEL_CONTRACT) return k->n_draw && !t->small ? 1 : 2;
-    return k->cls == KERNEL_PASS || k->cls == KERNEL_TABLE ? 0 : 4;
+    return k->cls == KERNEL_TABLE ? 0 : 4;
 }
 
 void cuda_entry_begin(Emit *e, CudaText *t, const char *suffix, int64_t grid_x, int64_t grid_y, int64_t shared)

@@ -108,8 +108,9 @@ static void vector_sums(Emit *e, CudaText *t, const CudaTile *tile, int64_t resu
     line(e, "const %s result = piece*%lld;", e->itype, (long long)width);
     tile_decode(e, tile, "result");
     for (int i = 0; i < k->n_acc; i++) {
-        line(e, "float sum%d[%lld];", i, (long long)width);
-        line(e, "for (int q = 0; q < %lld; q++) sum%d[q] = %s;", (long long)width, i, k->acc_op[i] == OP_rmax ? "-__builtin_inff()" : "0.0f");
+        const bool max = k->acc_op[i] == OP_rmax;
+        line(e, "float sum%d[%lld]%s;", i, (long long)width, max ? "" : " = {0}");
+        if (max) line(e, "for (int q = 0; q < %lld; q++) sum%d[q] = -__builtin_inff();", (long long)width, i);
     }
     open_terms(e, count, width);
     cuda_decode(e, "term", s->n_sum, s->sum);

@@ -18,6 +18,9 @@ bool tile_by_warp(const Emit *e)
     return cuda_tile_has(e, AT_ROW);
 }
 
+/* Turns of a lane over its columns that are written out: sums over rows stay in registers, by turn, and no task has more of them (fuse_merge.c). */
+enum { UNROLLED = 64 };
+
 static int64_t share(const CudaTile *t) { return (t->columns + 31) / 32; }  /* columns of a lane, t->vector of them side by side */
 static int64_t turns(const CudaTile *t) { return share(t) / t->vector; }
 bool tile_ragged(const CudaTile *t) { return t->columns % t->width != 0; }
@@ -117,7 +120,7 @@ static void open_columns(Emit *e, const CudaTile *t)
         e->indent++;
         line(e, "const int col = lane*%lld;", (long long)t->vector);
     } else {
-        line(e, "#pragma unroll");
+        line(e, turns(t) > UNROLLED ? "#pragma unroll 8" : "#pragma unroll");
         if (many) open_block(e, "for (int group = 0; group < SHARE / %lld; group++)", (long long)t->vector);
         else open_block(e, "for (int q = 0; q < SHARE; q++)");
         if (many) line(e, "const int col = (group*32 + lane)*%lld;", (long long)t->vector);
@@ -284,7 +287,7 @@ void cuda_pass(Emit *e, CudaText *t)
     CudaTile tile = {.n_col = k->n_col, .col = k->col, .columns = columns, .column0 = "(int)blockIdx.y*WIDTH", .decode = decode_rows, .user = &r};
     while (width < columns && width < PASS_WIDTH) width *= 2;
     tile.width = warps ? columns : width;
-    t->at_once = warps ? 2 : pass_blocks(e, tile_vector(e, &tile));
+    t->at_once = warps ? 2 : pass_blocks(e, tile_vector(e, &tile));          /* a lane has many columns: 128 registers */
     if (tasks) {                                     /* a block for each task, and for WIDTH of its columns */
         cuda_entry_begin(e, t, "", cuda_size(e, k->n_task, k->task), warps ? 1 : (columns + width - 1) / width, 0);
         line(e, "/* %s{{e}} */", k->reason);

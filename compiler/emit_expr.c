@@ -151,10 +151,10 @@ static bool kernels_own(const char *name)
 static const char *const cuda_words[] = {"alignas", "alignof", "and", "bitand", "bitor", "bool", "catch", "class", "compl", "concept", "constexpr", "decltype", "delete",
     "explicit", "export", "false", "friend", "mutable", "namespace", "new", "noexcept", "not", "nullptr", "operator", "or", "private", "protected", "public", "requires",
     "template", "this", "throw", "true", "try", "typeid", "typename", "using", "virtual", "xor"};
-static const char *const tile_words[] = {"a_next", "a_now", "a_to", "ahead", "all", "b_next", "b_now", "b_to", "batch", "bring", "bring_lines", "c", "chunk", "chunk_begin", "chunk_end", "col_c",
-    "d", "deep", "fa", "fb", "fetch_a", "fetch_b", "fetch_lines", "fold", "fold_max", "from", "group", "i_c", "i_m", "i_n", "image", "k", "k_begin", "k_end",
-    "lane_c", "low", "mine", "more", "next", "own", "pixel", "product", "q", "ra", "rb", "row_c", "row_end", "slot", "split", "stage_a", "stage_b", "stage_lines",
-    "staging", "tap", "thread", "to_col", "to_row", "value", "warp_c", "wide"};
+static const char *const tile_words[] = {"a_next", "a_now", "a_to", "ahead", "all", "b_next", "b_now", "b_to", "batch", "bring", "bring_lines", "c", "chunk",
+    "chunk_begin", "chunk_end", "col_c", "d", "deep", "fa", "fb", "fetch_a", "fetch_b", "fetch_lines", "fold", "fold_max", "from", "group", "i_c", "i_m",
+    "i_n", "image", "k", "k_begin", "k_end", "lane_c", "low", "mine", "more", "next", "own", "pixel", "product", "q", "ra", "rb", "row_c", "row_end", "slot",
+    "split", "stage_a", "stage_b", "stage_lines", "staging", "tap", "thread", "to_col", "to_row", "value", "warp_c", "wide"};
 static bool cuda_own(const Emit *e, const char *name)
 {
     bool tile = e->k->cls == KERNEL_CONTRACT || e->k->cls == KERNEL_PASS, own = false;

@@ -30,6 +30,8 @@ bool place_operand(Placer *p, Ref red, Place *at, Ref *operand);
 /* How reduction n, the axes of its operand x lying at `at`, cuts the domain axes[]: a block *lo .. *hi-1 is summed, its first axis in pieces of *rows. */
 bool place_cut(const Node *n, const Node *x, const Place *at, int n_axes, const Axis *axes, int *lo, int *hi, int64_t *rows);
 bool only_ones(const Axis *axes, int x, int y);      /* each of the axes between x and y, in either order, has one element */
+/* Are sums of rows, each over axes[lo] .. axes[n-1], work for a pass: more than one row to share out, none too long for a warp or to be kept? */
+bool row_sums_fit(const Axis *axes, int n, int lo);
 
 /* The node whose elements output r is, in some order: under renames, changes of order and axes of size 1 put in. */
 Ref output_base(const Graph *g, Ref r);

@@ -146,11 +146,8 @@ static bool fits(Merge *m, Kern *k, Ref red, Place *result, bool *row, int *lo, 
             if (axis != axes[1].role || (*rows != t && *rows > 4 * t)) return no(m, "another tile: the rows summed are far more than a tile has");
         }
     } else if (last) {
-        int64_t length = 1;
-        for (int d = *lo; d < na; d++) length *= axes[d].size;
         if (*rows != axes[*lo].size) return no(m, "a sum over part of the innermost axes");
-        if (*lo == 0 && axes[0].size > 1) return no(m, "it sums over the axis that is shared out among the threads");
-        if (length > 8192) return no(m, "rows too long for a warp, or to be kept");
+        if (!row_sums_fit(axes, na, *lo)) return no(m, "a sum of everything, or of rows too long for a warp");
         if (k->rowed && !only_ones(axes, k->row_lo, *lo)) return no(m, "sums over more or fewer of the innermost axes are there already");
         for (int d = 0; k->tiled && d < na; d++) if (d >= k->hi && d < *lo) return no(m, "another tile: axes lie between the two sums");
         if (k->tiled && *lo < k->hi) return no(m, "another tile: it sums over axes that the tile's rows have");

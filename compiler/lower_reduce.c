@@ -243,11 +243,12 @@ static bool pass_shape(Lower *c, const Group *group, int *lo, int *hi, int64_t *
             if (!place_cut(n, x, &at, c->n_domain, c->axes, &l, &h, &t)) return false;
             bool row = true;
             for (int d = h; d < c->n_domain; d++) row &= c->axes[d].size == 1;
-            if (row && (t != c->axes[l].size || (*row_lo >= 0 && !only_ones(c->axes, *row_lo, l)))) return false;      /* over part of what would be a row; of other rows */
-            if (!row && *lo >= 0 && (*lo != l || *hi != h || *rows != t)) return false;                          /* of another tile */
+            if (row && t != c->axes[l].size) return false;                                   /* over part of what would be a row */
+            if (row && *row_lo >= 0 && !only_ones(c->axes, *row_lo, l)) return false;        /* other rows */
+            if (!row && *lo >= 0 && (*lo != l || *hi != h || *rows != t)) return false;      /* another tile */
             if (row) *row_lo = l;
             else { *lo = l; *hi = h; *rows = t; }
-            if (*lo >= 0 && *row_lo >= 0 && !only_ones(c->axes, *row_lo, *hi)) return false;                           /* rows that are not the tile's columns */
+            if (*lo >= 0 && *row_lo >= 0 && !only_ones(c->axes, *row_lo, *hi)) return false; /* rows that are not the tile's columns */
             for (int a = 0; a < x->n_axes; a++)
                 for (int b = 0; b < n->n_axes; b++)
                     if (n->axes[b].role == x->axes[a].role) to->at[b] = at.at[a];
@@ -280,9 +281,8 @@ bool lower_pass(Lower *c, const Group *group)
     if (domain == group->leader) { Place own = identity(g, domain); know(c, &own, 0); }
     int lo, hi, row_lo;
     int64_t rows;
-    /* Sums alone: one row of everything is no work to share out. */
-    const bool one_row = op_info[N(g, group->leader)->op].cls == OPC_REDUCE;
-    if (!pass_shape(c, group, &lo, &hi, &rows, &row_lo) || (one_row && lo < 0 && row_lo == 0 && c->axes[0].size > 1)) {
+    const bool sums = op_info[N(g, group->leader)->op].cls == OPC_REDUCE;   /* alone: lower_sums has them where they are no pass */
+    if (!pass_shape(c, group, &lo, &hi, &rows, &row_lo) || (sums && row_lo >= 0 && !row_sums_fit(c->axes, c->n_domain, row_lo))) {
         c->l->n_kernel--;                            /* it has nothing yet */
         return false;
     }

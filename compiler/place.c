@@ -240,6 +240,14 @@ bool only_ones(const Axis *axes, int x, int y)
     return true;
 }
 
+bool row_sums_fit(const Axis *axes, int n, int lo)
+{
+    enum { LONGEST = 8192 };
+    int64_t rows = 1, length = 1;
+    for (int d = 0; d < n; d++) *(d < lo ? &rows : &length) *= axes[d].size;
+    return rows > 1 && length <= LONGEST;
+}
+
 Ref output_base(const Graph *g, Ref r)
 {
     for (;; r = N(g, r)->in[0]) {

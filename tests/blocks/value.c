@@ -28,6 +28,7 @@ struct GraphValue {
 static GvValue eval(GraphValue *v, int k, int64_t e);
 
 /* ---- numbers ---- */
+/* As kernels round: held against arithmetic in f64 by tests/unit/test_number.c. */
 static double nearest(double x, Number type)
 {
     const float f = (float)x;
