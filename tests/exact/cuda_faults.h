@@ -17,7 +17,9 @@ static const Rule cuda_rules[] = {
     {"the next instance's buffers are one off", "conv wgrad matmul sum map pass", "args.buf \\+ blockIdx.z\\*([0-9]+)", ADD, NULL, -1},
     {"rows are looked at one fewer", "conv matmul sum map", "int wanted = (\\(int\\)x[0-9]+\\[0\\])", PUT, "0", 0},
     /* stages */
+    {"a row of the stage is the next", "conv wgrad matmul", "wide = slot [%/] [0-9]+(, deep = slot [%/] [0-9]+[*0-9]*|);\n *const int row_at = row0 \\+ wide()", PUT, " + 1", 0},
     {"rows of the stage are those after", "conv wgrad matmul", "row_at = row0 \\+ wide()", PUT, " + 8", 0},
+    {"a column of the stage is the next", "conv wgrad matmul", "wide = slot [%/] [0-9]+(, deep = slot [%/] [0-9]+[*0-9]*|);\n *const int col_at = col0 \\+ wide()", PUT, " + 1", 0},
     {"columns of the stage are those after", "conv wgrad matmul", "col_at = col0 \\+ wide()", PUT, " + 8", 0},
     {"the first of the stage is left out", "conv wgrad matmul", "slot = threadIdx.x(); slot <", PUT, " + 1", 0},
     {"outside is not 0", "conv wgrad", "float value = (0\\.0f);", PUT, "1.0f", 0},
@@ -76,6 +78,7 @@ static const Rule cuda_rules[] = {
     {"sums do not begin at 0", "conv wgrad matmul", "x\\[part_of\\] = (0\\.0f)", PUT, "1.0f", 0},
     {"the thread's part of the tile is another", "conv wgrad matmul", "row_c = ()[wt]", PUT, "8 + ", 0},
     /* the sum in parts */
+    {"the last part of the sum is lost", "matmul", "split < ([0-9]+); split", ADD, NULL, -1},
     {"parts of the sum are lost", "wgrad matmul", "split < ([0-9]+); split", ADD, NULL, -8},      /* the last of small images have no pixels */
     {"a part begins one late", "wgrad matmul", "k_begin = split\\*[0-9]+()", PUT, " + 1", 0},
     {"a part ends one early", "wgrad matmul", " \\? k_begin \\+ ([0-9]+)", ADD, NULL, -1},
@@ -99,7 +102,8 @@ static const Rule cuda_rules[] = {
     {"the first row is left out", "conv wgrad matmul pass", "local = (lane|warp)(); local", PUT, " + 1", 0},
     {"half of a row's columns are lost", "matmul max pass", "q < SHARE(); q", PUT, " - 1", 0},
     {"a warp's tree adds the lane's own", "matmul max pass sum", "__shfl_xor_sync\\(0xffffffffu, [a-z0-9]+, (half)", PUT, "0", 0},
-    {"a deviation is from another value", "conv matmul pass", "const float d[0-9]+ = ()", PUT, "2.0f * ", 0},
+    {"a deviation is from another value", "conv matmul pass sum", "const float d[0-9]+ = ()", PUT, "2.0f * ", 0},
+    {"a deviation from the mean is one off", "matmul max pass", "const float d = ()", PUT, "1.0f + ", 0},
     {"the mean's square is added", "conv matmul pass", "\\(sq[0-9]+ (-) dev", PUT, "+", 0},
     /* sums */
     {"a sum's first term is lost", "sum max", "term = [a-z0-9]+(); term", PUT, " + 1", 0},
@@ -111,6 +115,7 @@ static const Rule cuda_rules[] = {
     {"a result is its neighbour's", "sum", "= part\\[kept()\\]", PUT, " ^ 1", 0},
     {"min for max", "max matmul", "ect_(max)\\(", PUT, "min", 0},
     {"a maximum starts at the largest value", "max matmul", "(-)__builtin_inff", PUT, "", 0},
+    {"the last element is left out", "sum", "piece < ([0-9]+); piece", ADD, NULL, -1},
     {"the last elements are left out", "map sum", "piece < ([0-9]+); piece", ADD, NULL, -64},   /* the last parameter is a bias, which nobody reads in 2 bytes */
     /* tables of rows */
     {"no row holds", "rows", "holds\\[n\\] = [^;]*x[^;]* \\? (1) : 0", PUT, "0", 0},
